@@ -1,0 +1,1 @@
+"""Models on disk: the catalogue, their weights and their manifests."""

@@ -1,0 +1,1 @@
+"""Arrays and geometry: NumPy and SimpleITK filters, no torch and no files."""

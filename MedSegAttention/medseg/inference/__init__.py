@@ -1,0 +1,1 @@
+"""From a prepared volume to scores for every label: devices, windows, stitching."""

@@ -1,0 +1,1 @@
+"""Building blocks: one block, one file, one paper."""

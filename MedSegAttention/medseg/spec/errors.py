@@ -1,0 +1,33 @@
+"""Errors a user can act on: one sentence with the rule, the value received and the next step."""
+
+
+class MedSegError(Exception):
+    """Base of every error that is the user's to mend; anything else is a bug of ours."""
+
+
+class ImageError(MedSegError):
+    """An image cannot be read, or what it says about itself cannot be true."""
+
+
+class ManifestError(MedSegError):
+    """A bundle's metadata.json is missing, malformed or says something impossible."""
+
+
+class ModelNotFound(MedSegError):
+    """No bundle in the catalogue has the requested id."""
+
+
+class JobError(MedSegError):
+    """A request is inconsistent: a wrong option value or options that exclude each other."""
+
+
+class OutputExists(MedSegError):
+    """A result would replace a file and overwriting was not allowed."""
+
+
+class MissingDependency(MedSegError):
+    """An optional package is needed; the message is the command to type."""
+
+
+class Cancelled(MedSegError):
+    """The user asked to stop."""

@@ -1,0 +1,50 @@
+"""One request: every option a user has, in one place; the panel, the flags and the console are views of it."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from medseg.spec.errors import JobError
+from medseg.spec.manifest import PostprocessRule
+
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How to run a model; None means what the model's manifest says."""
+
+    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
+    overlap: float | None = None  # 0..0.9
+    mirror: bool | None = None
+    window_batch: int = 1
+    precision: Precision = "float32"
+    roi_ras_mm: tuple[float, float, float, float, float, float] | None = None  # R-, R+, A-, A+, S-, S+
+    postprocess: PostprocessRule | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if self.overlap is not None and not 0 <= self.overlap <= 0.9:
+            msg = f"overlap must lie in 0..0.9, got {self.overlap}"
+            raise JobError(msg)
+        if self.window_batch < 1:
+            msg = f"a batch holds at least 1 window, got {self.window_batch}"
+            raise JobError(msg)
+        if self.roi_ras_mm is not None:
+            for low, high in zip(self.roi_ras_mm[::2], self.roi_ras_mm[1::2], strict=True):
+                if not low < high:
+                    msg = f"a ROI is R-,R+,A-,A+,S-,S+ in mm with each lower bound below the upper, got {self.roi_ras_mm}"
+                    raise JobError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One case: files in, files out."""
+
+    inputs: tuple[str, ...]  # one file or DICOM folder per channel
+    model: str  # bundle id
+    output: str
+    options: Options = Options()
+    probabilities: str | None = None
+    preview: str | None = None
+    overwrite: bool = False
+    frame: int | None = None  # which time point of a 4-D input

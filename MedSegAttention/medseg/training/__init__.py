@@ -1,0 +1,1 @@
+"""Training with MONAI and Lightning; nothing imports it."""
