@@ -32,7 +32,7 @@ class Options:
         if self.roi_ras_mm is not None:
             for low, high in zip(self.roi_ras_mm[::2], self.roi_ras_mm[1::2], strict=True):
                 if not low < high:
-                    msg = f"a ROI is R-,R+,A-,A+,S-,S+ in mm with each lower bound below the upper, got {self.roi_ras_mm}"
+                    msg = f"a ROI is R-,R+,A-,A+,S-,S+ in mm, lower before upper bound, got {self.roi_ras_mm}"
                     raise JobError(msg)
 
 
