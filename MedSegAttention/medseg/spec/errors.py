@@ -13,6 +13,10 @@ class ManifestError(MedSegError):
     """A bundle's metadata.json is missing, malformed or says something impossible."""
 
 
+class WeightsError(MedSegError):
+    """A bundle's weights are missing, damaged or do not fit its network."""
+
+
 class ModelNotFound(MedSegError):
     """No bundle in the catalogue has the requested id."""
 

@@ -59,5 +59,5 @@ def decode_event(line: str) -> Event | None:
         if "outputs" in fields:
             fields["outputs"] = tuple(fields["outputs"])
         return kind(**fields)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -1,10 +1,29 @@
-"""A trained model, described well enough to run it without asking its author."""
+"""A trained model, described well enough to run it without asking its author.
 
+Every class refuses nonsense when it is built: a ``ManifestError`` that starts with the name of the field.
+"""
+
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from math import inf, isfinite
+from typing import Any, Literal, NoReturn, TypeAlias
+
+from medseg.spec.errors import ManifestError
 
 Triple: TypeAlias = tuple[float, float, float]
 IntTriple: TypeAlias = tuple[int, int, int]
+
+
+def _refuse(name: str, expected: str, found: object) -> NoReturn:
+    msg = f"{name}: expected {expected}, got {found!r}"
+    raise ManifestError(msg)
+
+
+def _require_text(**texts: str) -> None:
+    for name, text in texts.items():
+        if not text.strip():
+            _refuse(name, "some text", text)
 
 
 @dataclass(frozen=True)
@@ -14,6 +33,10 @@ class Code:
     scheme: str  # coding scheme designator, "SCT" for SNOMED CT
     value: str
     meaning: str
+
+    def __post_init__(self) -> None:
+        """Refuse a code with an empty part."""
+        _require_text(scheme=self.scheme, value=self.value, meaning=self.meaning)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +52,14 @@ class LabelSpec:
     region: Code | None = None
     region_modifier: Code | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse the background's value, a nameless label and what is not a colour."""
+        if self.value < 1:
+            _refuse("value", "an integer from 1 (0 is background and is not listed)", self.value)
+        _require_text(name=self.name)
+        if len(self.color) != 3 or not all(0 <= part <= 255 for part in self.color):
+            _refuse("color", "three integers 0..255 (red, green, blue)", list(self.color))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChannelSpec:
@@ -37,6 +68,15 @@ class ChannelSpec:
     name: str  # e.g. "T1"
     modality: str  # DICOM modality: MR, CT, PT, ...
     pattern: str = ""  # regular expression that input names of this channel match
+
+    def __post_init__(self) -> None:
+        """Refuse a nameless channel and a pattern that does not compile."""
+        _require_text(name=self.name, modality=self.modality)
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            msg = f"pattern: expected a regular expression, got {self.pattern!r} ({error})"
+            raise ManifestError(msg) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +90,38 @@ class IntensityRule:
     std: float | None = None
     nonzero_only: bool = False  # zscore: mean and standard deviation over voxels that are not 0
 
+    def __post_init__(self) -> None:
+        """Refuse a rule whose numbers are missing, superfluous or impossible."""
+        if self.kind not in _INTENSITY_NUMBERS:
+            _refuse("kind", f"one of {', '.join(_INTENSITY_NUMBERS)}", self.kind)
+        needed = _INTENSITY_NUMBERS[self.kind]
+        for name in ("lower", "upper", "mean", "std"):
+            number = getattr(self, name)
+            if (number is not None and isfinite(number)) != (name in needed):
+                expected = "a finite number" if name in needed else "nothing"
+                _refuse(name, f"{expected} for intensity rule {self.kind!r}", number)
+        self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        if self.lower is not None and self.upper is not None:
+            if not self.lower < self.upper:
+                _refuse("upper", f"more than lower, which is {self.lower}", self.upper)
+            if self.kind == "percentile" and not (self.lower >= 0 and self.upper <= 100):
+                _refuse("lower, upper", "percents 0..100", [self.lower, self.upper])
+        if self.std is not None and self.std <= 0:
+            _refuse("std", "a positive number", self.std)
+        if self.nonzero_only and self.kind != "zscore":
+            _refuse("nonzero_only", f"false for intensity rule {self.kind!r}", self.nonzero_only)
+
+
+_INTENSITY_NUMBERS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "zscore": (),
+    "clip_zscore": ("lower", "upper", "mean", "std"),
+    "clip_unit": ("lower", "upper"),
+    "percentile": ("lower", "upper"),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class PostprocessRule:
@@ -58,6 +130,12 @@ class PostprocessRule:
     keep_largest: bool = False  # per label, only its largest connected component
     min_island_mm3: float = 0.0  # components of a label smaller than this are removed
     fill_holes_mm3: float = 0.0  # background holes inside a label up to this size are filled
+
+    def __post_init__(self) -> None:
+        """Refuse negative volumes."""
+        for name in ("min_island_mm3", "fill_holes_mm3"):
+            if not getattr(self, name) >= 0:
+                _refuse(name, "a volume in mm3, 0 or more", getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +167,46 @@ class ModelManifest:
     timings: dict[str, Any] = field(default_factory=dict)
     references: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a description that cannot be run."""
+        _require_text(model_id=self.model_id, title=self.title, version=self.version, network=self.network)
+        if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.model_id):
+            _refuse("model_id", "lower-case letters, digits, dots, dashes and underscores", self.model_id)
+        self._check_labels_and_channels()
+        if not is_orientation(self.orientation):
+            _refuse("orientation", "three letters, one each of R/L, A/P and S/I", self.orientation)
+        if self.spacing_mm is not None and not all(0 < mm < inf for mm in self.spacing_mm):
+            _refuse("spacing_mm", "three positive numbers or nothing", list(self.spacing_mm))
+        if not all(voxels >= 1 for voxels in self.window_shape):
+            _refuse("window_shape", "three integers from 1", list(self.window_shape))
+        if not 0 <= self.overlap <= 0.9:
+            _refuse("overlap", "a number 0..0.9", self.overlap)
+        if not set(self.mirror_axes) <= {0, 1, 2} or _repeated(self.mirror_axes):
+            _refuse("mirror_axes", "axes out of 0, 1, 2, each at most once", list(self.mirror_axes))
+
+    def _check_labels_and_channels(self) -> None:
+        values = [label.value for label in self.labels]
+        if not values or values != list(range(1, len(values) + 1)):
+            _refuse("labels", "values 1, 2, ... in order, at least one", values)
+        if repeated := _repeated([label.name for label in self.labels]):
+            _refuse("labels", "names that differ", repeated)
+        if not self.channels:
+            _refuse("channels", "at least one", list(self.channels))
+        if repeated := _repeated([channel.name for channel in self.channels]):
+            _refuse("channels", "names that differ", repeated)
+
     @property
     def label_count(self) -> int:
         """Number of network outputs, background included."""
         return len(self.labels) + 1
+
+
+def is_orientation(letters: str) -> bool:
+    """Whether three letters name the directions in which i, j and k grow, e.g. "RAS" or "PIR"."""
+    return len(letters) == 3 and {frozenset("RL"), frozenset("AP"), frozenset("SI")} == {
+        pair for pair in map(frozenset, ("RL", "AP", "SI")) for letter in letters if letter in pair
+    }
+
+
+def _repeated(entries: Sequence[str] | Sequence[int]) -> list[str | int]:
+    return sorted({entry for entry in entries if list(entries).count(entry) > 1})

@@ -1,0 +1,45 @@
+import json
+
+import pytest
+
+from medseg.spec.events import Failed, Finished, Progress, Warned, decode_event, encode_event
+
+EVENTS = [
+    Progress("windows", 3, 27),
+    Progress("read", 0, 1, seconds_left=2.5),
+    Warned('spacing of "scan 1"\nis odd: 1 \u00b5m\u2028'),
+    Finished(outputs=("a.nii.gz", "b.seg.nrrd"), device="cpu", seconds=12.25),
+    Finished(outputs=(), device="cuda:0", seconds=0.0),
+    Failed("no such file", is_bug=False),
+]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_comes_back_from_its_line(event):
+    assert decode_event(encode_event(event)) == event
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_is_one_line_whatever_it_says(event):
+    assert len(encode_event(event).splitlines()) == 1
+    assert json.loads(encode_event(event))["event"] == type(event).__name__
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "loading weights",
+        "5",
+        "null",
+        "[1, 2]",
+        "{}",
+        '{"event": "Progress"}',
+        '{"event": "Exploded", "message": "x"}',
+        '{"event": ["Progress"]}',
+        '{"event": "Warned", "message": "x", "extra": 1}',
+        '{"event": "Finished", "outputs": 3, "device": "cpu", "seconds": 1}',
+    ],
+)
+def test_a_line_that_is_no_event_is_log_text(line):
+    assert decode_event(line) is None

@@ -1,0 +1,51 @@
+from dataclasses import FrozenInstanceError, asdict
+
+import pytest
+
+from medseg.spec.errors import JobError
+from medseg.spec.job import Job, Options
+from medseg.spec.manifest import PostprocessRule
+
+
+@pytest.mark.parametrize("overlap", [0, 0.5, 0.9, None])
+def test_an_overlap_from_0_to_90_percent_is_taken(overlap):
+    assert Options(overlap=overlap).overlap == overlap
+
+
+@pytest.mark.parametrize("overlap", [-0.01, 0.91, 1.0, float("nan")])
+def test_another_overlap_is_refused_with_its_value(overlap):
+    with pytest.raises(JobError, match=rf"0\.\.0\.9, got {overlap}"):
+        Options(overlap=overlap)
+
+
+@pytest.mark.parametrize("batch", [0, -3])
+def test_a_batch_without_windows_is_refused(batch):
+    with pytest.raises(JobError, match=f"at least 1 window, got {batch}"):
+        Options(window_batch=batch)
+
+
+@pytest.mark.parametrize(
+    "roi", [(1, 0, 0, 1, 0, 1), (0, 1, 2, 2, 0, 1), (0, 1, 0, 1, 0, float("nan"))], ids=["reversed", "flat", "nan"]
+)
+def test_a_region_with_bounds_out_of_order_is_refused(roi):
+    with pytest.raises(JobError, match=r"R-,R\+,A-,A\+,S-,S\+ in mm"):
+        Options(roi_ras_mm=roi)
+
+
+def test_options_left_alone_leave_the_choice_to_the_model():
+    options = Options()
+    assert options.overlap is None
+    assert options.mirror is None
+    assert options.postprocess is None
+    assert options.roi_ras_mm is None
+    assert options.device == "auto"
+
+
+def test_a_job_is_frozen_and_compares_by_value():
+    options = Options(postprocess=PostprocessRule(keep_largest=True))
+    job = Job(inputs=("t1.nii.gz",), model="m", output="out.nrrd", options=options)
+    assert job == Job(inputs=("t1.nii.gz",), model="m", output="out.nrrd", options=options)
+    assert not job.overwrite
+    assert asdict(job)["options"]["postprocess"]["keep_largest"] is True
+    with pytest.raises(FrozenInstanceError):
+        job.model = "other"
