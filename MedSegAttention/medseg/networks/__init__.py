@@ -5,9 +5,11 @@ from typing import Any
 
 from torch import nn
 
+from medseg.networks.dlka_net import DLKANet
 from medseg.networks.ultralight_unet import UltraLightUNet
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
+    "dlka_net": DLKANet,
     "ultralight_unet": UltraLightUNet,
 }
 

@@ -51,9 +51,9 @@ class MKIR(nn.Module):
         super().__init__()
         width = expansion * in_channels
         norm = BATCH_NORM[spatial_dims]
-        self.expand = nn.Sequential(conv(spatial_dims, in_channels, width), norm(width), nn.ReLU6())
+        self.expand = nn.Sequential(conv(spatial_dims, in_channels, width), norm(width), nn.ReLU6(inplace=True))
         self.depthwise = nn.ModuleList(
-            nn.Sequential(conv(spatial_dims, width, width, kernel, groups=width), norm(width), nn.ReLU6())
+            nn.Sequential(conv(spatial_dims, width, width, kernel, groups=width), norm(width), nn.ReLU6(inplace=True))
             for kernel in kernels
         )
         self.shuffle_groups = gcd(width, out_channels)

@@ -1,0 +1,132 @@
+"""Which models there are: every bundle in the built-in folder, the user's folder and MEDSEG_MODELS. No torch."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.bundles.metadata import read_manifest
+from medseg.spec.errors import ManifestError, ModelNotFound
+from medseg.spec.manifest import ModelManifest
+
+ENVIRONMENT_NAME = "MEDSEG_MODELS"
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model's folder and what it says about itself."""
+
+    folder: Path
+    manifest: ModelManifest
+
+    @property
+    def weights_path(self) -> Path:
+        """The file of weights."""
+        return self.folder / "models" / "model.safetensors"
+
+
+@dataclass(frozen=True)
+class BrokenBundle:
+    """A folder that cannot be used, and why."""
+
+    folder: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What lies in the searched folders: bundles by id, and what cannot be used."""
+
+    bundles: dict[str, Bundle]
+    broken: tuple[BrokenBundle, ...]
+
+
+def metadata_path(folder: Path) -> Path:
+    """Where a bundle describes itself."""
+    return folder / "configs" / "metadata.json"
+
+
+def built_in_folder() -> Path:
+    """Models that come with the program: ``medseg/_models`` when installed, ``Models/`` in a source tree."""
+    installed = _PACKAGE / "_models"
+    return installed if installed.is_dir() else _PACKAGE.parents[1] / "Models"
+
+
+def user_folder() -> Path:
+    """Models a user adds: ``.medseg/models`` in the home folder, on every system; it need not exist."""
+    return Path.home() / ".medseg" / "models"
+
+
+def search_path() -> tuple[Path, ...]:
+    """Folders searched, in order; of two bundles with one id the later is taken."""
+    named = os.environ.get(ENVIRONMENT_NAME, "").split(os.pathsep)
+    return (built_in_folder(), user_folder(), *(Path(name).expanduser() for name in named if name.strip()))
+
+
+def scan(folders: Sequence[Path] | None = None) -> Scan:
+    """Read every bundle; one that cannot be read is set aside with its reason and does not hide the others.
+
+    Args:
+        folders: each holds bundles, or is one; None: ``search_path()``.
+
+    Returns:
+        The bundles sorted by id. Folders without a ``configs`` folder, and hidden ones, are not bundles.
+    """
+    bundles: dict[str, Bundle] = {}
+    broken: list[BrokenBundle] = []
+    for root in search_path() if folders is None else folders:
+        found, wrecks = _scan_folder(root)
+        bundles |= found
+        broken += wrecks
+    return Scan(dict(sorted(bundles.items())), tuple(broken))
+
+
+def catalogue() -> dict[str, Bundle]:
+    """Every usable model by its id, sorted."""
+    return scan().bundles
+
+
+def find_bundle(model_id: str) -> Bundle:
+    """Look a model up by its id.
+
+    Raises:
+        ModelNotFound: when there is none; the message lists the ids and the folder to add one.
+        ManifestError: when a folder of that name is there but cannot be used; the message says why.
+    """
+    found = scan()
+    if model_id in found.bundles:
+        return found.bundles[model_id]
+    for wreck in found.broken:
+        if wreck.folder.name == model_id:
+            raise ManifestError(wreck.reason)
+    known = ", ".join(found.bundles) or "none"
+    msg = f"no model is called {model_id!r}; installed: {known}; add a bundle to {user_folder()}"
+    raise ModelNotFound(msg)
+
+
+def _scan_folder(root: Path) -> tuple[dict[str, Bundle], list[BrokenBundle]]:
+    if not root.is_dir():
+        optional = root in (built_in_folder(), user_folder())
+        return {}, [] if optional else [BrokenBundle(root, f"{root}, named in {ENVIRONMENT_NAME}, is not a folder")]
+    found: dict[str, Bundle] = {}
+    broken: list[BrokenBundle] = []
+    for folder in _bundle_folders(root):
+        try:
+            bundle = Bundle(folder, read_manifest(metadata_path(folder)))
+        except ManifestError as error:
+            broken.append(BrokenBundle(folder, str(error)))
+            continue
+        twin = found.setdefault(bundle.manifest.model_id, bundle)
+        if twin is not bundle:
+            reason = (
+                f"{folder} has the id {bundle.manifest.model_id!r}, which {twin.folder} has too; change one of them"
+            )
+            broken.append(BrokenBundle(folder, reason))
+    return found, broken
+
+
+def _bundle_folders(root: Path) -> list[Path]:
+    if (root / "configs").is_dir():
+        return [root]
+    return [f for f in sorted(root.iterdir()) if not f.name.startswith(".") and (f / "configs").is_dir()]

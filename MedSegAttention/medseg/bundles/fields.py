@@ -1,0 +1,142 @@
+"""From JSON to a frozen dataclass: the type hints are the schema, and a wrong field is named by its path."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+
+from medseg.spec.errors import ManifestError
+
+Record = TypeVar("Record")
+
+_PLAIN = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
+_COUNTS = {2: "two", 3: "three"}
+_PLURALS = {str: "texts", int: "integers", float: "numbers"}
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        ManifestError: when the file is missing or not UTF-8, is not JSON, repeats a name, or holds NaN, an infinity
+            or something else than an object.
+    """
+    try:
+        document = json.loads(
+            path.read_text(encoding="utf-8"), object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant
+        )
+    except OSError as error:
+        msg = f"{path} cannot be read ({error.strerror}); a bundle needs this file"
+        raise ManifestError(msg) from error
+    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
+        msg = f"{path} is not valid JSON: {error}"
+        raise ManifestError(msg) from error
+    if not isinstance(document, dict):
+        msg = f"{path} must hold one JSON object, got {_short(document)}"
+        raise ManifestError(msg)
+    return document
+
+
+def read_record(kind: type[Record], value: object, path: str) -> Record:
+    """Build a dataclass from a JSON object, field by field.
+
+    Understands text, numbers, booleans, ``Literal``, ``X | None``, ``tuple[X, ...]``, ``tuple[X, Y, Z]``,
+    ``dict[str, X]``, ``Any`` and dataclasses inside. Integers pass for numbers; nothing else is converted.
+
+    Args:
+        kind: a dataclass; what its own checks refuse (``ManifestError`` starting with a field's name) gets the path.
+        value: what ``json`` made of the file.
+        path: where the value stands, e.g. "medseg.labels[1]".
+
+    Raises:
+        ManifestError: for an unknown or missing field, a wrong type or a wrong choice, with its path.
+    """
+    if not isinstance(value, dict):
+        _refuse(path, "an object", value)
+    hints = get_type_hints(kind)
+    if unknown := [name for name in value if name not in hints]:
+        msg = f"{_join(path, unknown[0])}: no such field; known here: {', '.join(hints)}"
+        raise ManifestError(msg)
+    required = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
+    if missing := [name for name in required if name not in value]:
+        msg = f"{_join(path, missing[0])}: this field is missing and has no default"
+        raise ManifestError(msg)
+    parsed = {name: read_value(hints[name], entry, _join(path, name)) for name, entry in value.items()}
+    try:
+        return kind(**parsed)
+    except ManifestError as error:
+        msg = _join(path, str(error))
+        raise ManifestError(msg) from error
+
+
+def read_value(hint: Any, value: object, path: str) -> Any:
+    """Check one JSON value against a type hint; lists become tuples. Raises as ``read_record`` does."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return value
+    if origin is UnionType and NoneType in arguments:
+        return None if value is None else read_value(arguments[0], value, path)
+    if origin is Literal:
+        if value not in arguments:
+            _refuse(path, f"one of {', '.join(map(str, arguments))}", value)
+        return value
+    if origin is tuple:
+        return _read_tuple(arguments, value, path)
+    if origin is dict:
+        if not isinstance(value, dict):
+            _refuse(path, "an object", value)
+        return {name: read_value(arguments[1], entry, _join(path, name)) for name, entry in value.items()}
+    if is_dataclass(hint):
+        return read_record(hint, value, path)  # type: ignore[arg-type]
+    return _read_plain(hint, value, path)
+
+
+def _read_plain(kind: type, value: object, path: str) -> object:
+    fits = isinstance(value, (int, float) if kind is float else kind)
+    if not fits or (isinstance(value, bool) and kind is not bool):
+        _refuse(path, _PLAIN[kind], value)
+    return float(value) if kind is float else value  # type: ignore[arg-type]
+
+
+def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...]:
+    if arguments[-1] is Ellipsis:
+        if not isinstance(value, list):
+            _refuse(path, "a list", value)
+        return tuple(read_value(arguments[0], entry, f"{path}[{n}]") for n, entry in enumerate(value))
+    expected = f"{_COUNTS.get(len(arguments), len(arguments))} {_PLURALS[arguments[0]]}"
+    if not isinstance(value, list) or len(value) != len(arguments):
+        _refuse(path, expected, value)
+    try:
+        return tuple(read_value(hint, entry, path) for hint, entry in zip(arguments, value, strict=True))
+    except ManifestError:
+        _refuse(path, expected, value)
+
+
+def _refuse(path: str, expected: str, found: object) -> NoReturn:
+    msg = f"{path}: expected {expected}, got {_short(found)}"
+    raise ManifestError(msg) from None
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        msg = f"the name {repeated!r} occurs twice in one object"
+        raise ValueError(msg)
+    return dict(pairs)
+
+
+def _refuse_constant(text: str) -> Any:
+    msg = f"{text} is not a JSON number"
+    raise ValueError(msg)

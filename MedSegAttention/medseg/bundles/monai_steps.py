@@ -1,0 +1,52 @@
+"""Steps of ours that MONAI has no transform for, in the form its config language can call."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from medseg.imaging.body import body_box
+from medseg.imaging.image import Image
+from medseg.imaging.postprocess import postprocess
+from medseg.spec.manifest import PostprocessRule
+
+
+def body_mask(image: Any) -> Tensor:
+    """Mark the box that holds the patient, as MONAI's ``CropForegroundd`` asks its ``select_fn``.
+
+    Args:
+        image: a MONAI ``MetaTensor`` ``(C, I, J, K)``; its ``affine`` is voxel -> RAS mm.
+
+    Returns:
+        ``(1, I, J, K)`` bool.
+    """
+    start, stop = body_box(_as_image(image))
+    mask = torch.zeros((1, *image.shape[1:]), dtype=torch.bool)
+    mask[(slice(None), *(slice(a, b) for a, b in zip(start, stop, strict=True)))] = True
+    return mask
+
+
+def postprocessor(**rule: Any) -> Callable[[Any], Any]:
+    """Wrap a manifest's postprocessing for MONAI's ``Lambdad``.
+
+    Args:
+        rule: the fields of ``PostprocessRule``.
+
+    Returns:
+        A callable from a ``MetaTensor`` of labels ``(1, I, J, K)`` to another of the same type and grid.
+    """
+
+    def process(labels: Any) -> Any:
+        whole_numbers = Image(_as_image(labels).array.astype(np.int32), _as_image(labels).affine)
+        cleaned = postprocess(whole_numbers, PostprocessRule(**rule)).array
+        result = labels.clone()
+        result[...] = torch.from_numpy(np.ascontiguousarray(cleaned).astype(np.float32))
+        return result
+
+    return process
+
+
+def _as_image(tensor: Any) -> Image:
+    return Image(np.asarray(tensor.detach().cpu()), np.asarray(tensor.affine.cpu(), dtype=np.float64))

@@ -1,0 +1,124 @@
+"""Weights <-> network, as safetensors only: opening a model never runs its author's code."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from medseg.bundles.catalogue import Bundle, metadata_path
+from medseg.networks import build_network
+from medseg.spec.errors import ManifestError, WeightsError
+
+StoredAs: TypeAlias = Literal["float32", "float16"]
+_NAMED = 3  # keys an error names before it counts
+
+
+def load_network(bundle: Bundle) -> nn.Module:
+    """Build a bundle's network and fill it with the bundle's weights.
+
+    Returns:
+        The network in evaluation mode, in float32, on the CPU.
+
+    Raises:
+        ManifestError: when the network is unknown or its arguments do not fit it.
+        WeightsError: as ``load_weights`` raises it.
+    """
+    manifest = bundle.manifest
+    try:
+        network = build_network(manifest.network, **manifest.arguments)
+    except (TypeError, ValueError) as error:
+        msg = f"{metadata_path(bundle.folder)}: medseg.network and medseg.arguments do not make a network: {error}"
+        raise ManifestError(msg) from error
+    return load_weights(network, bundle.weights_path)
+
+
+def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
+    """Fill a network; half-precision weights become float32.
+
+    Args:
+        network: changed in place.
+        path: a safetensors file that holds every tensor of the network's state dict and no other.
+
+    Returns:
+        The same network, in evaluation mode, without gradients.
+
+    Raises:
+        WeightsError: when the file is missing or damaged, a key is missing, unexpected or of a wrong shape, or a
+            weight is not finite.
+    """
+    path = Path(path)
+    stored = _read(path)
+    wanted = network.state_dict()
+    complaints = (
+        _complaint("missing", [name for name in wanted if name not in stored]),
+        _complaint("unexpected", [name for name in stored if name not in wanted]),
+        _complaint("of another shape", _wrong_shapes(wanted, stored)),
+        _complaint("not finite", [name for name, tensor in stored.items() if not bool(torch.isfinite(tensor).all())]),
+    )
+    if any(complaints):
+        msg = f"{path} does not fit its network: {'; '.join(filter(None, complaints))}"
+        raise WeightsError(msg)
+    network.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in stored.items()})
+    return network.eval().requires_grad_(False)
+
+
+def save_weights(network: nn.Module, path: Path, *, stored_as: StoredAs = "float32") -> None:
+    """Write a network's state dict, in one step: a reader sees the old file or the new one.
+
+    Args:
+        network: on any device.
+        path: ends in ``.safetensors``; its folder exists.
+        stored_as: "float16" halves the file; tensors of fewer than two dimensions (biases, normalisation and its
+            statistics) stay float32, they cost nothing and can be too small for float16.
+
+    Raises:
+        WeightsError: when a weight is not finite, or is too large for float16.
+    """
+    tensors = {name: _stored(tensor, stored_as) for name, tensor in network.state_dict().items()}
+    if bad := _complaint("not finite", [n for n, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]):
+        msg = f"weights are not written to {path} as {stored_as}: {bad}"
+        raise WeightsError(msg)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, partial, metadata={"format": "pt"})
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        msg = f"{path} is missing; a bundle needs its weights there, as safetensors"
+        raise WeightsError(msg)
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        msg = f"{path} is not a whole safetensors file ({error}); fetch or export the model again"
+        raise WeightsError(msg) from error
+
+
+def _stored(tensor: Tensor, stored_as: StoredAs) -> Tensor:
+    kept = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    if not kept.is_floating_point():
+        return kept
+    return kept.half() if stored_as == "float16" and kept.ndim >= 2 else kept.float()
+
+
+def _wrong_shapes(wanted: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> list[str]:
+    return [
+        f"{name} {tuple(stored[name].shape)} instead of {tuple(tensor.shape)}"
+        for name, tensor in wanted.items()
+        if name in stored and stored[name].shape != tensor.shape
+    ]
+
+
+def _complaint(what: str, names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{len(names)} tensor(s) {what}: {', '.join(names[:_NAMED])}{more}"

@@ -1,0 +1,92 @@
+"""A trained network becomes a bundle: the whole folder appears at once, or nothing does."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from torch import nn
+
+from medseg.bundles.card import model_card
+from medseg.bundles.catalogue import Bundle, metadata_path
+from medseg.bundles.metadata import read_manifest, write_manifest
+from medseg.bundles.monai_config import inference_config
+from medseg.bundles.weights import StoredAs, load_network, save_weights
+from medseg.spec.errors import OutputExists
+from medseg.spec.manifest import ModelManifest
+
+
+def write_bundle(
+    folder: Path,
+    manifest: ModelManifest,
+    network: nn.Module,
+    *,
+    licence_text: str,
+    card: str | None = None,
+    stored_as: StoredAs = "float32",
+    overwrite: bool = False,
+) -> Bundle:
+    """Write a model's folder in MONAI Bundle layout and read it back before it is put in place.
+
+    Args:
+        folder: of the bundle, usually ``Models/<model_id>``; its parent is made when missing.
+        manifest: describes the model.
+        network: built as ``manifest.network`` and ``manifest.arguments`` say.
+        licence_text: becomes ``LICENSE``.
+        card: Markdown of ``docs/README.md``; None: ``model_card(manifest)``.
+        stored_as: precision of the weights in the file.
+        overwrite: replace a folder that is there.
+
+    Returns:
+        The bundle in its place.
+
+    Raises:
+        OutputExists: when the folder is there and overwriting is not allowed.
+        ManifestError: when the manifest does not come back from its file as it was.
+        WeightsError: when the weights cannot be stored so, or do not fit the network the manifest describes.
+    """
+    if folder.exists() and not overwrite:
+        msg = f"{folder} exists and is kept; choose another folder or allow overwriting"
+        raise OutputExists(msg)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workshop:
+        draft = Path(workshop) / "bundle"
+        _fill(draft, manifest, network, stored_as)
+        (draft / "docs" / "README.md").write_text(model_card(manifest) if card is None else card, encoding="utf-8")
+        (draft / "LICENSE").write_text(licence_text, encoding="utf-8")
+        load_network(Bundle(draft, read_manifest(metadata_path(draft))))
+        _put_in_place(draft, folder, Path(workshop) / "replaced")
+    return Bundle(folder, read_manifest(metadata_path(folder)))
+
+
+def update_bundle(bundle: Bundle, manifest: ModelManifest) -> Bundle:
+    """Rewrite a bundle's words after new scores or times: metadata, MONAI config and card; the weights stay."""
+    write_manifest(manifest, metadata_path(bundle.folder))
+    _write_config(bundle.folder, manifest)
+    (bundle.folder / "docs" / "README.md").write_text(model_card(manifest), encoding="utf-8")
+    return Bundle(bundle.folder, read_manifest(metadata_path(bundle.folder)))
+
+
+def _fill(draft: Path, manifest: ModelManifest, network: nn.Module, stored_as: StoredAs) -> None:
+    for name in ("configs", "models", "docs"):
+        (draft / name).mkdir(parents=True)
+    write_manifest(manifest, metadata_path(draft))
+    _write_config(draft, manifest)
+    save_weights(network, draft / "models" / "model.safetensors", stored_as=stored_as)
+
+
+def _write_config(folder: Path, manifest: ModelManifest) -> None:
+    config = json.dumps(inference_config(manifest), indent=2, ensure_ascii=False)
+    (folder / "configs" / "inference.json").write_text(config + "\n", encoding="utf-8")
+
+
+def _put_in_place(draft: Path, folder: Path, replaced: Path) -> None:
+    """Swap by renaming inside one file system; the old bundle returns if the new one cannot take its place."""
+    if not folder.exists():
+        draft.rename(folder)
+        return
+    folder.rename(replaced)
+    try:
+        draft.rename(folder)
+    except OSError:
+        replaced.rename(folder)
+        raise

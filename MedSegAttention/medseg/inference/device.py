@@ -1,0 +1,51 @@
+"""Where a network runs: the user's word for it, checked against what this machine has."""
+
+import platform
+from pathlib import Path
+
+import torch
+
+from medseg.spec.errors import JobError
+
+
+def available_devices() -> tuple[str, ...]:
+    """Names this machine accepts besides "auto", the fastest first."""
+    cuda = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count())) if torch.cuda.is_available() else ()
+    mps = ("mps",) if torch.backends.mps.is_available() else ()
+    return (*cuda, *mps, "cpu")
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn a user's word into a device.
+
+    Args:
+        name: "auto" (the fastest there is), "cpu", "cuda" (the first), "cuda:1" or "mps".
+
+    Raises:
+        JobError: when this machine has no such device.
+    """
+    available = available_devices()
+    wanted = {"auto": available[0], "cuda": "cuda:0"}.get(name, name)
+    if wanted not in available:
+        msg = f"no device {name!r} can be used on this machine; choose auto, {', '.join(available)}"
+        raise JobError(msg)
+    return torch.device(wanted)
+
+
+def device_name(device: torch.device) -> str:
+    """What the device is called by its maker, with torch's name for it, e.g. "NVIDIA RTX A2000 (cuda:0)"."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    if device.type == "mps":
+        return f"Apple GPU ({device})"
+    return f"{_processor_name()} ({device})"
+
+
+def _processor_name() -> str:
+    listing = Path("/proc/cpuinfo")  # platform.processor() is empty on many Linux systems
+    if listing.is_file():
+        for line in listing.read_text(errors="replace").splitlines():
+            key, _, name = line.partition(":")
+            if key.strip() == "model name" and name.strip():
+                return name.strip()
+    return platform.processor() or platform.machine()

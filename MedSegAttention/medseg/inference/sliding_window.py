@@ -1,0 +1,88 @@
+"""Run a network over a volume window by window and stitch what it says: a pure function."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from medseg.imaging.image import Shape
+from medseg.inference.windows import Window
+
+SIGMA_SHARE = 0.125  # standard deviation of the weights, as a share of the window; nnU-Net's and MONAI's choice
+LEAST_WEIGHT = 1e-3  # a corner seen by one window only is still an answer
+
+
+def _say_nothing(done: int, total: int) -> None:
+    """Progress nobody asked for."""
+
+
+def window_weights(shape: Shape, device: torch.device | None = None) -> Tensor:
+    """Trust in a window's voxels: a Gaussian around its centre, never zero.
+
+    Args:
+        shape: voxels of the window along i, j, k.
+        device: where the weights are made.
+
+    Returns:
+        ``(i, j, k)`` float32, ``LEAST_WEIGHT`` to 1.
+    """
+    weights = torch.ones((), device=device)
+    for size in shape:
+        offset = torch.arange(size, dtype=torch.float32, device=device) - (size - 1) / 2
+        weights = weights[..., None] * torch.exp(-0.5 * (offset / (SIGMA_SHARE * size)) ** 2)
+    return weights.clamp(min=LEAST_WEIGHT)
+
+
+def predict_volume(
+    volume: Tensor,
+    network: Callable[[Tensor], Tensor],
+    windows: Sequence[Window],
+    *,
+    label_count: int,
+    batch: int = 1,
+    on_window: Callable[[int, int], None] = _say_nothing,
+) -> Tensor:
+    """Average what a network says about each voxel over the windows that saw it.
+
+    Args:
+        volume: ``(C, I, J, K)``, already preprocessed; the sums are kept on its device, in float32.
+        network: ``(B, C, i, j, k)`` -> ``(B, L, i, j, k)``, logits.
+        windows: boxes of one shape that together see every voxel.
+        label_count: L, background included.
+        batch: windows a forward pass, B.
+        on_window: told (windows done, windows in all) after each pass; whatever it raises stops the work.
+
+    Returns:
+        ``(L, I, J, K)`` float32, the weighted mean of the windows' logits.
+
+    Raises:
+        ValueError: when no window is given, a voxel is in none, windows differ in shape, or the network answers
+            in another shape.
+    """
+    shape = _common_shape(windows)
+    total = torch.zeros((label_count, *volume.shape[1:]), dtype=torch.float32, device=volume.device)
+    seen = torch.zeros(volume.shape[1:], dtype=torch.float32, device=volume.device)
+    weights = window_weights(shape, volume.device)
+    for window in windows:
+        seen[window.slices] += weights
+    if not bool((seen > 0).all()):
+        msg = f"the windows leave {int((seen == 0).sum())} voxels of a {tuple(seen.shape)} volume unseen"
+        raise ValueError(msg)
+    for first in range(0, len(windows), batch):
+        group = windows[first : first + batch]
+        logits = network(torch.stack([volume[(slice(None), *window.slices)] for window in group]))
+        if logits.shape != (len(group), label_count, *shape):
+            msg = f"the network must answer {(len(group), label_count, *shape)}, got {tuple(logits.shape)}"
+            raise ValueError(msg)
+        for window, answer in zip(group, logits.to(total), strict=True):
+            total[(slice(None), *window.slices)] += answer * weights
+        on_window(first + len(group), len(windows))
+    return total.div_(seen)
+
+
+def _common_shape(windows: Sequence[Window]) -> Shape:
+    shapes = {window.shape for window in windows}
+    if len(shapes) != 1:
+        msg = f"stitching needs windows of one shape, got {sorted(shapes)}"
+        raise ValueError(msg)
+    return shapes.pop()

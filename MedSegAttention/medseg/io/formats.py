@@ -1,0 +1,60 @@
+"""Which format a file has: by its first bytes when reading, by its name when writing."""
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from medseg.io.nifti_header import HEADER_BYTES, looks_like_nifti
+from medseg.io.packed import first_bytes
+from medseg.io.stored import refusal
+from medseg.spec.errors import JobError
+
+Format: TypeAlias = Literal["nifti", "nrrd", "metaimage", "dicom"]
+
+READ_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
+WRITE_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")  # the longer ones first
+
+
+def stored_format(path: Path) -> Format:
+    """The format of an existing file or folder, whatever its name.
+
+    Raises:
+        ImageError: if it does not exist or is none of the formats.
+    """
+    if path.is_dir():
+        return "dicom"
+    if not path.exists():
+        raise refusal(path, "there is no such file or folder; check the path")
+    head = first_bytes(path, HEADER_BYTES)
+    if not head:
+        raise refusal(path, "the file is empty (0 bytes); get a whole copy")
+    if looks_like_nifti(head):
+        return "nifti"
+    if head.startswith(b"NRRD000"):
+        return "nrrd"
+    if head[128:132] == b"DICM" or head[:4] in {b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00"}:
+        return "dicom"
+    if b"NDims" in head and b"=" in head:
+        return "metaimage"
+    rule = f"an image is NIfTI, NRRD, MetaImage or DICOM, and this file starts with {head[:16]!r}"
+    raise refusal(path, f"{rule}; convert it to one of these")
+
+
+def image_name(path: Path) -> str:
+    """The name without folder and ending: ``scan.v1.nii.gz`` gives ``scan.v1``."""
+    lower = path.name.lower()
+    ending = next((suffix for suffix in READ_SUFFIXES if lower.endswith(suffix)), "")
+    return path.name[: len(path.name) - len(ending)] or path.name
+
+
+def output_suffix(path: Path) -> str:
+    """The ending that says how to write, in lower case.
+
+    Raises:
+        JobError: if the name ends in none that can be written.
+    """
+    lower = path.name.lower()
+    for suffix in WRITE_SUFFIXES:
+        if lower.endswith(suffix) and lower != suffix:
+            return suffix
+    msg = f"{path}: an output's name ends in {', '.join(WRITE_SUFFIXES)}, got {path.name!r}; choose one of these"
+    raise JobError(msg)

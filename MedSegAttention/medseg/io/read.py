@@ -1,0 +1,115 @@
+"""Read an image or a labelmap from any supported file, checked before anyone computes with it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg.imaging.image import Image
+from medseg.io.checks import check_affine, check_stored
+from medseg.io.dicom import read_dicom
+from medseg.io.formats import image_name, stored_format
+from medseg.io.metaimage import read_metaimage
+from medseg.io.nifti import read_nifti
+from medseg.io.nrrd import read_nrrd
+from medseg.io.segnrrd import segment_layers
+from medseg.io.stored import Stored, refusal
+
+_READERS = {"nifti": read_nifti, "nrrd": read_nrrd, "metaimage": read_metaimage, "dicom": read_dicom}
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """An image that was read, what the user should know about it, and a name for it."""
+
+    image: Image
+    warnings: tuple[str, ...]  # one sentence each, naming the file
+    name: str  # of the file or folder, without its ending
+
+
+def read_image(path: Path, *, frame: int | None = None) -> Reading:
+    """Read NIfTI, NRRD, MetaImage, a DICOM folder, or the series one DICOM file belongs to.
+
+    The format is found by content, not by name. Voxels that are not numbers are replaced by the lowest that is.
+
+    Args:
+        path: file or folder.
+        frame: which volume of several (time points), counted from 0.
+
+    Returns:
+        ``(C, I, J, K)`` image in the file's own voxel type and grid, never resampled.
+
+    Raises:
+        ImageError: if the file is not whole, is no volume of real numbers, or its geometry is impossible.
+    """
+    stored = _decode(path, frame)
+    image, warnings = check_stored(path, stored)
+    return Reading(image, warnings, image_name(path) if path.is_file() else path.resolve().name)
+
+
+def read_labels(path: Path) -> Image:
+    """Read a labelmap: whole numbers from 0 up, in the smallest unsigned type that holds them.
+
+    Segments of a .seg.nrrd that lie in several layers are numbered 1..n in the order of the file.
+
+    Args:
+        path: any file ``read_image`` takes, or a .seg.nrrd.
+
+    Returns:
+        ``(1, I, J, K)``
+
+    Raises:
+        ImageError: if a value is negative, broken or not whole, or segments overlap.
+    """
+    stored = _decode(path, None, layers=True)
+    check_affine(path, stored.affine)
+    array = stored.array
+    if array.shape[0] > 1:
+        array = _flatten(path, stored)
+    return Image(_whole_numbers(path, array), stored.affine)
+
+
+def _decode(path: Path, frame: int | None, *, layers: bool = False) -> Stored:
+    try:
+        kind = stored_format(path)
+        if kind == "nrrd" and layers:
+            return read_nrrd(path, layers=True)
+        return _READERS[kind](path, frame=frame)
+    except OSError as error:
+        raise refusal(path, f"the file cannot be read ({error.strerror or error}); check its permissions") from error
+
+
+def _flatten(path: Path, stored: Stored) -> NDArray[Any]:
+    """Several layers as one labelmap."""
+    segments = segment_layers(path, stored.fields)
+    if not segments:
+        rule = f"a labelmap has one number a voxel, got {stored.array.shape[0]}; save one volume alone"
+        raise refusal(path, rule)
+    flat = np.zeros(stored.array.shape[1:], dtype=np.uint16)
+    for number, (name, layer, value) in enumerate(segments, start=1):
+        if layer >= stored.array.shape[0]:
+            raise refusal(
+                path,
+                f"segment {name!r} lies in layer {layer}, and there are {stored.array.shape[0]}; save it again",
+            )
+        mask = stored.array[layer] == value
+        if flat[mask].any():
+            rule = f"segments may not overlap in one labelmap, and {name!r} overlaps another; save them apart"
+            raise refusal(path, rule)
+        flat[mask] = number
+    return flat[None]
+
+
+def _whole_numbers(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "f":
+        odd = array[~(array == np.round(array))]  # NaN is odd too, infinity is caught below
+        if odd.size:
+            rule = f"labels are whole numbers, got {odd[0]:g} ({odd.size:,} such voxels); threshold it first"
+            raise refusal(path, rule)
+    lowest, highest = array.min(), array.max()
+    if lowest < 0 or highest > np.iinfo(np.uint32).max:
+        rule = f"labels are 0 (background) or larger, got {lowest:g}..{highest:g}; give every label its own number"
+        raise refusal(path, rule)
+    return array.astype(np.min_scalar_type(int(highest)))

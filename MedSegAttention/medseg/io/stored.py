@@ -1,0 +1,62 @@
+"""What a file holds once it is decoded, before anyone has asked whether it can be true."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg.imaging.image import Affine
+from medseg.spec.errors import ImageError
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])  # its own inverse
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """The voxels of a file, where the file says they lie, and what was noticed while decoding.
+
+    Args:
+        array: ``(C, I, J, K)``, native byte order, scaling applied.
+        affine: ``(4, 4)``, voxel -> RAS millimetres, as written; it may still be singular or not finite.
+        warnings: sentences for the user.
+        shear_explained: whether ``warnings`` already says why the axes are not perpendicular.
+        fields: key/value pairs of the header that are not geometry.
+    """
+
+    array: NDArray[Any]
+    affine: Affine
+    warnings: tuple[str, ...] = ()
+    shear_explained: bool = False
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+def refusal(path: Path, rule: str) -> ImageError:
+    """The error for a file that cannot be used: its name, then the rule, the value and the next step."""
+    return ImageError(f"{path}: {rule}")
+
+
+def pick_frame(path: Path, frames: NDArray[Any], frame: int | None) -> NDArray[Any]:
+    """One of several time points as a single-channel array.
+
+    Args:
+        path: the file, for the message.
+        frames: ``(T, I, J, K)``.
+        frame: which one, counted from 0; None is allowed when there is only one.
+
+    Returns:
+        ``(1, I, J, K)``
+
+    Raises:
+        ImageError: if there are several and none is chosen, or the chosen one does not exist.
+    """
+    count = frames.shape[0]
+    if frame is None and count > 1:
+        rule = f"one volume is expected, got {count} (time points or channels); choose one with --frame 0..{count - 1}"
+        raise refusal(path, rule)
+    chosen = frame or 0
+    if not 0 <= chosen < count:
+        rule = f"a frame is counted from 0 and the last one here is {count - 1}, got {chosen}; choose 0..{count - 1}"
+        raise refusal(path, rule)
+    return frames[chosen : chosen + 1]

@@ -1,0 +1,106 @@
+"""Write images and segmentations; a file appears whole under its name, or not at all."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medseg.imaging.image import Affine, Image
+from medseg.io.atomic import check_target, replacing
+from medseg.io.formats import output_suffix
+from medseg.io.metaimage import check_perpendicular, encode_metaimage
+from medseg.io.nifti import encode_nifti
+from medseg.io.nrrd import encode_nrrd
+from medseg.io.segnrrd import encode_segmentation
+from medseg.spec.errors import JobError
+from medseg.spec.manifest import LabelSpec
+
+_ENCODERS: dict[str, Callable[[Path, Image], None]] = {
+    ".nii": encode_nifti,
+    ".nii.gz": encode_nifti,
+    ".nrrd": encode_nrrd,
+    ".mha": encode_metaimage,
+}
+
+
+def check_writable(path: Path, *, overwrite: bool, affine: Affine | None = None) -> None:
+    """Refuse an output that could not be written, before the work starts.
+
+    Args:
+        path: the output.
+        overwrite: whether an existing file may be replaced.
+        affine: voxel -> RAS mm of what will be written, where it is known: not every format holds every grid.
+
+    Raises:
+        JobError: if the ending is unknown, the format cannot hold the grid, or the folder is missing or read-only.
+        OutputExists: if the file exists and overwriting was not allowed.
+    """
+    suffix = output_suffix(path)
+    check_target(path, overwrite=overwrite)
+    if affine is not None and suffix == ".mha":
+        check_perpendicular(affine)
+
+
+def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *, overwrite: bool = False) -> None:
+    """Write a labelmap as .nii, .nii.gz, .nrrd, .mha, or with names, colours and codes as .seg.nrrd.
+
+    Args:
+        path: its ending says the format.
+        labels: ``(1, I, J, K)`` whole numbers from 0 up; stored in the smallest unsigned type.
+        specs: the segments; only .seg.nrrd has a place for them.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        ValueError: if the labels are not single-channel integers from 0 up.
+        JobError: if the format cannot hold the grid, or the file cannot be written.
+        OutputExists: if the file exists and overwriting was not allowed.
+    """
+    whole = _smallest(labels, specs)
+    if output_suffix(path) == ".seg.nrrd":
+        _write(path, lambda temporary: encode_segmentation(temporary, whole, specs), overwrite=overwrite)
+    else:
+        write_image(path, whole, overwrite=overwrite)
+
+
+def write_image(path: Path, image: Image, *, overwrite: bool = False) -> None:
+    """Write an image of any channel count as .nii, .nii.gz, .nrrd or .mha.
+
+    Args:
+        path: its ending says the format.
+        image: ``(C, I, J, K)``; several channels become NIfTI's 4th dimension, NRRD's and MetaImage's vector.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        JobError: if the format cannot hold the grid or the voxel type, or the file cannot be written.
+        OutputExists: if the file exists and overwriting was not allowed.
+    """
+    suffix = output_suffix(path)
+    if suffix not in _ENCODERS:
+        msg = f"{path}: an image without labels ends in {', '.join(_ENCODERS)}, got {suffix}; choose one of these"
+        raise JobError(msg)
+    storable = _storable(image)
+    _write(path, lambda temporary: _ENCODERS[suffix](temporary, storable), overwrite=overwrite)
+
+
+def _write(path: Path, encode: Callable[[Path], None], *, overwrite: bool) -> None:
+    with replacing(path, overwrite=overwrite) as temporary:
+        try:
+            encode(temporary)
+        except OSError as error:
+            msg = f"{path}: the file cannot be written ({error.strerror or error}); choose another folder"
+            raise JobError(msg) from error
+
+
+def _smallest(labels: Image, specs: Sequence[LabelSpec]) -> Image:
+    array = labels.array
+    if array.shape[0] != 1 or array.dtype.kind not in "iub" or int(array.min(initial=0)) < 0:
+        msg = f"labels are (1, I, J, K) integers from 0 up, got {array.shape} of type {array.dtype}"
+        raise ValueError(msg)
+    highest = max([int(array.max(initial=0)), *(spec.value for spec in specs)])
+    return Image(array.astype(np.min_scalar_type(highest)), labels.affine)
+
+
+def _storable(image: Image) -> Image:
+    """Every format has integers of 8 to 64 bit and floats of 32 and 64 bit."""
+    smallest = {np.dtype(bool): np.uint8, np.dtype(np.float16): np.float32}.get(image.array.dtype)
+    return image if smallest is None else Image(image.array.astype(smallest), image.affine)

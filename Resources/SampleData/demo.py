@@ -1,0 +1,43 @@
+"""Segment both hippocampi of the sample brain and compare each with the AAL atlas.
+
+Run it with ``make demo``; results go to the folder named on the command line.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+
+from medseg.cli.main import main as medseg
+from medseg.io.read import read_labels
+
+HERE = Path(__file__).parent
+MODEL = "hippocampus-ultralight3d"
+
+
+def dice_with_atlas(side: str, result: Path) -> float:
+    """Dice of the union of all segments with the atlas' hippocampus of that side."""
+    found = read_labels(result).array > 0
+    atlas = read_labels(HERE / f"colin27_{side}_aal_hippocampus.nii.gz").array > 0
+    return float(2 * (found & atlas).sum() / (found.sum() + atlas.sum()))
+
+
+def run(folder: Path) -> int:
+    """Segment, then say how plausible it is; the exit code of the first command that fails, else 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for side in ("left", "right"):
+        result = folder / f"hippocampus_{side}.seg.nrrd"
+        command = ["segment", str(HERE / f"colin27_{side}_t1.nii.gz"), "--model", MODEL, "--output", str(result)]
+        command += ["--preview", str(folder / f"hippocampus_{side}.png"), "--overwrite"]
+        print("$ medseg", shlex.join(command), flush=True)  # noqa: T201
+        code = medseg(command)
+        if code:
+            return code
+        lines.append(f"{side}: Dice {dice_with_atlas(side, result):.3f} with the hippocampus of the AAL atlas")
+    print("\n".join(["", "Plausibility, not a score (the atlas draws other borders):", *lines]))  # noqa: T201
+    print(f"Segmentations and pictures are in {folder}/")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1] if len(sys.argv) > 1 else "demo-output")))

@@ -1,0 +1,108 @@
+"""``python -m monai.bundle run`` on a bundle of ours gives what our own predictor gives."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from medseg.bundles.weights import load_network
+from medseg.bundles.write import write_bundle
+from medseg.imaging.image import Image
+from medseg.imaging.postprocess import postprocess
+from medseg.imaging.preprocess import prepare
+from medseg.inference.predictor import predict
+from medseg.spec.manifest import ChannelSpec, IntensityRule, PostprocessRule
+
+PERMUTED = np.array([[0, 0, 1.0, -30], [-1.0, 0, 0, 12], [0, 1.0, 0, 7], [0, 0, 0, 1]])  # i to P, j to S, k to R
+
+
+def blob(shape, seed):
+    """Smooth structure on a black ground, so that the labels form regions and the body has an edge."""
+    noise = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    for axis in range(3):
+        noise = (noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)) / 3
+    inside = np.zeros(shape, dtype=bool)
+    inside[1:-1, 1:-1, 1:-1] = True
+    return np.where(inside, 400 + 300 * noise, 0).astype(np.float32)
+
+
+def run_monai(bundle, images, output):
+    """Run the bundle in a child process as a user would; without the command-line package, through the same call."""
+    options = {"config_file": "configs/inference.json", "dataset_dir": str(images), "output_dir": str(output)}
+    options["meta_file"] = "configs/metadata.json"
+    if find_spec("fire"):
+        flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+        command = [sys.executable, "-m", "monai.bundle", "run", *flags]
+    else:
+        command = [sys.executable, "-c", f"import monai.bundle; monai.bundle.run(**{options!r})"]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)}
+    done = subprocess.run(command, cwd=bundle.folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def predict_ourselves(bundle, image):
+    prepared = prepare(image, bundle.manifest)
+    network = load_network(bundle)
+    scores = predict(prepared.image.array, network, bundle.manifest, device=torch.device("cpu"))
+    labels = Image(prepared.restore_labels(scores)[None], image.affine)
+    return postprocess(labels, bundle.manifest.postprocess).array[0]
+
+
+def assert_agree(theirs, ours):
+    assert np.bincount(ours.ravel()).max() < 0.9 * ours.size, "a test on one label says little"
+    assert (theirs == ours).mean() > 0.999
+
+
+def test_monai_gives_the_labels_our_predictor_gives_on_any_axis_order(tmp_path, bundle):
+    images = tmp_path / "images"
+    images.mkdir()
+    cases = {
+        "straight": Image(blob((24, 16, 18), 0)[None], np.diag([1.0, 1, 1, 1])),
+        "turned": Image(blob((16, 18, 24), 1)[None], PERMUTED),
+        "small": Image(blob((9, 16, 12), 2)[None], np.diag([-1.0, -1, 1, 1])),
+    }
+    for name, image in cases.items():
+        nibabel.save(nibabel.Nifti1Image(image.array[0], image.affine), images / f"{name}.nii.gz")
+    run_monai(bundle, images, tmp_path / "out")
+    for name, image in cases.items():
+        theirs = nibabel.load(tmp_path / "out" / f"{name}_seg.nii.gz")
+        ours = predict_ourselves(bundle, image)
+        np.testing.assert_allclose(theirs.affine, image.affine, atol=1e-5)
+        assert_agree(np.asarray(theirs.dataobj), ours)
+
+
+@pytest.mark.parametrize("kind", ["clip_zscore", "percentile"])
+def test_two_channels_a_body_crop_and_postprocessing_are_carried_over(tmp_path, manifest, make_network, kind):
+    rule = {
+        "clip_zscore": IntensityRule(kind="clip_zscore", lower=100.0, upper=700.0, mean=350.0, std=120.0),
+        "percentile": IntensityRule(kind="percentile", lower=2.0, upper=98.0),
+    }[kind]
+    manifest = replace(
+        manifest,
+        arguments=manifest.arguments | {"in_channels": 2},
+        channels=(ChannelSpec(name="T1", modality="MR"), ChannelSpec(name="T2", modality="MR")),
+        intensity=rule,
+        crop_to_body=True,
+        spacing_mm=None,
+        mirror_axes=(),
+        overlap=0.0,
+        window_shape=(8, 8, 6),
+        postprocess=PostprocessRule(keep_largest=True, fill_holes_mm3=4.0),
+    )
+    bundle = write_bundle(tmp_path / "two", manifest, make_network(manifest), licence_text="x")
+    image = Image(np.stack([blob((24, 16, 18), 5), blob((24, 16, 18), 6)]), np.diag([2.0, 2, 2, 1]))
+    images = tmp_path / "images"
+    images.mkdir()
+    for channel, array in enumerate(image.array):
+        nibabel.save(nibabel.Nifti1Image(array, image.affine), images / f"case_{channel:04d}.nii.gz")
+    run_monai(bundle, images, tmp_path / "out")
+    ours = predict_ourselves(bundle, image)
+    theirs = np.asarray(nibabel.load(tmp_path / "out" / "case_0000_seg.nii.gz").dataobj)
+    assert_agree(theirs, ours)
