@@ -7,7 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from medseg.cli.main import main as medseg
+from medseg.cli.main import run as medseg
 from medseg.io.read import read_labels
 
 HERE = Path(__file__).parent
@@ -21,7 +21,7 @@ def dice_with_atlas(side: str, result: Path) -> float:
     return float(2 * (found & atlas).sum() / (found.sum() + atlas.sum()))
 
 
-def run(folder: Path) -> int:
+def demonstrate(folder: Path) -> int:
     """Segment, then say how plausible it is; the exit code of the first command that fails, else 0."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -40,4 +40,4 @@ def run(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1] if len(sys.argv) > 1 else "demo-output")))
+    sys.exit(demonstrate(Path(sys.argv[1] if len(sys.argv) > 1 else "demo-output")))

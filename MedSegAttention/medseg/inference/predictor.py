@@ -44,8 +44,8 @@ def predict(
         manifest: the model's window, overlap, mirror axes and labels.
         device: where the network runs and the sums are kept.
         overlap: least share of a window that its neighbour also sees, 0..0.9; None: the manifest's.
-        mirror: average over flips: True of the manifest's axes, or of all three where it names none; False: none;
-            None: the manifest's axes.
+        mirror: average over flips of the manifest's axes: None or True; False: none. A model is only flipped along
+            axes its author names, since one trained on sided anatomy would be asked about what it never saw.
         window_batch: windows a forward pass.
         precision: of the network's arithmetic; the sums are float32 always.
         on_window: told (windows done, windows in all); whatever it raises stops the work.
@@ -54,7 +54,8 @@ def predict(
         ``(L, i, j, k)`` float32 probabilities, summing to 1 over L.
 
     Raises:
-        JobError: when the array has another number of channels than the model, or the answer is not finite.
+        JobError: when the array has another number of channels than the model, mirroring is asked of a model that
+            names no axes for it, or the answer is not finite.
     """
     if array.shape[0] != len(manifest.channels):
         names = ", ".join(channel.name for channel in manifest.channels)
@@ -105,9 +106,10 @@ def _as_tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:
 
 
 def _mirror_axes(manifest: ModelManifest, mirror: bool | None) -> tuple[int, ...]:
-    if mirror is False:
-        return ()
-    return manifest.mirror_axes or ((0, 1, 2) if mirror else ())
+    if mirror and not manifest.mirror_axes:
+        msg = f"{manifest.model_id} names no axes to mirror, it was not trained for that; run it without mirroring"
+        raise JobError(msg)
+    return () if mirror is False else manifest.mirror_axes
 
 
 def _in_precision(

@@ -7,6 +7,25 @@ from typing import Literal, TypeAlias
 Stage: TypeAlias = Literal["read", "preprocess", "windows", "restore", "postprocess", "write"]
 
 
+CANCELLED = "cancelled"  # the message of a Failed that the user asked for
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker begins a job."""
+
+    name: str  # as the request named it
+
+
+@dataclass(frozen=True)
+class Using:
+    """What the network runs on, and what the process takes of it."""
+
+    device: str
+    threads: int  # of the processor
+    memory_mb: int | None  # MiB taken on that device; None where nothing can be said
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far one stage of the job is."""
@@ -41,9 +60,9 @@ class Failed:
     is_bug: bool
 
 
-Event: TypeAlias = Progress | Warned | Finished | Failed
+Event: TypeAlias = Started | Using | Progress | Warned | Finished | Failed
 
-_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in (Progress, Warned, Finished, Failed)}
+_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in (Started, Using, Progress, Warned, Finished, Failed)}
 
 
 def encode_event(event: Event) -> str:

@@ -97,7 +97,7 @@ def fit(
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        log_every_n_steps=10,
+        log_every_n_steps=1,
     )
     trainer.fit(lesson, loader)
     return lesson.averaged.eval()

@@ -55,8 +55,11 @@ def test_mirroring_follows_the_manifest_unless_it_is_asked_for_or_refused(networ
     other_side = predict(array[:, ::-1], network, sided, device=CPU)[:, ::-1]
     np.testing.assert_allclose(other_side, both, rtol=1e-4, atol=1e-6)
     assert np.abs(both - plain).max() > 1e-3
-    everywhere = predict(array, network, replace(manifest, mirror_axes=(0, 1, 2)), device=CPU)
-    np.testing.assert_array_equal(predict(array, network, manifest, device=CPU, mirror=True), everywhere)
+
+
+def test_a_model_that_names_no_axes_is_never_shown_mirrored_anatomy(network, manifest, array):
+    with pytest.raises(JobError, match="names no axes to mirror"):
+        predict(array, network, manifest, device=CPU, mirror=True)
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

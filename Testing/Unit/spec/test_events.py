@@ -2,9 +2,12 @@ import json
 
 import pytest
 
-from medseg.spec.events import Failed, Finished, Progress, Warned, decode_event, encode_event
+from medseg.spec.events import Failed, Finished, Progress, Started, Using, Warned, decode_event, encode_event
 
 EVENTS = [
+    Started("case 1"),
+    Using("NVIDIA A2000 (cuda:0)", threads=4, memory_mb=1200),
+    Using("cpu", threads=1, memory_mb=None),
     Progress("windows", 3, 27),
     Progress("read", 0, 1, seconds_left=2.5),
     Warned('spacing of "scan 1"\nis odd: 1 \u00b5m\u2028'),

@@ -1,0 +1,75 @@
+"""Where words go: results to standard output, warnings and progress to standard error; colour only on a terminal."""
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+from medseg.spec.events import Event, Warned
+from medseg.spec.events import Progress as Step
+
+_STAGES = {
+    "read": "reading",
+    "preprocess": "preparing",
+    "windows": "segmenting",
+    "restore": "restoring the grid",
+    "postprocess": "cleaning up",
+    "write": "writing",
+}
+
+
+def output() -> Console:
+    """Console for results; never wraps or colours what is piped."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, no_color=True, width=160, emoji=False)
+
+
+def errors() -> Console:
+    """Console for warnings and progress."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def table(title: str, *columns: str, numbers_from: int = 1) -> Table:
+    """Make a table whose columns are numbers, right-aligned, from one on; plain ASCII when piped."""
+    from rich import box
+
+    made = Table(title=title or None, box=box.ROUNDED if Console().is_terminal else box.ASCII, title_justify="left")
+    for position, column in enumerate(columns):
+        made.add_column(column, justify="right" if position >= numbers_from else "left", overflow="fold")
+    return made
+
+
+class Reporter:
+    """Shows events: a bar with the time left on a terminal, and every warning as a yellow line."""
+
+    def __init__(self) -> None:
+        self.console = errors()
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} % {task.fields[left]}"),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
+        self.task: TaskID = self.progress.add_task("", total=1, left="")
+
+    def __enter__(self) -> "Reporter":
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, Warned):
+            self.console.print(f"warning: {event.message}", style="yellow", markup=False)
+        elif isinstance(event, Step):
+            left = "" if event.seconds_left is None else f"{event.seconds_left:.0f} s left"
+            self.progress.update(
+                self.task,
+                description=_STAGES[event.stage],
+                total=max(event.total, 1),
+                completed=event.done,
+                left=left,
+            )

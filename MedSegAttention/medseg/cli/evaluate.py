@@ -1,0 +1,65 @@
+"""``medseg evaluate``: predictions against references, as a table and as CSV."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medseg.spec.errors import JobError
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="File or folder of predicted labels.")],
+    references: Annotated[Path, typer.Argument(help="File or folder of true labels; matched by name.")],
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write every case and label here.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Values to score, e.g. 1,2; all by default.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
+) -> None:
+    """Score predictions: Dice, surface Dice at 1 mm, 95 % Hausdorff distance, volume difference."""
+    values = _values(labels)
+    from medseg.cli.console import errors, output, table
+    from medseg.io.atomic import check_target
+    from medseg.jobs.evaluate import evaluate as score
+
+    if csv is not None:
+        check_target(csv, overwrite=overwrite)
+    result = score(predictions, references, values)
+    columns = ("case", "label", "Dice", "surface Dice 1 mm", "HD95 mm", "volume ml", "difference ml", "difference %")
+    shown = table("", *columns)
+    rows = [*((row.case, row.scores) for row in result.rows), *(("mean", scores) for scores in result.summary)]
+    for number, (case, scores) in enumerate(rows, start=1):
+        shown.add_row(
+            case,
+            str(scores.label),
+            _number(scores.dice, 4),
+            _number(scores.surface_dice, 4),
+            _number(scores.hd95_mm, 2),
+            _number(scores.volume_ml, 3),
+            _number(scores.volume_difference_ml, 3),
+            _number(scores.volume_difference_percent, 1),
+            end_section=number == len(result.rows),
+        )
+    output().print(shown)
+    for path in result.unmatched:
+        errors().print(f"warning: {path} has no partner and was left out", style="yellow", markup=False)
+    if csv is not None:
+        result.write_csv(csv, overwrite=overwrite)
+
+
+def _number(value: float, digits: int) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _values(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        values = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        msg = f"--labels takes whole numbers with commas, got {text!r}; write e.g. --labels 1,2"
+        raise JobError(msg) from error
+    if any(value < 1 for value in values):
+        msg = f"labels count from 1, 0 is background, got {text!r}; write e.g. --labels 1,2"
+        raise JobError(msg)
+    return values

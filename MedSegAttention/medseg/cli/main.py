@@ -1,0 +1,81 @@
+"""The command ``medseg``: its sub-commands and its exit codes. Nothing heavy is imported here."""
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from medseg.cli.doctor import doctor
+from medseg.cli.evaluate import evaluate
+from medseg.cli.models import models
+from medseg.cli.segment import segment
+from medseg.cli.train import train
+from medseg.cli.validate import validate
+from medseg.spec.errors import MedSegError
+
+EXIT_BUG, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="medseg",
+    help="Segment medical volumes with attention networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain ASCII help, and quicker
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(segment)
+app.add_typer(models, name="models")
+app.command()(evaluate)
+app.command()(validate)
+app.command()(train)
+app.command()(doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from medseg import __version__
+
+        typer.echo(f"medseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    del version
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command and end the process.
+
+    Exit codes: 0 done; 2 the user can mend it, one line says how; 1 a bug, with its traceback; 130 interrupted.
+    """
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+    except MedSegError as error:
+        return _complain(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("interrupted; nothing was written", err=True)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            return _complain(f"{error.format_message()} Try --help.")
+        traceback.print_exc()
+        typer.echo("this is a bug of medseg; please report it with the text above and 'medseg doctor'", err=True)
+        return EXIT_BUG
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> int:
+    typer.echo("error: " + " ".join(message.split()), err=True)
+    return EXIT_USER

@@ -1,0 +1,48 @@
+"""``medseg validate``: a model against experts, and the result in its model card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def validate(
+    model: Annotated[str, typer.Argument(help="Id of a model, or the folder of a bundle.")],
+    dataset: Annotated[Path, typer.Argument(help="Decathlon folder with dataset.json.")],
+    folds: Annotated[Path | None, typer.Option(help="JSON list of folds; without it all cases are used.")] = None,
+    fold: Annotated[int, typer.Option(help="Which fold's validation cases to use.")] = 0,
+    card: Annotated[
+        str | None, typer.Option(help="Write the scores into the model card under this name of the data.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    csv: Annotated[Path | None, typer.Option("--csv", help="Also write every case and label here.")] = None,
+) -> None:
+    """Segment labelled cases, as they are and mirrored, and score the results."""
+    from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
+    from medseg.bundles.metadata import read_manifest
+    from medseg.cli.console import output, table
+    from medseg.io.dataset import choose_cases, read_dataset, read_fold
+    from medseg.jobs.validate import validate as run
+    from medseg.jobs.validate import write_scores
+    from medseg.spec.job import Options
+
+    folder = Path(model)
+    bundle = Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(model)
+    cases = read_dataset(dataset)
+    files = choose_cases(cases, list(cases) if folds is None else read_fold(folds, fold)[1])
+    with typer.progressbar(length=len(files), label="segmenting") as bar:
+        result = run(bundle, files, Options(device=device), on_case=lambda *_: bar.update(1))
+    names = {label.value: label.name for label in bundle.manifest.labels}
+    shown = table("", "cases", "segment", "Dice", "surface Dice 1 mm", "HD95 mm", "volume difference %")
+    for title, evaluation in (("as they are", result.plain), ("sides exchanged", result.mirrored)):
+        for scores in evaluation.summary:
+            figures = (scores.dice, scores.surface_dice, scores.hd95_mm, scores.volume_difference_percent)
+            shown.add_row(title, names[scores.label], *(f"{figure:.4f}" for figure in figures))
+        shown.add_row(title, "mean", f"{evaluation.mean_dice():.4f}", "", "", "", end_section=True)
+    output().print(shown)
+    output().print(f"{len(files)} cases, median {result.seconds:.2f} s a case on {result.device}")
+    if csv is not None:
+        result.plain.write_csv(csv)
+    if card is not None:
+        write_scores(bundle, result, dataset=card)
+        output().print(f"{bundle.folder}/docs/README.md now says so", markup=False)

@@ -1,0 +1,237 @@
+"""How well predictions match references: Dice, surface Dice, 95 % Hausdorff distance and volume, by case and label."""
+
+import csv
+import io
+import math
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
+from numpy.typing import NDArray
+
+from medseg.imaging.geometry import same_grid
+from medseg.imaging.image import Image
+from medseg.io.atomic import replacing
+from medseg.io.formats import READ_SUFFIXES, image_name
+from medseg.io.read import read_labels
+from medseg.spec.errors import ImageError, JobError
+
+SURFACE_TOLERANCE_MM = 1.0
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """How well one label of one case is found.
+
+    Where both are empty Dice and surface Dice are 1 and there is no distance (nan); where only one is, they are 0
+    and there is no distance. ``volume_difference_percent`` is relative to the reference, nan where that is empty.
+    """
+
+    label: int
+    dice: float
+    surface_dice: float  # share of both surfaces that lies within 1 mm of the other
+    hd95_mm: float
+    volume_ml: float  # of the prediction
+    volume_difference_ml: float  # prediction minus reference
+    volume_difference_percent: float
+
+
+@dataclass(frozen=True)
+class CaseScores:
+    """One row: a label of a case."""
+
+    case: str
+    scores: LabelScores
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of all cases.
+
+    Attributes:
+        rows: every label of every case.
+        summary: by label, the mean of each score over the cases; cases where a score is nan are left out of it.
+        unmatched: files that have no partner.
+    """
+
+    rows: tuple[CaseScores, ...]
+    summary: tuple[LabelScores, ...]
+    unmatched: tuple[str, ...] = ()
+
+    def mean_dice(self) -> float:
+        """Mean over labels of the mean over cases."""
+        return float(np.mean([scores.dice for scores in self.summary]))
+
+    def write_csv(self, path: Path, *, overwrite: bool = False) -> None:
+        """Write one line a row, then the means as case "mean"; empty where a score is nan.
+
+        Raises:
+            JobError: when the file cannot be written there.
+            OutputExists: when there is one and overwriting was not allowed.
+        """
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["case", *(field.name for field in fields(LabelScores))])
+        for case, scores in [*((row.case, row.scores) for row in self.rows), *(("mean", s) for s in self.summary)]:
+            writer.writerow([case, *("" if math.isnan(value) else round(value, 6) for value in astuple(scores))])
+        with replacing(path, overwrite=overwrite) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8")
+
+
+def evaluate(predictions: Path, references: Path, labels: Sequence[int] | None = None) -> Evaluation:
+    """Score a prediction file against a reference file, or all files of two folders, matched by name without ending.
+
+    Args:
+        predictions: file or folder.
+        references: file or folder, the same kind.
+        labels: values to score; None: every value found in any reference or prediction, background left out.
+
+    Raises:
+        ImageError: when a file cannot be read or a pair does not lie on one grid.
+        JobError: when no prediction has a reference.
+    """
+    pairs, unmatched = match_files(predictions, references)
+    values = labels if labels is not None else _values_of(path for pair in pairs.values() for path in pair)
+    rows = []
+    for case, (prediction, reference) in pairs.items():
+        found, truth = read_labels(prediction), read_labels(reference)
+        check_same_grid(found, truth, str(prediction), str(reference))
+        rows += [CaseScores(case, scores) for scores in evaluate_pair(found, truth, values)]
+    return Evaluation(tuple(rows), summarise(row.scores for row in rows), unmatched)
+
+
+def match_files(predictions: Path, references: Path) -> tuple[dict[str, tuple[Path, Path]], tuple[str, ...]]:
+    """Pair predictions with references by name without ending; also name the files left over.
+
+    Raises:
+        JobError: when a path does not exist, the two are of different kinds, or nothing matches.
+    """
+    for path in (predictions, references):
+        if not path.exists():
+            msg = f"{path}: there is no such file or folder; check the path"
+            raise JobError(msg)
+    if predictions.is_dir() != references.is_dir():
+        msg = f"{predictions} and {references} must both be files or both be folders; give two of a kind"
+        raise JobError(msg)
+    if predictions.is_file():
+        return {image_name(predictions): (predictions, references)}, ()
+    found, truth = _images_in(predictions), _images_in(references)
+    names = sorted(found.keys() & truth.keys())
+    if not names:
+        msg = f"no file of {predictions} has the name of one in {references}; predictions are matched by name"
+        raise JobError(msg)
+    alone = [
+        *(found[n] for n in sorted(found.keys() - truth.keys())),
+        *(truth[n] for n in sorted(truth.keys() - found.keys())),
+    ]
+    return {name: (found[name], truth[name]) for name in names}, tuple(str(path) for path in alone)
+
+
+def check_same_grid(found: Image, truth: Image, found_name: str, truth_name: str) -> None:
+    """Refuse to compare labels that do not lie on one grid.
+
+    Raises:
+        ImageError: names both files and what differs.
+    """
+    if found.shape != truth.shape:
+        msg = (
+            f"{found_name} has {found.shape} voxels and {truth_name} {truth.shape}; resample one onto the other's grid"
+        )
+        raise ImageError(msg)
+    if not same_grid(found, truth, tolerance_mm=1e-2):
+        first, second = (np.round(image.affine[:3], 4).tolist() for image in (found, truth))
+        msg = (
+            f"{found_name} and {truth_name} lie in different places, affines {first} and {second}; "
+            "resample one onto the other's grid"
+        )
+        raise ImageError(msg)
+
+
+def evaluate_pair(prediction: Image, reference: Image, values: Sequence[int]) -> tuple[LabelScores, ...]:
+    """Score one case, label by label.
+
+    Args:
+        prediction: integers ``(1, I, J, K)``.
+        reference: integers ``(1, I, J, K)`` on the same grid.
+        values: labels to score, in the order of the result.
+
+    Raises:
+        ValueError: when the shapes differ.
+    """
+    if prediction.shape != reference.shape:
+        msg = f"prediction and reference lie on one grid, got {prediction.shape} and {reference.shape}"
+        raise ValueError(msg)
+    return tuple(
+        _score(prediction.array[0] == value, reference.array[0] == value, reference, value) for value in values
+    )
+
+
+def summarise(scores: Iterable[LabelScores]) -> tuple[LabelScores, ...]:
+    """Mean of each score by label, nan values left out; nan where no case has the score."""
+    by_label: dict[int, list[LabelScores]] = {}
+    for row in scores:
+        by_label.setdefault(row.label, []).append(row)
+    return tuple(LabelScores(label, *_means(rows)) for label, rows in sorted(by_label.items()))
+
+
+def _score(found: NDArray[np.bool_], truth: NDArray[np.bool_], grid: Image, value: int) -> LabelScores:
+    ml = grid.voxel_volume_mm3 / 1000
+    volume, true_volume = float(found.sum()) * ml, float(truth.sum()) * ml
+    percent = 100 * (volume - true_volume) / true_volume if true_volume else math.nan
+    if not found.any() or not truth.any():
+        agreement = float(found.any() == truth.any())
+        return LabelScores(value, agreement, agreement, math.nan, volume, volume - true_volume, percent)
+    dice, surface, hd95 = _overlap(*_cropped(found, truth), grid.spacing)
+    return LabelScores(value, dice, surface, hd95, volume, volume - true_volume, percent)
+
+
+def _overlap(
+    found: NDArray[np.bool_], truth: NDArray[np.bool_], spacing: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Dice, surface Dice and HD95 (mm) of two masks that are not empty, by MONAI."""
+    pair = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (found, truth)]
+    with warnings.catch_warnings():
+        # MONAI 1.6 warns about an argument that it passes to itself
+        warnings.simplefilter("ignore", FutureWarning)
+        dice = compute_dice(*pair, include_background=True)
+        surface = compute_surface_dice(
+            *pair, class_thresholds=[SURFACE_TOLERANCE_MM], include_background=True, spacing=list(spacing)
+        )
+        distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing))
+    return float(dice), float(surface), float(distance)
+
+
+def _cropped(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Keep the box that holds both masks, with a border of background that gives every part a surface."""
+    either = found | truth
+    box = []
+    for axis in range(3):
+        (along,) = np.nonzero(either.any(axis=tuple(n for n in range(3) if n != axis)))
+        box.append(slice(int(along[0]), int(along[-1]) + 1))
+    return np.pad(found[tuple(box)], 2), np.pad(truth[tuple(box)], 2)
+
+
+def _means(rows: Sequence[LabelScores]) -> list[float]:
+    columns = np.array([astuple(row)[1:] for row in rows], dtype=np.float64)
+    counts = np.isfinite(columns).sum(axis=0)
+    sums = np.where(np.isfinite(columns), columns, 0.0).sum(axis=0)
+    return [float(total / count) if count else math.nan for total, count in zip(sums, counts, strict=True)]
+
+
+def _values_of(paths: Iterable[Path]) -> tuple[int, ...]:
+    found: set[int] = set()
+    for path in paths:
+        found.update(int(value) for value in np.unique(read_labels(path).array))
+    if not found - {0}:
+        msg = "neither predictions nor references hold a label; name the labels to score (--labels 1,2)"
+        raise JobError(msg)
+    return tuple(sorted(found - {0}))
+
+
+def _images_in(folder: Path) -> Mapping[str, Path]:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    return {image_name(path): path for path in files if path.name.lower().endswith(READ_SUFFIXES)}

@@ -1,0 +1,114 @@
+"""The door for Python: a path, an image or a SimpleITK image in, a segmentation out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk  # noqa: N813 - its own name for itself
+
+from medseg.bundles.catalogue import find_bundle
+from medseg.imaging.image import Image
+from medseg.io.read import read_image
+from medseg.io.write import check_writable
+from medseg.jobs.segment import Segmentation, segment_images
+from medseg.jobs.stages import IsCancelled, OnEvent, Stages, ignore_event, never
+from medseg.spec.errors import ImageError
+from medseg.spec.job import Options, Precision
+from medseg.spec.manifest import PostprocessRule
+
+Source = Path | str | Image | sitk.Image
+Roi = tuple[float, float, float, float, float, float]
+
+
+def segment(
+    image: Source | Sequence[Source],
+    *,
+    model: str,
+    output: Path | str | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    overlap: float | None = None,
+    mirror: bool | None = None,
+    roi: Roi | None = None,
+    window_batch: int = 1,
+    precision: Precision = "float32",
+    postprocess: PostprocessRule | None = None,
+    probabilities: bool = False,
+    frame: int | None = None,
+    on_event: OnEvent = ignore_event,
+    cancelled: IsCancelled = never,
+) -> Segmentation:
+    """Segment one case.
+
+    Args:
+        image: a file or DICOM folder, an ``Image`` or a SimpleITK image; or one of these a channel, in order.
+        model: id of a bundle.
+        output: where to write the labels; None: nothing is written.
+        overwrite: whether an existing output may be replaced.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        overlap: share of a window its neighbour also sees, 0..0.9; None: the model's.
+        mirror: average over flipped copies; None: as the model says.
+        roi: R-, R+, A-, A+, S-, S+ in RAS mm; only this region is segmented.
+        window_batch: windows computed at a time.
+        precision: of the network's arithmetic.
+        postprocess: replaces the model's rule.
+        probabilities: also return the probabilities.
+        frame: which time point of a 4-D file.
+        on_event: hears progress and warnings.
+        cancelled: asked between windows; True stops.
+
+    Raises:
+        MedSegError: one of its kinds, when the user can mend it.
+    """
+    if output is not None:
+        check_writable(Path(output), overwrite=overwrite)
+    options = Options(
+        device=device,
+        overlap=overlap,
+        mirror=mirror,
+        window_batch=window_batch,
+        precision=precision,
+        roi_ras_mm=roi,
+        postprocess=postprocess,
+    )
+    bundle = find_bundle(model)
+    story = Stages(on_event, cancelled)
+    sources = [image] if isinstance(image, Path | str | Image | sitk.Image) else list(image)
+    if not sources:
+        msg = "a case has at least one image, got an empty sequence"
+        raise ImageError(msg)
+    with story.stage("read"):
+        images = [_load(source, frame, story) for source in sources]
+    result = segment_images(images, bundle, options, want_probabilities=probabilities, stages=story)
+    if output is not None:
+        result.save(output, overwrite=overwrite)
+    return result
+
+
+def from_simpleitk(image: Any) -> Image:
+    """Take over a SimpleITK volume (LPS, its own axis order) without changing a voxel.
+
+    Raises:
+        ImageError: when it is not 3-D.
+    """
+    if image.GetDimension() != 3:
+        msg = f"an image has 3 dimensions, got {image.GetDimension()}; take one volume out of it first"
+        raise ImageError(msg)
+    array = sitk.GetArrayFromImage(image)
+    channels = np.moveaxis(array, -1, 0) if array.ndim == 4 else array[None]
+    affine = np.eye(4)
+    affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine[:3, 3] = image.GetOrigin()
+    return Image(np.ascontiguousarray(channels.transpose(0, 3, 2, 1)), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+
+
+def _load(source: Source, frame: int | None, story: Stages) -> Image:
+    if isinstance(source, Image):
+        return source
+    if isinstance(source, sitk.Image):
+        return from_simpleitk(source)
+    reading = read_image(Path(source), frame=frame)
+    for warning in reading.warnings:
+        story.warn(warning)
+    return reading.image

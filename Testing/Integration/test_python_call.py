@@ -1,0 +1,100 @@
+"""``medseg.segment``: paths, images and SimpleITK images give one result."""
+
+import numpy as np
+import pytest
+import SimpleITK
+import torch
+
+import medseg
+from Integration.tiny import MODEL
+from medseg.bundles.catalogue import find_bundle
+from medseg.imaging.image import Image
+from medseg.jobs import segment as segment_module
+from medseg.jobs.segment import segment_images
+from medseg.spec.errors import ImageError, JobError, OutputExists
+from medseg.spec.events import Warned
+from medseg.spec.job import Options
+
+
+def test_a_path_an_image_and_a_simpleitk_image_give_the_same_labels(scan_file, volume):
+    results = [
+        medseg.segment(source, model=MODEL, device="cpu", probabilities=True)
+        for source in (scan_file, str(scan_file), volume, SimpleITK.ReadImage(str(scan_file)))
+    ]
+    for result in results:
+        np.testing.assert_allclose(result.labels.affine, volume.affine, atol=1e-3)
+        np.testing.assert_allclose(result.probabilities.array, results[0].probabilities.array, atol=1e-4)
+
+
+def test_a_sequence_is_the_channels_of_one_case(scan_file, volume):
+    result = medseg.segment([scan_file, volume], model="tiny-two-channels", output=None)
+    assert result.image.channel_count == 2
+
+
+def test_the_output_is_written_and_kept(scan_file, tmp_path):
+    output = tmp_path / "labels.seg.nrrd"
+    medseg.segment(scan_file, model=MODEL, output=output)
+    assert output.stat().st_size > 0
+    with pytest.raises(OutputExists):
+        medseg.segment(scan_file, model=MODEL, output=output)
+
+
+def test_a_region_leaves_the_rest_as_background(volume):
+    low, high = volume.affine[:3, :3] @ [5, 5, 2] + volume.affine[:3, 3], volume.affine[:3, :3] @ [12, 12, 6]
+    high = high + volume.affine[:3, 3]
+    roi = tuple(float(v) for pair in zip(np.minimum(low, high), np.maximum(low, high), strict=True) for v in pair)
+    result = medseg.segment(volume, model=MODEL, roi=roi, probabilities=True)
+    np.testing.assert_allclose(result.probabilities.array[0, 0, 0, 0], 1)
+    assert (result.probabilities.array[0] < 1).any()
+
+
+def test_an_image_without_one_number_is_refused(volume):
+    nothing = Image(np.full_like(volume.array, np.nan), volume.affine)
+    with pytest.raises(ImageError, match="no finite voxel"):
+        medseg.segment(nothing, model=MODEL)
+
+
+def test_a_planar_simpleitk_image_and_an_empty_sequence_are_refused():
+    with pytest.raises(ImageError, match="3 dimensions, got 2"):
+        medseg.segment(SimpleITK.Image(4, 4, SimpleITK.sitkFloat32), model=MODEL)
+    with pytest.raises(ImageError, match="empty sequence"):
+        medseg.segment([], model=MODEL)
+
+
+def test_out_of_memory_is_said_aloud_and_tried_with_less(volume, monkeypatch):
+    calls = []
+    honest = segment_module.predict
+
+    def short_of_memory(*arguments, **choices):
+        calls.append((choices["window_batch"], choices["precision"]))
+        if len(calls) < 3:
+            raise torch.OutOfMemoryError
+        return honest(*arguments, **choices | {"precision": "float32"})
+
+    cpu = torch.device("cpu")
+    attempts = ((cpu, 4, "float32"), (cpu, 1, "float32"), (cpu, 1, "float16"))
+    monkeypatch.setattr(segment_module, "predict", short_of_memory)
+    monkeypatch.setattr(segment_module, "_attempts", lambda *_: iter(attempts))
+    events = []
+    segment_images([volume], find_bundle(MODEL), Options(device="cpu"), on_event=events.append)
+    assert calls == [(4, "float32"), (1, "float32"), (1, "float16")]
+    assert sum("out of memory" in event.message for event in events if isinstance(event, Warned)) == 2
+
+
+def test_a_device_that_stays_short_of_memory_ends_in_a_sentence(volume, monkeypatch):
+    def short_of_memory(*_, **__):
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(segment_module, "predict", short_of_memory)
+    with pytest.raises(JobError, match="too little memory"):
+        segment_images([volume], find_bundle(MODEL), Options(device="cpu"))
+
+
+def test_a_gpu_steps_down_to_half_precision_and_then_to_the_processor():
+    attempts = list(segment_module._attempts(torch.device("cuda:0"), Options(window_batch=4)))
+    assert [(device.type, batch, precision) for device, batch, precision in attempts] == [
+        ("cuda", 4, "float32"),
+        ("cuda", 1, "float32"),
+        ("cuda", 1, "float16"),
+        ("cpu", 1, "float32"),
+    ]

@@ -1,0 +1,39 @@
+"""A model small enough to run in milliseconds, written to disk as a real bundle."""
+
+import torch
+
+from medseg.bundles.write import write_bundle
+from medseg.networks import build_network
+from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
+
+ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
+MODEL = "tiny"
+
+
+def write_tiny_bundle(folder, *, channels=1, model_id=MODEL):
+    """Write a random two-label model of the given number of channels into ``folder / model_id``."""
+    arguments = {"in_channels": channels, "label_count": 3, "widths": [4, 4, 4, 4, 4], "pooling": [1, 2, 2, 1, 1]}
+    manifest = ModelManifest(
+        model_id=model_id,
+        title="Tiny",
+        version="1.0.0",
+        description="Random weights",
+        network="ultralight_unet",
+        arguments=arguments,
+        labels=tuple(
+            LabelSpec(value=value, name=name, color=color, category=ANATOMY, type=ANATOMY)
+            for value, name, color in ((1, "front", (255, 80, 80)), (2, "back", (80, 80, 255)))
+        ),
+        channels=tuple(ChannelSpec(name=f"C{n}", modality="MR") for n in range(channels)),
+        spacing_mm=(2.0, 2.0, 2.0),
+        intensity=IntensityRule(kind="zscore"),
+        window_shape=(16, 16, 16),
+        anatomy="anything",
+        intended_use="tests",
+        licence="Apache-2.0",
+        authors="nobody",
+        training_data="none",
+    )
+    torch.manual_seed(0)
+    network = build_network(manifest.network, **arguments).eval()
+    return write_bundle(folder / model_id, manifest, network, licence_text="Apache License 2.0\n")

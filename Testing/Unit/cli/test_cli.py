@@ -1,0 +1,99 @@
+"""The command line around the work: help, tables, exit codes."""
+
+import os
+import resource
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from medseg import __version__
+from medseg.cli.main import run
+from medseg.imaging.image import Image
+from medseg.io.write import write_image
+
+
+def child(checkout, *arguments):
+    environment = os.environ | {"PYTHONPATH": str(checkout / "MedSegAttention")}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env=environment, check=True, timeout=60
+    )
+
+
+def test_help_is_quick_and_loads_nothing_heavy(checkout):
+    program = (
+        "import sys; from medseg.cli.main import run; code = run(['--help']);"
+        "print('loaded', sorted({'torch', 'monai', 'numpy', 'SimpleITK', 'scipy'} & set(sys.modules)), code)"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = child(checkout, "-c", program)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "loaded [] 0" in done.stdout
+    assert "segment" in done.stdout
+    assert done.stdout.isascii()
+    assert after.ru_utime - before.ru_utime < 1.0  # 0.2 s on a quiet machine
+
+
+def test_importing_the_package_loads_nothing_heavy(checkout):
+    program = "import sys, medseg; print(sorted({'torch', 'numpy', 'SimpleITK', 'typer'} & set(sys.modules)))"
+    assert child(checkout, "-c", program).stdout.strip() == "[]"
+
+
+def test_the_version_is_printed(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == f"medseg {__version__}"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--bogus"], ["segment"], ["models", "show"], ["nonsense"], ["models", "nonsense"]]
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments, capsys):
+    assert run(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith("Try --help.")
+
+
+def test_an_unknown_model_is_refused_by_name(capsys):
+    assert run(["models", "show", "nobody"]) == 2
+    assert "nobody" in capsys.readouterr().err
+
+
+def test_broken_models_are_listed_as_warnings(tmp_path, monkeypatch, capsys):
+    (tmp_path / "wreck" / "configs").mkdir(parents=True)
+    (tmp_path / "wreck" / "configs" / "metadata.json").write_text("{")
+    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path))
+    assert run(["models"]) == 0
+    assert "wreck" in capsys.readouterr().err
+
+
+@pytest.fixture
+def pair(tmp_path):
+    for name, start in (("p.nii", 2), ("r.nii", 3)):
+        array = np.zeros((1, 12, 12, 12), dtype=np.uint8)
+        array[0, start : start + 6, 3:9, 3:9] = 1
+        write_image(tmp_path / name, Image(array))
+    return str(tmp_path / "p.nii"), str(tmp_path / "r.nii")
+
+
+def test_evaluate_prints_a_table_and_writes_csv(pair, tmp_path, capsys):
+    path = tmp_path / "scores.csv"
+    assert run(["evaluate", *pair, "--csv", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "0.8333" in shown
+    assert shown.isascii()
+    assert path.read_text(encoding="utf-8").count("\n") == 3
+    assert run(["evaluate", *pair, "--csv", str(path)]) == 2
+    assert run(["evaluate", *pair, "--csv", str(path), "--overwrite"]) == 0
+
+
+@pytest.mark.parametrize("labels", ["one", "0", "1,,2"])
+def test_labels_that_are_no_labels_are_refused(pair, labels, capsys):
+    assert run(["evaluate", *pair, "--labels", labels]) == 2
+    assert repr(labels) in capsys.readouterr().err
+
+
+def test_doctor_prints_its_report(capsys):
+    assert run(["doctor"]) == 0
+    assert "self-test" in capsys.readouterr().out

@@ -1,0 +1,113 @@
+"""Nothing is installed unasked, and torch only through the extension that knows the graphics card."""
+
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from medseg.desktop import dependencies
+from medseg.desktop.dependencies import ensure_packages, missing_packages, read_requirements
+from medseg.spec.errors import MissingDependency
+
+
+@pytest.fixture
+def requirements(checkout):
+    return checkout / "MedSegAttention" / "Resources" / "requirements.txt"
+
+
+@pytest.fixture
+def asked():
+    return []
+
+
+@pytest.fixture
+def installs(monkeypatch):
+    """A Slicer that remembers what it was asked to install."""
+    calls = []
+    slicer = ModuleType("slicer")
+    slicer.util = SimpleNamespace(pip_install=calls.append)
+    monkeypatch.setitem(sys.modules, "slicer", slicer)
+    for name in ("slicer.packaging", "slicer.pydeps", "PyTorchUtils"):
+        monkeypatch.setitem(sys.modules, name, None)
+    return calls
+
+
+def lacks(monkeypatch, *packages):
+    """As if these were missing until something was installed."""
+    answers = [packages, ()]
+    monkeypatch.setattr(dependencies, "missing_packages", lambda: answers.pop(0) if len(answers) > 1 else answers[0])
+
+
+def test_what_is_here_is_not_missing():
+    assert missing_packages() == ()
+
+
+def test_nothing_is_asked_when_nothing_is_missing(requirements, installs):
+    ensure_packages(requirements, lambda question: pytest.fail(question))
+    assert installs == []
+
+
+def test_no_means_no(monkeypatch, requirements, installs):
+    lacks(monkeypatch, "safetensors")
+    with pytest.raises(MissingDependency, match="nothing was changed"):
+        ensure_packages(requirements, lambda _: False)
+    assert installs == []
+
+
+def test_yes_installs_what_was_named_and_never_torch_or_what_slicer_has(monkeypatch, requirements, installs, asked):
+    lacks(monkeypatch, "safetensors")
+    ensure_packages(requirements, lambda question: asked.append(question) or True)
+    assert len(installs) == 1
+    assert all(name in asked[0] for name in installs[0])
+    assert not {"torch", "numpy", "SimpleITK", "scipy"} & {line.split(">")[0] for line in installs[0]}
+
+
+def test_torch_without_its_extension_says_where_to_get_it(monkeypatch, requirements, installs):
+    lacks(monkeypatch, "torch", "safetensors")
+    with pytest.raises(MissingDependency, match="extension PyTorch in the Extensions Manager"):
+        ensure_packages(requirements, lambda _: True)
+    assert installs == []
+
+
+@pytest.mark.parametrize("answer", [None, "torch"])
+def test_torch_comes_through_its_extension_which_asks_itself(monkeypatch, requirements, installs, answer):
+    lacks(monkeypatch, "torch")
+    calls = []
+
+    class Logic:
+        def installTorch(self, **arguments):  # noqa: N802 - the extension's name
+            calls.append(arguments)
+            return answer
+
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=Logic))
+    if answer is None:
+        with pytest.raises(MissingDependency, match="was not installed"):
+            ensure_packages(requirements, lambda _: True)
+    else:
+        ensure_packages(requirements, lambda _: True)
+    assert calls == [{"askConfirmation": True, "torchVersionRequirement": ">=2.6"}]
+    assert installs == []
+
+
+def test_slicers_own_installer_is_preferred(monkeypatch, requirements, installs):
+    lacks(monkeypatch, "safetensors")
+    calls = []
+    own = SimpleNamespace(
+        load_requirements=lambda path: [path], pip_ensure=lambda wanted, requester: calls.append((wanted, requester))
+    )
+    monkeypatch.setitem(sys.modules, "slicer.packaging", own)
+    ensure_packages(requirements, lambda question: pytest.fail(question))
+    assert calls == [([str(requirements)], "MedSegAttention")]
+    assert installs == []
+
+
+def test_what_is_still_missing_is_named(monkeypatch, requirements, installs):
+    monkeypatch.setattr(dependencies, "missing_packages", lambda: ("safetensors",))
+    with pytest.raises(MissingDependency, match="still missing: safetensors; restart"):
+        ensure_packages(requirements, lambda _: True)
+    assert len(installs) == 1
+
+
+def test_comments_are_no_requirements(tmp_path):
+    (tmp_path / "r.txt").write_text("# why\n\nsafetensors>=0.4  # because\n")
+    assert read_requirements(tmp_path / "r.txt") == ["safetensors>=0.4"]

@@ -1,0 +1,48 @@
+"""The status line says something for every event, and progress only goes forward."""
+
+import typing
+
+import pytest
+
+from medseg.desktop.texts import describe_event, describe_model, percent_done
+from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Stage, Started, Using, Warned
+
+
+def test_progress_goes_from_nothing_to_all_and_never_back():
+    stages = typing.get_args(Stage)
+    seen = [percent_done(Progress(stage, done, 4)) for stage in stages for done in range(5)]
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0, 100)
+
+
+def test_a_stage_without_a_length_is_at_its_beginning():
+    assert percent_done(Progress("windows", 0, 0)) == percent_done(Progress("windows", 0, 9))
+
+
+@pytest.mark.parametrize("stage", typing.get_args(Stage))
+def test_every_stage_has_a_name_for_people(stage):
+    assert describe_event(Progress(stage, 1, 2)) != stage
+
+
+@pytest.mark.parametrize(
+    ("event", "part"),
+    [
+        (Started("x"), "Started"),
+        (Using("NVIDIA H100 (cuda)", 4, 512), "NVIDIA H100 (cuda) (4 threads, 512 MiB)"),
+        (Using("cpu", 2, None), "cpu (2 threads)"),
+        (Progress("windows", 1, 2, 12.4), "12 s left"),
+        (Warned("spacing is odd"), "spacing is odd"),
+        (Finished((), "cpu", 3.21), "Done in 3.2 s on cpu"),
+        (Failed(CANCELLED, is_bug=False), "nothing was changed"),
+        (Failed("the file is gone", is_bug=False), "the file is gone"),
+        (Failed("KeyError", is_bug=True), "in the program: KeyError"),
+    ],
+)
+def test_every_event_has_a_line(event, part):
+    assert part in describe_event(event)
+
+
+def test_the_card_says_what_for_from_what_and_not_for_diagnosis(manifest):
+    card = describe_model(manifest)
+    for part in ("Liver", "T1 (MR), FLAIR (MR)", "Research on livers", "Apache-2.0", "not for diagnosis"):
+        assert part in card

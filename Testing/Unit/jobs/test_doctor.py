@@ -1,0 +1,40 @@
+"""The text for a bug report."""
+
+from pathlib import Path
+
+import pytest
+
+from medseg.jobs import doctor
+
+
+def test_the_self_test_segments_a_sphere():
+    assert doctor.self_test("cpu") > 0
+
+
+def test_the_report_names_versions_memory_and_models_but_no_home_folder(monkeypatch, tmp_path):
+    broken = tmp_path / "broken" / "configs"
+    broken.mkdir(parents=True)
+    (broken / "metadata.json").write_text("{}")
+    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    text = doctor.examine()
+    for word in ("python", "torch", "SimpleITK", "memory", "broken model", "self-test        passed"):
+        assert word in text
+    assert str(tmp_path) not in text
+
+
+def test_a_failing_self_test_is_reported_and_not_raised(monkeypatch):
+    def fails():
+        msg = "no sphere"
+        raise RuntimeError(msg)
+
+    monkeypatch.setattr(doctor, "self_test", fails)
+    assert "FAILED: no sphere" in doctor.examine()
+
+
+def test_a_wrong_result_fails_the_self_test(monkeypatch):
+    broken = doctor._threshold()
+    broken.bias[1] = 50.0
+    monkeypatch.setattr(doctor, "_threshold", lambda: broken)
+    with pytest.raises(RuntimeError, match="self-test found"):
+        doctor.self_test("cpu")

@@ -1,0 +1,113 @@
+"""The rules of Slicer's extensions index, as its own checks and reviewers apply them."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+RAW = "https://raw.githubusercontent.com/MedSegAttention/SlicerMedSegAttention/main/"
+# What a module may import at file scope; the package may also import what Slicer brings.
+DOOR_MAY_IMPORT = {"slicer", "vtk"} | set(sys.stdlib_module_names)
+
+
+@pytest.fixture
+def cmake_text(checkout):
+    return (checkout / "CMakeLists.txt").read_text(encoding="utf-8")
+
+
+def value(text, name):
+    found = re.findall(rf'^set\({name} "([^"\n]*)"\)$', text, flags=re.MULTILINE)
+    assert len(found) == 1, f"{name} must be set once, on one line"
+    return found[0]
+
+
+def test_the_project_is_named_as_the_extension_and_not_after_slicer(cmake_text):
+    assert re.search(r"^project\((\w+)\)$", cmake_text, flags=re.MULTILINE).group(1) == "MedSegAttention"
+
+
+@pytest.mark.parametrize("name", ["HOMEPAGE", "CONTRIBUTORS", "DESCRIPTION", "ICONURL", "SCREENSHOTURLS", "DEPENDS"])
+def test_every_field_is_set_on_one_line(cmake_text, name):
+    assert value(cmake_text, f"EXTENSION_{name}").strip()
+
+
+def test_the_repository_is_named_slicer_and_the_extension(cmake_text):
+    assert value(cmake_text, "EXTENSION_HOMEPAGE").rpartition("/")[2] == "SlicerMedSegAttention"
+
+
+@pytest.mark.parametrize("name", ["EXTENSION_ICONURL", "EXTENSION_SCREENSHOTURLS"])
+def test_pictures_are_png_files_of_this_repository(checkout, cmake_text, name):
+    for url in value(cmake_text, name).split():
+        assert url.startswith(RAW)
+        with Image.open(checkout / url.removeprefix(RAW)) as picture:
+            assert picture.format == "PNG"
+            if name == "EXTENSION_ICONURL":
+                assert picture.size == (128, 128)
+
+
+def test_torch_comes_from_the_pytorch_extension(cmake_text):
+    assert value(cmake_text, "EXTENSION_DEPENDS").split() == ["PyTorch"]
+
+
+def test_there_is_a_licence_in_the_root(checkout):
+    assert "Apache License" in (checkout / "LICENSE.txt").read_text(encoding="utf-8")
+
+
+def test_a_clone_stays_far_below_100_megabytes(checkout):
+    if not shutil.which("git") or not (checkout / ".git").exists():
+        pytest.skip("needs git and the repository: this is a copy without history")
+    counted = subprocess.run(
+        ["git", "count-objects", "-v"], cwd=checkout, capture_output=True, text=True, check=True
+    ).stdout
+    kibibytes = sum(int(size) for size in re.findall(r"^size(?:-pack)?: (\d+)$", counted, flags=re.MULTILINE))
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=checkout, capture_output=True, text=True, check=True).stdout
+    files = [checkout / name for name in listed.split("\0") if name]
+    assert kibibytes / 1024 + sum(path.stat().st_size for path in files if path.is_file()) / 2**20 < 100
+
+
+def package_files(checkout):
+    return [
+        checkout / "MedSegAttention" / "MedSegAttention.py",
+        *sorted((checkout / "MedSegAttention" / "medseg").rglob("*.py")),
+    ]
+
+
+def test_the_door_imports_nothing_but_slicer_and_the_standard_library_at_file_scope(checkout):
+    tree = ast.parse((checkout / "MedSegAttention" / "MedSegAttention.py").read_text(encoding="utf-8"))
+    roots = set()
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            roots |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.names[0].name != "*"
+            roots.add(node.module.partition(".")[0])
+    assert roots <= DOOR_MAY_IMPORT
+
+
+def test_no_file_calls_anything_that_installs_or_downloads_when_it_is_imported(checkout):
+    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign)
+    allowed += (ast.AnnAssign, ast.If, ast.Try)
+    for path in package_files(checkout):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            assert is_text or isinstance(node, allowed), f"{path}:{node.lineno} runs when it is imported"
+
+
+def test_nobody_installs_torch_directly(checkout):
+    for path in package_files(checkout):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and "pip" in ast.unparse(node.func):
+                assert "torch" not in ast.unparse(node).lower(), f"{path}:{node.lineno}"
+    requirements = (checkout / "MedSegAttention" / "Resources" / "requirements.txt").read_text(encoding="utf-8")
+    wanted = [line for line in requirements.splitlines() if line and not line.startswith("#")]
+    assert not any(re.match(r"(?i)(torch|numpy|simpleitk|scipy|vtk)\b", line) for line in wanted)
+
+
+def test_no_installed_top_level_package_is_called_like_somebody_elses(checkout):
+    """All extensions share one flat import path; every .py beside the module file would be taken for a module."""
+    module = checkout / "MedSegAttention"
+    assert [path.name for path in module.glob("*.py")] == ["MedSegAttention.py"]
+    assert [path.parent.name for path in module.glob("*/__init__.py")] == ["medseg"]

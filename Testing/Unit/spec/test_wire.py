@@ -1,0 +1,94 @@
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from medseg.spec.errors import JobError
+from medseg.spec.job import Job, Options
+from medseg.spec.manifest import PostprocessRule
+from medseg.spec.wire import Cancel, Quit, Run, decode_job, decode_request, encode_job, encode_request
+
+PLAIN = Job(inputs=("a.nii.gz",), model="tiny", output="b.seg.nrrd")
+FULL = Job(
+    inputs=("/Köln/größe 1.nii.gz", "D:\\データ\\t2", "line\nbreak\u2028", "undecodable-\udcff"),
+    model="tiny",
+    output="out.nrrd",
+    options=Options(
+        device="cuda:1",
+        overlap=0.25,
+        mirror=False,
+        window_batch=4,
+        precision="bfloat16",
+        roi_ras_mm=(-10.5, 20, 0, 1, -3, 1e3),
+        postprocess=PostprocessRule(keep_largest=True, min_island_mm3=5.0),
+    ),
+    probabilities="p.nrrd",
+    preview="p.png",
+    overwrite=True,
+    frame=3,
+)
+
+
+@pytest.mark.parametrize("job", [PLAIN, FULL], ids=["plain", "full"])
+def test_a_job_comes_back_from_its_text(job):
+    assert decode_job(encode_job(job)) == job
+    assert decode_job(encode_job(job).encode("ascii")) == job
+
+
+@pytest.mark.parametrize("request_", [Run(PLAIN), Run(FULL, "nr. 7 \u2028"), Cancel(), Quit()], ids=repr)
+def test_a_request_comes_back_from_its_line_and_is_one_line(request_):
+    line = encode_request(request_)
+    assert decode_request(line) == request_
+    assert len(line.splitlines()) == 1
+    assert line.isascii()
+
+
+def test_fields_that_are_left_out_have_their_defaults():
+    assert decode_job('{"inputs": ["a.nii.gz"], "model": "tiny", "output": "b.seg.nrrd"}') == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"colour": 1}, "job.colour: no such field"),
+        ({"inputs": "a.nii"}, "job.inputs: expected a list"),
+        ({"inputs": ["a", 3]}, r"job.inputs\[1\]: expected text, got 3"),
+        ({"model": None}, "job.model: expected text, got null"),
+        ({"overwrite": 1}, "job.overwrite: expected true or false"),
+        ({"frame": True}, "job.frame: expected an integer"),
+        ({"frame": 1.5}, "job.frame: expected an integer"),
+        ({"options": []}, "job.options: expected an object"),
+        ({"options": {"overlap": "half"}}, "job.options.overlap: expected a finite number"),
+        ({"options": {"overlap": 1}}, r"job.options: overlap must lie in 0..0.9, got 1"),
+        ({"options": {"overlap": 10**400}}, "job.options.overlap: expected a finite number"),
+        ({"options": {"precision": "int8"}}, "job.options.precision: expected one of float32, bfloat16, float16"),
+        ({"options": {"roi_ras_mm": [0, 1, 0, 1, 0]}}, "job.options.roi_ras_mm: expected a list of 6"),
+        ({"options": {"roi_ras_mm": [0, 1, 0, 1, 0, math.inf]}}, r"job.options.roi_ras_mm\[5\]: expected a finite"),
+        ({"options": {"postprocess": {"min_island_mm3": -1}}}, "job.options.postprocess: min_island_mm3"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_a_job_is_named(change, named):
+    fields = {**json.loads(encode_job(PLAIN)), **change}
+    with pytest.raises(JobError, match=named):
+        decode_job(json.dumps(fields))
+
+
+def test_a_missing_field_is_named():
+    with pytest.raises(JobError, match=r"job\.output: this field is missing"):
+        decode_job('{"inputs": [], "model": "tiny"}')
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"loading", b"5", b"null", b'"stop"', b"{}", b'{"run": {}, "x": 1}', b'\xff"', b"[" * 10**5], ids=len
+)
+def test_a_line_that_is_no_request_is_refused(line):
+    with pytest.raises(JobError, match="request"):
+        decode_request(line)
+
+
+def test_a_number_json_cannot_say_is_refused_when_it_is_sent():
+    boundless = replace(PLAIN, options=Options(roi_ras_mm=(-math.inf, 0, 0, 1, 0, 1)))
+    with pytest.raises(JobError, match="finite"):
+        encode_job(boundless)
