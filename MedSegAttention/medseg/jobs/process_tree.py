@@ -75,7 +75,7 @@ def end_with_children(code: int) -> None:
 def _descendants(pid: int) -> list[int]:
     """Process ids of children and theirs; empty without psutil, where the group or taskkill must do."""
     try:
-        import psutil  # type: ignore[import-untyped]  # optional: Slicer does not bring it
+        import psutil  # optional: Slicer does not bring it
     except ImportError:
         return []
     try:

@@ -29,7 +29,7 @@ def _resident_mb() -> int | None:
     if pages.is_file():
         return int(pages.read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
     try:
-        import psutil  # type: ignore[import-untyped]  # optional: Slicer does not bring it
+        import psutil  # optional: Slicer does not bring it
     except ImportError:
         return None
     return int(psutil.Process().memory_info().rss) // 2**20
