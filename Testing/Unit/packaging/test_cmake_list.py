@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import update_cmake_list
 
 # Just enough of Slicer for its macros to be called: they write down what they were given.

@@ -1,0 +1,188 @@
+"""The door: what Slicer finds when it looks for modules. Nothing heavy is imported before it is used."""
+# ruff: noqa: N802, N803 - Slicer calls and reads these names
+# ruff: noqa: PT009 - Slicer's own test class
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import slicer
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+
+HOME = Path(__file__).resolve().parent
+
+
+class MedSegAttention(ScriptedLoadableModule):
+    """Title, texts and the papers to thank."""
+
+    def __init__(self, parent: Any) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        parent.title = _("MedSegAttention")
+        parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        parent.dependencies = ["Segmentations"]
+        parent.contributors = ["MedSegAttention contributors"]
+        parent.helpText = _(
+            "Segments medical volumes with attention networks, in a process of its own, so that Slicer stays usable. "
+            "Choose a volume and a model and press Apply. For research; not for diagnosis. "
+            'See <a href="https://github.com/MedSegAttention/SlicerMedSegAttention">the documentation</a>.'
+        )
+        parent.acknowledgementText = _(
+            "The networks are described in: "
+            "Azad et al., Beyond Self-Attention: Deformable Large Kernel Attention (WACV 2024); "
+            "Rahman and Marculescu, UltraLightUNet / MK-UNet: multi-kernel lightweight networks (2025); "
+            "Lei et al., MSLAU-Net: multi-scale linear attention U-Net (2025); "
+            "Valanarasu et al., Medical Transformer: gated axial attention (MICCAI 2021); "
+            "EMF-former: an efficient and memory-friendly transformer for medical images (MICCAI 2024)."
+        )
+
+
+class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
+    """Shows the panel."""
+
+    def __init__(self, parent: Any = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        self.panel = None
+        self._observed = []
+
+    def setup(self) -> None:
+        """Build the panel when the module is opened for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        from medseg.desktop.panel import Panel
+        from medseg.desktop.qt_process import QtJobProcess
+
+        self.panel = Panel(
+            slicer.mrmlScene,
+            QtJobProcess,
+            ensure_packages=ensurePackages,
+            versions={"Slicer": slicer.app.applicationVersion},
+        )
+        self.layout.addWidget(self.panel.widget)
+        event = slicer.mrmlScene.EndCloseEvent
+        self._observed = [slicer.mrmlScene.AddObserver(event, lambda *_: self.panel.set_scene(slicer.mrmlScene))]
+
+    def cleanup(self) -> None:
+        """End the worker when the module is closed or reloaded."""
+        for tag in self._observed:
+            slicer.mrmlScene.RemoveObserver(tag)
+        self._observed = []
+        if self.panel is not None:
+            self.panel.close()
+
+
+class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
+    """The module without its panel, for the Python console and for scripts.
+
+    Example:
+        >>> volume = slicer.util.loadVolume("brain.nii.gz")  # doctest: +SKIP
+        >>> MedSegAttentionLogic().segment(volume, "hippocampus-ultralight3d")  # doctest: +SKIP
+    """
+
+    def segment(
+        self,
+        volumeNode: Any,
+        model: str,
+        outputSegmentation: Any = None,
+        *,
+        mode: str = "add",
+        onEvent: Any = None,
+        python: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Segment a volume and wait for it.
+
+        Args:
+            volumeNode: one volume node, or a list of them, one a channel in the model's order.
+            model: id of a model; ``models()`` lists them.
+            outputSegmentation: a segmentation to join; None: a new one.
+            mode: "add" keeps every segment that is there, "replace" takes the place of those of the same name.
+            onEvent: hears progress, as ``medseg.spec.events``.
+            python: the interpreter that computes; None: Slicer's own.
+            options: ``device="cpu"``, ``overlap=0.25``, ``mirror="off"``, ``roi_bounds=(R-, R+, A-, A+, S-, S+)``,
+                ``window_batch``, ``precision``, ``postprocess``.
+
+        Returns:
+            The segmentation node.
+
+        Raises:
+            medseg.spec.errors.MedSegError: something the caller can mend.
+            RuntimeError: the worker crashed.
+        """
+        from medseg.bundles.catalogue import find_bundle
+        from medseg.desktop.job_process import run_and_wait
+        from medseg.desktop.request import make_options, read_answer, write_request
+        from medseg.desktop.results import show_labels, write_provenance
+        from medseg.mrml.volumes import image_from_volume_node
+
+        manifest = find_bundle(model).manifest
+        nodes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
+        images = [image_from_volume_node(node) for node in nodes]
+        folder = Path(tempfile.mkdtemp(prefix="medseg-"))
+        try:
+            request = write_request(folder, images, manifest, make_options(**options))
+            finished = run_and_wait(request.job, python=python, on_event=onEvent or self._report, on_log=logging.info)
+            labels = read_answer(request, images[0])
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        scene = nodes[0].GetScene()
+        node, _history = show_labels(scene, labels, manifest.labels, nodes[0], target=outputSegmentation, mode=mode)
+        write_provenance(node, manifest, request.job, finished, {})
+        return node
+
+    def models(self) -> dict[str, str]:
+        """Ids of the installed models and their titles."""
+        from medseg.bundles.catalogue import catalogue
+
+        return {model_id: bundle.manifest.title for model_id, bundle in catalogue().items()}
+
+    @staticmethod
+    def _report(event: Any) -> None:
+        from medseg.desktop.texts import describe_event
+
+        logging.info(describe_event(event))
+
+
+class MedSegAttentionTest(ScriptedLoadableModuleTest):
+    """Runs inside Slicer: a real segmentation of the sample; fails where it cannot run, and never skips."""
+
+    def setUp(self) -> None:
+        """Start from an empty scene."""
+        slicer.mrmlScene.Clear(0)
+
+    def runTest(self) -> None:
+        """Run every test."""
+        self.setUp()
+        self.test_every_model_can_be_listed()
+        self.setUp()
+        self.test_a_volume_becomes_segments_on_its_own_grid()
+
+    def test_every_model_can_be_listed(self) -> None:
+        """At least one model comes with the extension."""
+        self.assertTrue(MedSegAttentionLogic().models())
+
+    def test_a_volume_becomes_segments_on_its_own_grid(self) -> None:
+        """A volume of noise is enough: what is tested is the way there and back, not the network."""
+        import numpy as np
+
+        voxels = np.random.default_rng(0).normal(100, 20, (32, 40, 36)).astype(np.float32)
+        volume = slicer.util.addVolumeFromArray(voxels)
+        volume.SetSpacing(1.0, 1.2, 1.5)
+        node = MedSegAttentionLogic().segment(volume, "hippocampus-ultralight3d", device="cpu")
+        self.assertGreater(node.GetSegmentation().GetNumberOfSegments(), 0)
+        reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        self.assertEqual(reference.GetID(), volume.GetID())
+
+
+def ensurePackages() -> None:
+    """Install what is missing, after asking; called when Apply is pressed."""
+    from medseg.desktop.dependencies import ensure_packages
+
+    ensure_packages(HOME / "Resources" / "requirements.txt", slicer.util.confirmOkCancelDisplay)

@@ -1,0 +1,1 @@
+"""Slicer's own process: the panel, the child process that computes, what must be installed. Qt yes, torch never."""

@@ -1,0 +1,145 @@
+"""A worker behind Qt's QProcess: the window stays alive, and the second job finds it warm."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import qt
+
+from medseg.desktop.dialogue import Dialogue
+from medseg.desktop.job_process import IDLE_SECONDS, find_python
+from medseg.jobs.process_tree import kill_tree
+from medseg.jobs.worker_command import worker_command, worker_environment
+from medseg.spec.events import Event, Failed, Finished
+from medseg.spec.job import Job
+from medseg.spec.wire import Cancel, Quit, Request, Run, encode_request
+
+_GRACE_MS = 1500  # between the word cancel and the kill
+
+
+class QtJobProcess:
+    """Implements ``JobProcess``; everything happens in Qt's own thread.
+
+    Args:
+        on_event: hears the events of a job; Finished or Failed come last, whatever becomes of the process.
+        on_log: hears each line of its log.
+        python: interpreter; None: Slicer's own.
+    """
+
+    def __init__(
+        self, on_event: Callable[[Event], None], on_log: Callable[[str], None], python: str | None = None
+    ) -> None:
+        self._on_event = on_event
+        self._on_log = on_log
+        self._python = python
+        self._program = ""
+        self._process: qt.QProcess | None = None
+        self._dialogue = Dialogue(self._take, on_log)
+        self._is_busy = False
+        self._is_cancelled = False
+        self._has_begun = False  # the process, not the job
+        self._killer = qt.QTimer()
+        self._killer.setSingleShot(True)
+        self._killer.setInterval(_GRACE_MS)
+        self._killer.connect("timeout()", self._kill)
+
+    def start(self, job: Job) -> None:
+        """Send a job, to the warm worker where there is one.
+
+        Raises:
+            JobError: where no Python is found; later failures are events.
+        """
+        self._program = self._python or find_python()
+        self._is_busy, self._is_cancelled = True, False
+        if not self._is_alive():
+            self._launch()
+        self._send(Run(job))
+
+    def cancel(self) -> None:
+        """Send the word; kill the process and its children when no answer comes in two seconds."""
+        if self._is_busy and not self._is_cancelled:
+            self._is_cancelled = True
+            self._send(Cancel())
+            self._killer.start()
+
+    def close(self) -> None:
+        """End the worker with the panel."""
+        self._killer.stop()
+        if self._process is not None and self._is_alive():
+            self._is_busy = False
+            self._send(Cancel())
+            self._send(Quit())
+            self._process.closeWriteChannel()
+            if not self._process.waitForFinished(_GRACE_MS):
+                self._kill()
+
+    def _launch(self) -> None:
+        program, *arguments = worker_command(self._program, idle_seconds=IDLE_SECONDS)
+        process = qt.QProcess()
+        surroundings = qt.QProcessEnvironment()
+        for name, value in worker_environment().items():
+            surroundings.insert(name, value)
+        process.setProcessEnvironment(surroundings)
+        self._dialogue = Dialogue(self._take, self._on_log)
+        self._has_begun = False
+        process.connect("started()", self._begun)
+        process.connect("readyReadStandardOutput()", self._read_output)
+        process.connect("readyReadStandardError()", self._read_errors)
+        process.connect("finished(int,QProcess::ExitStatus)", self._ended)
+        process.connect("errorOccurred(QProcess::ProcessError)", self._refused)
+        self._process = process
+        process.start(program, arguments)
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Finished | Failed):
+            self._finish(event)
+        elif self._is_busy:
+            self._on_event(event)
+
+    def _finish(self, event: Finished | Failed) -> None:
+        """Tell the end of a job, once."""
+        if self._is_busy:
+            self._is_busy = False
+            self._killer.stop()
+            self._on_event(event)
+
+    def _read_output(self) -> None:
+        if self._process is not None:
+            self._dialogue.hear_output(_bytes(self._process.readAllStandardOutput()))
+
+    def _read_errors(self) -> None:
+        if self._process is not None:
+            self._dialogue.hear_errors(_bytes(self._process.readAllStandardError()))
+
+    def _ended(self, code: int, status: object = None) -> None:
+        self._read_output()
+        self._read_errors()
+        by_signal = status == qt.QProcess.CrashExit and sys.platform != "win32"  # Qt gives the signal's number then
+        code = -int(code) if by_signal else int(code)
+        self._finish(self._dialogue.end(code, cancelled=self._is_cancelled))
+
+    def _begun(self) -> None:
+        self._has_begun = True
+
+    def _refused(self, *_: object) -> None:
+        """A process that never began has no end to tell of; one that crashed has, and ``_ended`` does."""
+        if not self._has_begun:
+            program = self._python or find_python()
+            self._finish(Failed(f"{program} cannot be started; choose a Python that has medsegattention", is_bug=False))
+
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.state() != qt.QProcess.NotRunning
+
+    def _send(self, request: Request) -> None:
+        if self._process is not None and self._is_alive():
+            self._process.write(qt.QByteArray(encode_request(request).encode("ascii") + b"\n"))
+
+    def _kill(self) -> None:
+        if self._process is not None and self._process.processId():
+            kill_tree(int(self._process.processId()))
+
+
+def _bytes(array: Any) -> bytes:
+    """Bytes of a QByteArray; bindings differ in what its ``data()`` is."""
+    text: bytes | str = array.data()
+    return text.encode() if isinstance(text, str) else bytes(text)

@@ -1,0 +1,143 @@
+"""Choices -> a job folder the worker can read; the worker's answer -> labels on the volume's grid."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medseg.imaging.image import Image
+from medseg.io.read import read_image, read_labels
+from medseg.io.write import write_image
+from medseg.spec.errors import ImageError, JobError
+from medseg.spec.job import Job, Options
+from medseg.spec.manifest import ModelManifest
+from medseg.spec.wire import encode_job
+
+# The worker reads this at once and nobody keeps it: packing it would only cost time.
+_INPUT, _LABELS, _PROBABILITIES, _JOB = "input{}.nii", "labels.nrrd", "probabilities.nrrd", "job.json"
+_AS_THE_MODEL_SAYS = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job, and the folder that holds everything of it."""
+
+    folder: Path
+    job: Job
+
+    @property
+    def job_file(self) -> Path:
+        """What the worker is started with."""
+        return self.folder / _JOB
+
+
+def write_request(
+    folder: Path, images: Sequence[Image], manifest: ModelManifest, options: Options, *, probabilities: bool = False
+) -> Request:
+    """Write the inputs and the job.
+
+    Args:
+        folder: exists and belongs to this job alone.
+        images: one ``(1, I, J, K)`` image a channel, in the model's order, or one with all channels.
+        manifest: of the model.
+        options: what the user chose.
+        probabilities: whether to ask for them too.
+
+    Raises:
+        JobError: if the number of channels is not the model's.
+    """
+    found, wanted = sum(image.channel_count for image in images), len(manifest.channels)
+    if found != wanted:
+        names = ", ".join(channel.name for channel in manifest.channels)
+        msg = f"{manifest.title} takes {wanted} channel(s) ({names}), got {found}; choose a volume for each"
+        raise JobError(msg)
+    channels = [Image(channel[None], image.affine) for image in images for channel in image.array]
+    inputs = [folder / _INPUT.format(number) for number in range(len(channels))]
+    for path, channel in zip(inputs, channels, strict=True):  # a file of several would be taken for time points
+        write_image(path, channel)
+    job = Job(
+        inputs=tuple(map(str, inputs)),
+        model=manifest.model_id,
+        output=str(folder / _LABELS),
+        options=options,
+        probabilities=str(folder / _PROBABILITIES) if probabilities else None,
+    )
+    request = Request(folder, job)
+    request.job_file.write_text(encode_job(job), encoding="ascii")
+    return request
+
+
+def read_answer(request: Request, source: Image) -> Image:
+    """Read the labels of a finished job.
+
+    Returns:
+        ``(1, I, J, K)`` with the affine of ``source``: the file rounded it, the volume in the scene did not.
+
+    Raises:
+        ImageError: if the worker's labels do not lie on the input's grid.
+    """
+    labels = read_labels(Path(request.job.output))
+    if labels.shape != source.shape:
+        msg = f"the worker's labels have shape {labels.shape}, the volume {source.shape}; please report this"
+        raise ImageError(msg)
+    return Image(labels.array, source.affine)
+
+
+def read_probabilities(request: Request, source: Image) -> Image | None:
+    """Read the probabilities of a finished job, ``(L, I, J, K)``; None when they were not asked for."""
+    if request.job.probabilities is None:
+        return None
+    return Image(read_image(Path(request.job.probabilities)).image.array, source.affine)
+
+
+def make_options(
+    *,
+    device: str = "auto",
+    overlap: float | None = None,
+    mirror: str = _AS_THE_MODEL_SAYS,
+    roi_bounds: Sequence[float] | None = None,
+    **others: Any,
+) -> Options:
+    """Options from what controls hold.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        overlap: 0..0.9, None: the model's.
+        mirror: "on", "off" or "" for what the model says.
+        roi_bounds: R-, R+, A-, A+, S-, S+ in RAS mm; None: the whole volume.
+        others: further fields of ``Options``.
+
+    Raises:
+        JobError: if a value means nothing.
+    """
+    if mirror not in (_AS_THE_MODEL_SAYS, "on", "off"):
+        msg = f"mirroring is 'on', 'off' or '' (as the model says), got {mirror!r}"
+        raise JobError(msg)
+    roi = None
+    if roi_bounds is not None:
+        right, left, back, front, low, high = (float(edge) for edge in roi_bounds)
+        roi = (right, left, back, front, low, high)
+    return Options(
+        device=device,
+        overlap=overlap,
+        mirror=None if mirror == _AS_THE_MODEL_SAYS else mirror == "on",
+        roi_ras_mm=roi,
+        **others,
+    )
+
+
+def assign_channels(names: Sequence[str], manifest: ModelManifest) -> tuple[str | None, ...]:
+    """Guess which volume is which channel: the first name not yet taken that a channel's pattern matches.
+
+    Returns:
+        A name for each channel, None where no name matches.
+    """
+    free = list(names)
+    chosen: list[str | None] = []
+    for channel in manifest.channels:
+        match = next((name for name in free if channel.pattern and re.search(channel.pattern, name)), None)
+        chosen.append(match)
+        if match is not None:
+            free.remove(match)
+    return tuple(chosen)

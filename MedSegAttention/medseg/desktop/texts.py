@@ -1,0 +1,80 @@
+"""Translation, and sentences that the panel says."""
+
+from medseg.spec.events import CANCELLED, Event, Failed, Finished, Progress, Started, Using, Warned
+from medseg.spec.manifest import ModelManifest
+
+try:
+    from slicer.i18n import tr as _translate
+except ImportError:  # outside Slicer texts stay English
+    _translate = str
+
+
+def _(text: str) -> str:
+    """Translate a text; Slicer's tools find the texts by this name."""
+    return str(_translate(text))
+
+
+# How much of a run each stage takes, in percent: begin and end. Windows are nearly everything.
+_SHARES = {
+    "read": (0, 3),
+    "preprocess": (3, 8),
+    "windows": (8, 88),
+    "restore": (88, 95),
+    "postprocess": (95, 98),
+    "write": (98, 100),
+}
+
+
+def percent_done(progress: Progress) -> int:
+    """How much of the whole job is done, 0..100; never goes back within a job."""
+    begin, end = _SHARES[progress.stage]
+    part = min(1.0, progress.done / progress.total) if progress.total > 0 else 0.0
+    return round(begin + (end - begin) * part)
+
+
+def describe_event(event: Event) -> str:
+    """One line for the status of the panel."""
+    match event:
+        case Started():
+            return _("Started")
+        case Using(device, threads, memory_mb):
+            memory = "" if memory_mb is None else f", {memory_mb} MiB"
+            return _("Running on {device}").format(device=device) + f" ({threads} threads{memory})"
+        case Progress(stage, _done, _total, seconds_left):
+            left = "" if seconds_left is None else ", " + _("{seconds:.0f} s left").format(seconds=seconds_left)
+            return _stage_name(stage) + left
+        case Warned(message):
+            return _("Warning: {message}").format(message=message)
+        case Finished(_outputs, device, seconds):
+            return _("Done in {seconds:.1f} s on {device}").format(seconds=seconds, device=device)
+        case Failed(message, is_bug):
+            if message == CANCELLED:
+                return _("Cancelled; nothing was changed")
+            return _("Something went wrong in the program: {message}").format(message=message) if is_bug else message
+
+
+def describe_model(manifest: ModelManifest) -> str:
+    """The card below the model: what it finds, from what, for whom."""
+    labels = ", ".join(label.name for label in manifest.labels)
+    channels = ", ".join(f"{channel.name} ({channel.modality})" for channel in manifest.channels)
+    lines = (
+        manifest.description,
+        _("Segments: {labels}").format(labels=labels),
+        _("Input: {channels}").format(channels=channels),
+        _("Intended use: {use}").format(use=manifest.intended_use),
+        _("Licence: {licence}").format(licence=manifest.licence),
+        _("For research; not for diagnosis."),
+    )
+    return "\n".join(line for line in lines if line)
+
+
+def _stage_name(stage: str) -> str:
+    names = {
+        "read": _("Reading the volume"),
+        "preprocess": _("Preparing the volume"),
+        "windows": _("The network looks at the volume"),
+        "restore": _("Back to the volume's own grid"),
+        "postprocess": _("Cleaning the segments"),
+        "write": _("Writing the segments"),
+    }
+    return names[stage]

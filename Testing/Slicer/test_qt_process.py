@@ -1,0 +1,166 @@
+"""Qt's process between the panel and a worker: warm, cancelled, crashed, deaf. The worker here is a script of ours."""
+
+import importlib
+import os
+import sys
+import time
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("PySide6.QtCore", reason="needs Qt: run inside Slicer or install PySide6-Essentials")
+
+from PySide6 import QtCore
+
+from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Started
+from medseg.spec.job import Job
+
+JOB = Job(inputs=("a.nii",), model="m", output="b.nrrd")
+
+# Answers as the worker does; what a job is called says what becomes of it.
+WORKER = """
+import json, os, sys, time
+def say(kind, **fields):
+    print(json.dumps({"event": kind, **fields}), flush=True)
+print("hello from", os.getpid(), file=sys.stderr, flush=True)
+for line in sys.stdin:
+    request = json.loads(line)
+    if request == "quit":
+        break
+    if request == "cancel":
+        say("Failed", message="cancelled", is_bug=False)
+        continue
+    say("Started", name="")
+    match request["run"]["model"]:
+        case "m":
+            say("Progress", stage="windows", done=1, total=1, seconds_left=None)
+            say("Finished", outputs=["b.nrrd"], device=str(os.getpid()), seconds=0.1)
+        case "deaf":
+            time.sleep(60)
+        case "crash":
+            print("oh no", file=sys.stderr, flush=True)
+            os._exit(3)
+"""
+
+
+@pytest.fixture
+def qt_process(monkeypatch):
+    """The module under test, on the little of PythonQt's way of connecting that it uses."""
+    if QtCore.QCoreApplication.instance() is None:
+        QtCore.QCoreApplication([])
+
+    def connect(self, signal, slot):
+        getattr(self, signal.partition("(")[0]).connect(slot)
+
+    qt = ModuleType("qt")
+    qt.QProcess = type("QProcess", (QtCore.QProcess,), {"connect": connect})
+    qt.QTimer = type("QTimer", (QtCore.QTimer,), {"connect": connect})
+    qt.QProcessEnvironment, qt.QByteArray = QtCore.QProcessEnvironment, QtCore.QByteArray
+    monkeypatch.setitem(sys.modules, "qt", qt)
+    monkeypatch.delitem(sys.modules, "medseg.desktop.qt_process", raising=False)
+    module = importlib.import_module("medseg.desktop.qt_process")
+    monkeypatch.setattr(module, "worker_command", lambda python, **_: [python, "-c", WORKER])
+    yield module
+    sys.modules.pop("medseg.desktop.qt_process", None)
+
+
+@pytest.fixture
+def heard():
+    return []
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def process(qt_process, heard, lines):
+    made = qt_process.QtJobProcess(heard.append, lines.append, sys.executable)
+    yield made
+    made.close()
+
+
+def wait_for(happens, seconds=10.0):
+    begun = time.monotonic()
+    while not happens():
+        assert time.monotonic() - begun < seconds, "waited in vain"
+        QtCore.QCoreApplication.processEvents()
+        time.sleep(0.005)
+    return time.monotonic() - begun
+
+
+def is_over(heard):
+    return lambda: bool(heard) and isinstance(heard[-1], Finished | Failed)
+
+
+def job(model):
+    return Job(inputs=("a.nii",), model=model, output="b.nrrd")
+
+
+def test_events_arrive_in_order_and_the_log_beside_them(process, heard, lines):
+    process.start(JOB)
+    wait_for(is_over(heard))
+    assert [type(event) for event in heard] == [Started, Progress, Finished]
+    assert heard[-1].outputs == ("b.nrrd",)
+    wait_for(lambda: lines)
+    assert lines[0].startswith("hello from")
+
+
+def test_the_second_job_finds_the_worker_warm(process, heard):
+    process.start(JOB)
+    wait_for(is_over(heard))
+    first = heard[-1].device
+    heard.clear()
+    process.start(JOB)
+    wait_for(is_over(heard))
+    assert heard[-1].device == first
+
+
+def test_a_worker_that_does_not_answer_a_cancel_is_killed_within_two_seconds(process, heard):
+    process.start(job("deaf"))
+    wait_for(lambda: heard)
+    process.cancel()
+    process.cancel()
+    assert wait_for(is_over(heard)) < 2.0
+    assert heard[-1] == Failed(CANCELLED, is_bug=False)
+    heard.clear()
+    process.start(JOB)
+    wait_for(is_over(heard))
+    assert isinstance(heard[-1], Finished)
+
+
+def test_a_crash_is_told_once_with_the_last_words(process, heard):
+    process.start(job("crash"))
+    wait_for(is_over(heard))
+    assert isinstance(heard[-1], Failed)
+    assert "exit code 3" in heard[-1].message
+    assert "oh no" in heard[-1].message
+    assert sum(isinstance(event, Failed) for event in heard) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
+def test_a_killed_worker_is_told_with_the_signal(process, heard):
+    process.start(job("deaf"))
+    wait_for(lambda: heard)
+    os.kill(process._process.processId(), 9)
+    wait_for(is_over(heard))
+    assert "SIGKILL" in heard[-1].message
+
+
+def test_a_python_that_cannot_be_started_is_named(qt_process, heard):
+    process = qt_process.QtJobProcess(heard.append, lambda _: None, "/nowhere/python")
+    process.start(JOB)
+    wait_for(is_over(heard))
+    assert heard == [
+        Failed("/nowhere/python cannot be started; choose a Python that has medsegattention", is_bug=False)
+    ]
+
+
+def test_closing_ends_the_worker(process, heard):
+    process.start(JOB)
+    wait_for(is_over(heard))
+    pid = int(heard[-1].device)
+    process.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
