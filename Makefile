@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_TO_TEST := $(VENV)/.ready-to-test
 OUT ?= demo-output
 
 .PHONY: demo test lint wheel clean
@@ -12,22 +13,26 @@ $(READY): pyproject.toml constraints.txt setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e .
 	touch $(READY)
+
+$(READY_TO_TEST): $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,dev]'
+	touch $(READY_TO_TEST)
 
 demo: $(READY)  ## segment both sample hippocampi; pictures and segmentations go to demo-output/
 	$(BIN)/python Resources/SampleData/demo.py $(OUT)
 
-test: $(READY)
+test: $(READY_TO_TEST)
 	$(BIN)/python -m pytest
 
-lint: $(READY)
+lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-wheel: $(READY)
+wheel: $(READY_TO_TEST)
 	rm -rf dist build/lib
 	$(BIN)/python -m build --wheel --outdir dist
 

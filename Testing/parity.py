@@ -3,7 +3,7 @@
 ``compare(name)`` works through one fixture; ``test_parity.py`` asserts on the result, ``parity_table.py`` prints it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +31,23 @@ MKIRA_RULES: Rules = (
     ("decoder.0", "mkir"),
     *MKIR_RULES,
 )
+Reader = Callable[[Tensor, Tensor], Tensor]  # input and output of a module -> what the published module returned
+
+
+def _given(x: Tensor, _: Tensor) -> Tensor:
+    return x
+
+
+def _returned(_: Tensor, y: Tensor) -> Tensor:
+    return y
+
+
+def _factor(*axes: int) -> Reader:
+    """The weight that a module multiplied its input with; it is the same along these axes."""
+    return lambda x, y: (x * y).sum(axes, keepdim=True) / (x * x).sum(axes, keepdim=True)
+
+
+MKIRA_ACTIVATIONS = {"act_CA": ("attention.channel", _factor(2, 3)), "act_SA": ("attention.spatial", _factor(1))}
 MK_UNET_ACTIVATIONS = {
     "act_encoder1": "encoders.0",
     "act_encoder5": "encoders.4",
@@ -60,6 +77,11 @@ def compare(name: str) -> list[Comparison]:
     ]
 
 
+def without_counterpart(name: str, comparisons: Sequence[Comparison]) -> set[str]:
+    """Arrays the fixture holds that nothing was compared with."""
+    return set(read_fixture(name).arrays) - {comparison.array for comparison in comparisons}
+
+
 def _operator(fixture: Fixture) -> dict[str, Tensor]:
     """Result and gradients of the deformable convolution alone."""
     config, leaves = fixture.config, [value.requires_grad_() for value in fixture.inputs()]
@@ -80,7 +102,9 @@ def _operator(fixture: Fixture) -> dict[str, Tensor]:
 
 
 def _module(
-    build: Callable[[Fixture], nn.Module], rules: Rules = (), activations: Mapping[str, str] | None = None
+    build: Callable[[Fixture], nn.Module],
+    rules: Rules = (),
+    activations: Mapping[str, str | tuple[str, Reader]] | None = None,
 ) -> Callable[[Fixture], dict[str, Tensor]]:
     """A block: built, loaded through its rules, run once."""
 
@@ -92,11 +116,12 @@ def _module(
     return run
 
 
-def _run(module: nn.Module, fixture: Fixture, activations: Mapping[str, str]) -> dict[str, Tensor]:
+def _run(module: nn.Module, fixture: Fixture, activations: Mapping[str, str | tuple[str, Reader]]) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
-    for array, path in activations.items():
+    for array, place in activations.items():
+        path, read = (place, _returned) if isinstance(place, str) else place
         module.get_submodule(path).register_forward_hook(
-            lambda _, __, output, array=array: found.update({array: output})
+            lambda _, given, output, array=array, read=read: found.update({array: read(given[0], output)})
         )
     forward = module.all_scales if isinstance(module, DLKANet) else module
     module.eval()
@@ -163,6 +188,7 @@ def _dlka_block_3d(fixture: Fixture) -> dict[str, Tensor]:
     activations = {
         "act_epa_block_spatial_gating_unit_deform_conv_conv_offset": "attention.gate.deform.offset",
         "act_epa_block_spatial_gating_unit_deform_conv": "attention.gate.deform",
+        "act_epa_block_spatial_gating_unit": ("attention.project_out", _given),
         "act_epa_block": "attention",
         "act_conv51": "residual",
     }
@@ -193,6 +219,7 @@ CASES: dict[str, Callable[[Fixture], dict[str, Tensor]]] = {
             "act_spatial_gating_unit_conv0_offset_net": "gate.near.offset",
             "act_spatial_gating_unit_conv0": "gate.near",
             "act_spatial_gating_unit_conv_spatial": "gate.far",
+            "act_spatial_gating_unit": ("project_out", _given),
         },
     ),
     "mod_dlka2d_block": _dlka_block_2d,
@@ -203,7 +230,9 @@ CASES: dict[str, Callable[[Fixture], dict[str, Tensor]]] = {
     "mod_lka3d_block": _module(_block_3d(deformable=False), BLOCK_RULES_3D),
     "mod_mkir_proj": _module(lambda f: MKIR(2, f.config["i"], f.config["o"]), MKIR_RULES),
     "mod_mkir_same": _module(lambda f: MKIR(2, f.config["i"], f.config["o"]), MKIR_RULES),
-    "mod_mkira": _module(lambda f: MKIRA(2, *_mkira_widths(f), ratio=f.config.get("ratio", 16)), MKIRA_RULES),
+    "mod_mkira": _module(
+        lambda f: MKIRA(2, *_mkira_widths(f), ratio=f.config.get("ratio", 16)), MKIRA_RULES, MKIRA_ACTIVATIONS
+    ),
     "mod_unetresblock_bn": _module(lambda f: ResidualBlock(f.config["i"], f.config["o"], norm="batch"), RESIDUAL_RULES),
     "mod_unetresblock_in_proj": _module(
         lambda f: ResidualBlock(f.config["i"], f.config["o"], norm="instance"), RESIDUAL_RULES

@@ -3,7 +3,7 @@
 import sys
 
 from official_fixtures import fixture_names
-from parity import Comparison, compare
+from parity import Comparison, compare, without_counterpart
 
 
 def row(comparison: Comparison) -> str:
@@ -14,8 +14,11 @@ def row(comparison: Comparison) -> str:
 def main() -> None:
     sys.stdout.write("| fixture | array | largest difference | allowed |\n| --- | --- | --- | --- |\n")
     for name in fixture_names():
-        for comparison in compare(name):
+        comparisons = compare(name)
+        for comparison in comparisons:
             sys.stdout.write(row(comparison) + "\n")
+        for array in sorted(without_counterpart(name, comparisons)):
+            sys.stdout.write(f"| {name} | {array} | not compared | |\n")
 
 
 if __name__ == "__main__":

@@ -95,14 +95,21 @@ def find_bundle(model_id: str) -> Bundle:
         ManifestError: when a folder of that name is there but cannot be used; the message says why.
     """
     found = scan()
-    if model_id in found.bundles:
-        return found.bundles[model_id]
-    for wreck in found.broken:
-        if wreck.folder.name == model_id:
-            raise ManifestError(wreck.reason)
+    bundle = found.bundles.get(model_id)
+    wrecks = [wreck for wreck in found.broken if wreck.folder.name == model_id]
+    if wrecks and (bundle is None or _place(wrecks[-1].folder) > _place(bundle.folder)):
+        raise ManifestError(wrecks[-1].reason)  # not replaced in silence by a copy it was meant to replace
+    if bundle is not None:
+        return bundle
     known = ", ".join(found.bundles) or "none"
     msg = f"no model is called {model_id!r}; installed: {known}; add a bundle to {user_folder()}"
     raise ModelNotFound(msg)
+
+
+def _place(folder: Path) -> int:
+    """Where on the search path a bundle lies; later places win."""
+    places = [n for n, root in enumerate(search_path()) if folder in (root, root / folder.name)]
+    return places[-1] if places else -1
 
 
 def _scan_folder(root: Path) -> tuple[dict[str, Bundle], list[BrokenBundle]]:

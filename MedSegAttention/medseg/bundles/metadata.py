@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from medseg.bundles.fields import read_object, read_record
-from medseg.spec.errors import ManifestError
+from medseg.bundles.json_file import read_object
+from medseg.spec.errors import FieldError, ManifestError
+from medseg.spec.fields import read_record
 from medseg.spec.manifest import (
     ChannelSpec,
     IntensityRule,
@@ -89,12 +90,19 @@ def read_manifest(path: Path) -> ModelManifest:
             impossible; the message names the file, the field, what was found and what is allowed.
     """
     try:
-        file = read_record(MetadataFile, read_object(path), "")
-        return _manifest_of(file)
+        return _manifest_of(_read_file(path))
     except ManifestError as error:
         reason = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
         msg = f"{reason}; see Models/README.md for the format"
         raise ManifestError(msg) from error
+
+
+def _read_file(path: Path) -> MetadataFile:
+    document = read_object(path)
+    try:
+        return read_record(MetadataFile, document, "")
+    except FieldError as error:
+        raise ManifestError(str(error)) from error
 
 
 def _manifest_of(file: MetadataFile) -> ModelManifest:
@@ -144,11 +152,12 @@ def write_manifest(manifest: ModelManifest, path: Path, *, changelog: Mapping[st
         changelog: version -> what changed; None: that of the file being replaced, else a first entry.
     """
     if changelog is None and path.is_file():
-        changelog = read_record(MetadataFile, read_object(path), "").changelog
+        changelog = _read_file(path).changelog
     document = metadata_document(manifest, changelog or {manifest.version: "First version"})
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from medseg.bundles.catalogue import Bundle, metadata_path
@@ -29,6 +29,13 @@ def load_network(bundle: Bundle) -> nn.Module:
         WeightsError: as ``load_weights`` raises it.
     """
     manifest = bundle.manifest
+    for name, wanted in (("label_count", manifest.label_count), ("in_channels", len(manifest.channels))):
+        if manifest.arguments.get(name, wanted) != wanted:
+            msg = (
+                f"{metadata_path(bundle.folder)}: medseg.arguments.{name} is {manifest.arguments[name]}, but the "
+                f"labels (with the background) and channels listed there ask for {wanted}; make them agree"
+            )
+            raise ManifestError(msg)
     try:
         network = build_network(manifest.network, **manifest.arguments)
     except (TypeError, ValueError) as error:
@@ -85,7 +92,7 @@ def save_weights(network: nn.Module, path: Path, *, stored_as: StoredAs = "float
         raise WeightsError(msg)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(tensors, partial, metadata={"format": "pt"})
+        partial.write_bytes(save(tensors, metadata={"format": "pt"}))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
@@ -97,6 +104,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise WeightsError(msg)
     try:
         return load_file(path)
+    except PermissionError as error:
+        msg = f"{path} may not be read by this user; ask its owner for permission"
+        raise WeightsError(msg) from error
     except (SafetensorError, OSError) as error:
         msg = f"{path} is not a whole safetensors file ({error}); fetch or export the model again"
         raise WeightsError(msg) from error

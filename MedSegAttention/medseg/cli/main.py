@@ -64,10 +64,15 @@ def run(arguments: list[str] | None = None) -> int:
         code = app(args=arguments, standalone_mode=False)
     except MedSegError as error:
         return _complain(str(error))
+    except OSError as error:  # a full disk, a folder that went away: not ours to mend
+        return _complain(f"the system refused: {error}; free space or check the path, then run it again")
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("interrupted; nothing was written", err=True)
         return EXIT_INTERRUPTED
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # a bare command asks for help
+            typer.echo(error.format_message())  # type: ignore[attr-defined]
+            return EXIT_USER
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             return _complain(f"{error.format_message()} Try --help.")
         traceback.print_exc()

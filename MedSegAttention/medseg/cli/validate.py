@@ -16,16 +16,20 @@ def validate(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write every case and label here.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
 ) -> None:
     """Segment labelled cases, as they are and mirrored, and score the results."""
     from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
     from medseg.bundles.metadata import read_manifest
     from medseg.cli.console import output, table
+    from medseg.io.atomic import check_target
     from medseg.io.dataset import choose_cases, read_dataset, read_fold
     from medseg.jobs.validate import validate as run
     from medseg.jobs.validate import write_scores
     from medseg.spec.job import Options
 
+    if csv is not None:
+        check_target(csv, overwrite=overwrite)
     folder = Path(model)
     bundle = Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(model)
     cases = read_dataset(dataset)
@@ -41,8 +45,8 @@ def validate(
         shown.add_row(title, "mean", f"{evaluation.mean_dice():.4f}", "", "", "", end_section=True)
     output().print(shown)
     output().print(f"{len(files)} cases, median {result.seconds:.2f} s a case on {result.device}")
-    if csv is not None:
-        result.plain.write_csv(csv)
     if card is not None:
         write_scores(bundle, result, dataset=card)
         output().print(f"{bundle.folder}/docs/README.md now says so", markup=False)
+    if csv is not None:
+        result.plain.write_csv(csv, overwrite=overwrite)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from medseg.imaging import _itk
 from medseg.imaging._itk import Order
 from medseg.imaging.image import Affine, Image, Shape
+from medseg.imaging.intensity import as_finite
 from medseg.spec.errors import ImageError
 from medseg.spec.manifest import is_orientation
 
@@ -105,7 +106,8 @@ def stack_channels(images: Sequence[Image]) -> Image:
     """Put the channels of a case on one grid, the first image's.
 
     Images on another grid are resampled linearly; where they do not reach they take their own smallest value, which
-    is air or background in every modality.
+    is air or background in every modality. Voxels of theirs that are not finite are replaced as in ``as_finite``
+    first, since interpolation would spread them.
 
     Args:
         images: each ``(1, I, J, K)``, on any grids.
@@ -126,9 +128,9 @@ def stack_channels(images: Sequence[Image]) -> Image:
             channels.append(image.array)
             continue
         _refuse_disjoint(first, image, number)
-        smallest = float(np.min(image.array[np.isfinite(image.array)], initial=np.inf))
-        outside = smallest if np.isfinite(smallest) else 0.0
-        channels.append(resample_to(image, first.shape, first.affine, order="linear", outside=outside).array)
+        finite = Image(as_finite(image.array), image.affine)
+        outside = float(finite.array.min())
+        channels.append(resample_to(finite, first.shape, first.affine, order="linear", outside=outside).array)
     return first if len(channels) == 1 else Image(np.concatenate(channels), first.affine)
 
 

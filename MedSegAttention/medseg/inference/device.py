@@ -9,7 +9,7 @@ from medseg.spec.errors import JobError
 
 
 def available_devices() -> tuple[str, ...]:
-    """Names this machine accepts besides "auto", the fastest first."""
+    """Names this machine accepts besides "auto": CUDA cards, then Apple's graphics, then the processor."""
     cuda = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count())) if torch.cuda.is_available() else ()
     mps = ("mps",) if torch.backends.mps.is_available() else ()
     return (*cuda, *mps, "cpu")
@@ -18,14 +18,18 @@ def available_devices() -> tuple[str, ...]:
 def choose_device(name: str) -> torch.device:
     """Turn a user's word into a device.
 
+    Apple's graphics are used only when asked for by name: PyTorch before 2.9 cannot pool volumes on them, and the
+    models have not been checked there.
+
     Args:
-        name: "auto" (the fastest there is), "cpu", "cuda" (the first), "cuda:1" or "mps".
+        name: "auto" (the first CUDA card, else the processor), "cpu", "cuda" (the first), "cuda:1" or "mps".
 
     Raises:
         JobError: when this machine has no such device.
     """
     available = available_devices()
-    wanted = {"auto": available[0], "cuda": "cuda:0"}.get(name, name)
+    automatic = next(device for device in available if device != "mps")
+    wanted = {"auto": automatic, "cuda": "cuda:0"}.get(name, name)
     if wanted not in available:
         msg = f"no device {name!r} can be used on this machine; choose auto, {', '.join(available)}"
         raise JobError(msg)

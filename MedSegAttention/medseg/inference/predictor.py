@@ -21,6 +21,10 @@ _FASTER_CHANNELS_LAST = frozenset({"ultralight_unet"})
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
+class HalfPrecisionOverflow(JobError):
+    """A network's values left the range of the half precision it ran in; float32 may hold them."""
+
+
 def predict(
     array: NDArray[np.float32],
     network: nn.Module,
@@ -55,7 +59,8 @@ def predict(
 
     Raises:
         JobError: when the array has another number of channels than the model, mirroring is asked of a model that
-            names no axes for it, or the answer is not finite.
+            names no axes for it, or the answer is not finite in float32.
+        HalfPrecisionOverflow: when the answer is not finite in a half precision.
     """
     if array.shape[0] != len(manifest.channels):
         names = ", ".join(channel.name for channel in manifest.channels)
@@ -73,8 +78,7 @@ def predict(
             volume, answer, windows, label_count=manifest.label_count, batch=window_batch, **progress
         )[inside]
         if not bool(torch.isfinite(logits).all()):
-            msg = f"{manifest.model_id} gave values that are not finite in {precision}; try precision float32"
-            raise JobError(msg)
+            raise _not_finite(manifest, precision)
         return _softmax_in_place(logits).cpu().numpy()
 
 
@@ -103,6 +107,13 @@ def pad_to_window(volume: Tensor, window_shape: tuple[int, int, int]) -> tuple[T
 
 def _as_tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:
     return torch.from_numpy(np.require(array, np.float32, ["C", "W"])).to(device)
+
+
+def _not_finite(manifest: ModelManifest, precision: Precision) -> JobError:
+    rule = f"{manifest.model_id} gave values that are not finite in {precision}"
+    if precision in _HALF:
+        return HalfPrecisionOverflow(f"{rule}; try precision float32")
+    return JobError(f"{rule}; check the image for absurd values, or use another model")
 
 
 def _mirror_axes(manifest: ModelManifest, mirror: bool | None) -> tuple[int, ...]:

@@ -1,9 +1,9 @@
-"""A file that appears whole or not at all."""
+"""A file that appears whole or not at all, alone or together with others."""
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from medseg.io.formats import WRITE_SUFFIXES
@@ -40,29 +40,91 @@ def check_target(path: Path, *, overwrite: bool) -> None:
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary path beside ``path`` with the same ending; renamed to it on success, removed on any failure.
+    """``replacing_all`` for one file: it appears whole under its name, or what was there stays."""
+    with replacing_all([path], overwrite=overwrite) as (temporary,):
+        yield temporary
 
-    Several of these in one ``contextlib.ExitStack`` let files appear together after all were written.
+
+@contextmanager
+def replacing_all(paths: Sequence[Path], *, overwrite: bool) -> Iterator[tuple[Path, ...]]:
+    """Temporary paths beside several files, with the same endings; renamed together at the end, or not at all.
+
+    On any failure the temporaries are removed and every name holds what it held before.
 
     Args:
-        path: the final name; a symbolic link stays, and the file it points to is replaced.
-        overwrite: whether an existing file may be replaced.
+        paths: the final names; a symbolic link stays, and the file it points to is replaced.
+        overwrite: whether existing files may be replaced.
+
+    Yields:
+        One temporary for each path, each to be written by the caller.
 
     Raises:
-        JobError: if the folder cannot take the file.
-        OutputExists: if a file is there, also when it came while this one was written.
+        JobError: if a folder cannot take its file, two paths are one file, or a file is in use when it is replaced.
+        OutputExists: if a file is there, also when it came while these were written.
     """
-    check_target(path, overwrite=overwrite)
-    target = path.resolve()
-    temporary = target.with_name(f".{secrets.token_hex(6)}{_ending(target)}")
+    targets = [path.resolve() for path in paths]
+    for path, target in zip(paths, targets, strict=True):
+        check_target(path, overwrite=overwrite)
+        if targets.count(target) > 1:
+            msg = f"{path} is named for two outputs; choose another name for one of them"
+            raise JobError(msg)
+    temporaries = tuple(_beside(target) for target in targets)
     try:
-        yield temporary
-        if target.exists() and not overwrite:
-            msg = f"{path} came to be while the result was computed and is kept; choose another name"
-            raise OutputExists(msg)
-        temporary.replace(target)
+        yield temporaries
+        _rename_all(list(zip(paths, targets, temporaries, strict=True)), overwrite=overwrite)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
+
+
+def _rename_all(moves: Sequence[tuple[Path, Path, Path]], *, overwrite: bool) -> None:
+    with ExitStack() as undoing:  # runs backwards
+        asides: list[Path] = []
+        for path, target, temporary in moves:
+            existed = target.exists()
+            if existed and not overwrite:
+                msg = f"{path} came to be while the result was computed and is kept; choose another name"
+                raise OutputExists(msg)
+            try:
+                if existed and temporary != moves[-1][2]:  # the last rename succeeds or changes nothing
+                    aside = _beside(target)
+                    undoing.callback(_restore, target, aside)
+                    _keep(target, aside)
+                    asides.append(aside)
+                temporary.replace(target)
+                if not existed:
+                    undoing.callback(target.unlink, missing_ok=True)
+            except OSError as error:
+                if not temporary.exists():  # nobody wrote it: our mistake, not the user's
+                    raise
+                msg = f"{path} is in use or protected ({error.strerror or error}); close it or choose another name"
+                raise JobError(msg) from error
+        undoing.pop_all()  # everything is in place
+    for aside in asides:
+        with suppress(OSError):  # in use by someone; the results are there all the same
+            aside.unlink()
+
+
+def _keep(target: Path, aside: Path) -> None:
+    """A second name for a file, so that the first is never missing; where there are no hard links, a new name."""
+    try:
+        aside.hardlink_to(target)
+    except OSError:
+        target.replace(aside)
+
+
+def _restore(target: Path, aside: Path) -> None:
+    try:
+        if aside.exists() and not (target.exists() and target.samefile(aside)):
+            aside.replace(target)
+        aside.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"{target} could not be brought back ({error.strerror or error}); what it held is now {aside}"
+        raise JobError(msg) from error
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{secrets.token_hex(6)}{_ending(target)}")
 
 
 def _ending(path: Path) -> str:

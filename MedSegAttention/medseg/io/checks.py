@@ -1,5 +1,6 @@
 """Is this image possible? Geometry a scanner could have made, voxels that are numbers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from medseg.imaging.image import Affine, Image
 from medseg.io.stored import Stored, refusal
+from medseg.spec.errors import ImageError
 
 SPACING_MM = (1e-3, 100.0)  # micro-CT .. thick-slab scouts; outside, a unit or a header is wrong
 SINGULAR = 1e-4  # |det| over the product of the column lengths; a gantry tilt of 30 degrees gives 0.87
@@ -22,7 +24,7 @@ def check_stored(path: Path, stored: Stored) -> tuple[Image, tuple[str, ...]]:
         The image, its voxels finite, and the warnings of decoding and checking together.
 
     Raises:
-        ImageError: if the geometry is impossible or no voxel is a number.
+        ImageError: if the geometry is impossible or no voxel of a channel is a number.
     """
     warnings = [*stored.warnings, *check_affine(path, stored.affine, shear_explained=stored.shear_explained)]
     array, noticed = _finite(path, stored.array)
@@ -67,31 +69,43 @@ def shear_degrees(affine: Affine) -> float:
 
 
 def _finite(path: Path, array: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
-    if array.dtype.kind != "f":
+    """Replace what is not a number, channel by channel: what is lowest in one may be bright in another."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
         return array, []
-    good = np.isfinite(array)
-    bad = int(array.size - np.count_nonzero(good))
-    if bad == 0:
-        return array, []
-    if bad == array.size:
-        rule = f"voxels must be numbers, and all {bad:,} are NaN or infinite; export the image again"
-        raise refusal(path, rule)
-    lowest = array[good].min()
-    repaired = np.where(good, array, lowest)
-    nans = int(np.count_nonzero(np.isnan(array)))
-    sentence = (
-        f"{path}: {nans:,} NaN and {bad - nans:,} infinite voxels were replaced by the lowest finite value, {lowest:g}"
-    )
-    return repaired, [sentence]
+    repaired, sentences = array.copy(), []
+    for where, channel in _channels(path, repaired):
+        good = np.isfinite(channel)
+        bad = int(channel.size - np.count_nonzero(good))
+        if bad == 0:
+            continue
+        if bad == channel.size:
+            msg = f"{where}: voxels must be numbers, and all {bad:,} are NaN or infinite; export the image again"
+            raise ImageError(msg)
+        lowest = channel[good].min()
+        nans = int(np.count_nonzero(np.isnan(channel)))
+        channel[~good] = lowest
+        replaced = f"{nans:,} NaN and {bad - nans:,} infinite voxels were replaced by the lowest finite value"
+        sentences.append(f"{where}: {replaced}, {lowest:g}")
+    return repaired, sentences
 
 
 def _odd_values(path: Path, array: NDArray[Any]) -> list[str]:
-    lowest, highest = array.min(), array.max()
-    if lowest == highest:
-        return [f"{path}: every voxel is {lowest:g}; there is nothing to segment in a constant image"]
-    if array.dtype.kind == "f" and max(abs(float(lowest)), abs(float(highest))) > HUGE_VALUE:
-        return [f"{path}: voxel values reach {lowest:g}..{highest:g}; a few such outliers can spoil the normalisation"]
-    return []
+    sentences = []
+    for where, channel in _channels(path, array):
+        lowest, highest = channel.min(), channel.max()
+        if lowest == highest:
+            sentences.append(f"{where}: every voxel is {lowest:g}; there is nothing to segment in a constant image")
+        elif array.dtype.kind == "f" and max(abs(float(lowest)), abs(float(highest))) > HUGE_VALUE:
+            rule = f"voxel values reach {lowest:g}..{highest:g}; a few such outliers can spoil the normalisation"
+            sentences.append(f"{where}: {rule}")
+    return sentences
+
+
+def _channels(path: Path, array: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Each channel with what to call it: the file, and the channel's number when there are several."""
+    count = len(array)
+    for number, channel in enumerate(array, start=1):
+        yield (f"{path}: channel {number} of {count}" if count > 1 else str(path)), channel
 
 
 def _rows(affine: Affine) -> str:

@@ -24,7 +24,8 @@ def read_dataset(folder: Path) -> dict[str, CaseFiles]:
     """List the labelled cases of a Medical Segmentation Decathlon folder by name.
 
     Raises:
-        JobError: if there is no dataset.json, or it is not one, or a file it lists is missing.
+        JobError: if there is no dataset.json, or it is not one, a file it lists is missing, or two images have one
+            name.
     """
     description = folder / "dataset.json"
     try:
@@ -33,12 +34,18 @@ def read_dataset(folder: Path) -> dict[str, CaseFiles]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"{description} is not a Decathlon description with a 'training' list of image and label ({error})"
         raise JobError(msg) from error
+    named: dict[str, CaseFiles] = {}
     for case in cases:
         for path in (case.image, case.labels):
             if not path.is_file():
                 msg = f"{description} lists {path}, which does not exist; complete the data set or mend the list"
                 raise JobError(msg)
-    return {case.name: case for case in cases}
+        if case.name in named:
+            both = f"{named[case.name].image} and {case.image}"
+            msg = f"every case has a name of its own, and {both} are both called {case.name!r}; rename one of them"
+            raise JobError(msg)
+        named[case.name] = case
+    return named
 
 
 def choose_cases(cases: dict[str, CaseFiles], names: Sequence[str]) -> list[CaseFiles]:

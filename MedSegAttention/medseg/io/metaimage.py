@@ -95,7 +95,7 @@ def _voxels(path: Path, fields: dict[str, str], length: int, count: int) -> NDAr
     if _is_true(fields, "CompressedData"):
         return np.frombuffer(read_zlib(source, start, needed), dtype, count)
     held = source.stat().st_size
-    skip = int(fields.get("HeaderSize", "0") or 0) if fields["ElementDataFile"].upper() != "LOCAL" else 0
+    skip = 0 if fields["ElementDataFile"].upper() == "LOCAL" else int(_numbers(path, fields, "HeaderSize", "0")[0])
     start = held - needed if skip == -1 else start + skip
     if start < 0 or held - start != needed:
         rule = f"DimSize promises {needed:,} bytes and {source.name} holds {held - max(start, 0):,}; get a whole copy"
@@ -138,8 +138,13 @@ def _affine(path: Path, fields: dict[str, str]) -> tuple[NDArray[np.float64], li
     axes = np.array(matrix).reshape(dims, dims).T * np.array(spacing)
     affine[:size, :size] = axes[:size, :size]
     affine[:size, 3] = offset[:size]
-    unknown = f"{path}: the orientation is unknown (no TransformMatrix); i, j, k are taken as left, posterior, superior"
-    return LPS_TO_RAS @ affine, [] if matrix_name else [f"{unknown}: check left and right"]
+    warnings = []
+    if not matrix_name:
+        unknown = "the orientation is unknown (no TransformMatrix); i, j, k are taken as left, posterior, superior"
+        warnings.append(f"{path}: {unknown}: check left and right")
+    if spacing_name not in fields:
+        warnings.append(f"{path}: the voxel spacing is not given (no ElementSpacing), 1 mm is assumed; check volumes")
+    return LPS_TO_RAS @ affine, warnings
 
 
 def check_perpendicular(affine: Affine) -> None:

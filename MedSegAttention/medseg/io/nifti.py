@@ -54,7 +54,7 @@ def _voxels(path: Path, header: NiftiHeader) -> tuple[NDArray[Any], list[str]]:
             )
     start, count = header.voxel_offset, header.voxel_bytes
     if is_gzip(source):
-        whole, sentence = read_gzip(source, 0, start + count)
+        whole, sentence = read_gzip(source, 0, start + count, more_allowed=True)
         extra = [sentence] if sentence else []
         return np.frombuffer(whole, header.dtype, offset=start), extra
     beyond = source.stat().st_size - start - count

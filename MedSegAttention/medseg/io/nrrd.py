@@ -47,7 +47,7 @@ def read_nrrd(path: Path, *, frame: int | None = None, layers: bool = False) -> 
         given = " x ".join(map(str, sizes))
         rule = f"an image has 3 axes in space and at most 1 other, got {given}; save one volume alone"
         raise refusal(path, rule)
-    affine, warnings = affine_of(path, header)
+    affine, warnings = affine_of(path, header, spatial)
     flat, extra = _voxels(path, header, dtype_of(path, header), int(np.prod(sizes, dtype=object)))
     array = flat.reshape(sizes, order="F").transpose(*others, *spatial)
     if not others:
@@ -103,7 +103,7 @@ def _skip_lines(path: Path, source: Path, start: int, header: NrrdHeader) -> int
         return 0
     with source.open("rb") as stream:
         stream.seek(start)
-        return sum(len(stream.readline()) for _ in range(lines))
+        return sum(len(line) for _, line in zip(range(lines), stream, strict=False))  # ends with the file
 
 
 def _whole_number(path: Path, header: NrrdHeader, name: str) -> int:

@@ -1,6 +1,7 @@
 """The text header of NRRD: fields, key/value pairs, axes; teem.sourceforge.net/nrrd/format.html."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,12 @@ SPACES_TO_RAS = {
 SPATIAL_KINDS = {"domain", "space"}
 CHANNEL_KINDS = {"vector", "2-vector", "3-vector", "4-vector", "covariant-vector", "scalar", "stub", "none", "???"}
 FRAME_KINDS = {"list", "time", "point"}
+UNITS_MM = {
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0),
+    **dict.fromkeys(("um", "\u00b5m", "\u03bcm", "micron", "microns", "micrometer", "micrometers"), 1e-3),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 10.0),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e3),
+}
 _ESCAPES = {"\\n": "\n", "\\\\": "\\"}
 
 
@@ -113,7 +120,10 @@ def sizes_of(path: Path, header: NrrdHeader) -> tuple[int, ...]:
         ImageError: if they are missing, not positive, or disagree with the dimension.
     """
     given = _required(path, header, "sizes")
-    sizes = tuple(int(_numbers(path, "sizes", [word])[0]) for word in given.split())
+    numbers = [_numbers(path, "sizes", [word])[0] for word in given.split()]
+    if not all(number.is_integer() for number in numbers):  # neither is inf nor nan
+        raise refusal(path, f"sizes are whole numbers, got {given!r}; export the image again")
+    sizes = tuple(int(number) for number in numbers)
     dimension = header.fields.get("dimension", str(len(sizes)))
     if dimension != str(len(sizes)) or min(sizes, default=0) < 1:
         rule = f"each of the {dimension} dimensions has a size of at least 1, got {given!r}; export the image again"
@@ -152,16 +162,25 @@ def axis_roles(path: Path, header: NrrdHeader, count: int) -> list[str]:
     return roles
 
 
-def affine_of(path: Path, header: NrrdHeader) -> tuple[Affine, list[str]]:
+def affine_of(path: Path, header: NrrdHeader, spatial: Sequence[int]) -> tuple[Affine, list[str]]:
     """Voxel -> RAS mm for the spatial axes, not yet checked to be invertible, and warnings.
 
+    Args:
+        path: the file, for the messages.
+        header: its header.
+        spatial: which of the axes are the three in space, fastest first.
+
     Raises:
-        ImageError: if a vector is malformed or the space is not anatomical.
+        ImageError: if a vector is malformed, a unit unknown or the space not anatomical.
     """
     affine = np.eye(4)
+    if "space directions" not in header.fields:
+        return _bare_spacing(path, header, spatial)
+    warnings = []
     space = header.fields.get("space", "").lower().removesuffix("-time")
-    if not space or "space directions" not in header.fields:
-        return _bare_spacing(path, header)
+    if not space:
+        space = "left-posterior-superior"
+        warnings.append(f"{path}: the space of its directions is not named, LPS is assumed; check left and right")
     if space not in SPACES_TO_RAS:
         raise refusal(
             path, f"the space is one of {', '.join(s for s in SPACES_TO_RAS if '-' in s)}, got {space!r}; export again"
@@ -170,20 +189,41 @@ def affine_of(path: Path, header: NrrdHeader) -> tuple[Affine, list[str]]:
     for column, vector in enumerate(vectors[:3]):
         affine[:3, column] = vector
     affine[:3, 3] = (_vectors(path, header, "space origin") or [[0.0, 0.0, 0.0]])[0]
-    return SPACES_TO_RAS[space] @ affine, []
+    factors, said = _in_mm(path, header, "space units", range(3))
+    return SPACES_TO_RAS[space] @ np.diag([*factors, 1.0]) @ affine, [*warnings, *said]
 
 
-def _bare_spacing(path: Path, header: NrrdHeader) -> tuple[Affine, list[str]]:
-    words = [word for word in header.fields.get("spacings", "1 1 1").split() if word.lower() != "nan"]
-    spacing = _numbers(path, "spacings", [*words[:3], *["1"] * (3 - len(words))])
+def _bare_spacing(path: Path, header: NrrdHeader, spatial: Sequence[int]) -> tuple[Affine, list[str]]:
+    words = header.fields.get("spacings", "").split()
+    given = [words[axis] if axis < len(words) else "nan" for axis in spatial]
+    spacing = np.array(_numbers(path, "spacings", given))
+    factors, said = _in_mm(path, header, "units", spatial)
     origin = _vectors(path, header, "space origin") or [[0.0, 0.0, 0.0]]
-    affine = np.diag([*spacing, 1.0])
+    affine = np.diag([*np.where(np.isnan(spacing), 1.0, spacing * factors), 1.0])
     affine[:3, 3] = origin[0]
-    sentence = (
+    sentences = [
         f"{path}: the orientation is unknown (no space directions); i, j, k are taken as left, posterior, superior: "
         "check left and right"
-    )
-    return LPS_TO_RAS @ affine, [sentence]
+    ]
+    if np.isnan(spacing).any():
+        axes = ", ".join(letter for letter, value in zip("ijk", spacing, strict=True) if np.isnan(value))
+        sentences.append(f"{path}: the voxel spacing along {axes} is not given, 1 mm is assumed; check the volumes")
+    return LPS_TO_RAS @ affine, [*sentences, *said]
+
+
+def _in_mm(path: Path, header: NrrdHeader, name: str, axes: Sequence[int]) -> tuple[list[float], list[str]]:
+    """What lengths along three axes are multiplied with, and a warning where that is not 1 or a unit is empty."""
+    if name not in header.fields:
+        return [1.0, 1.0, 1.0], []
+    units = [unit.strip().lower() for unit in re.findall(r'"([^"]*)"', header.fields[name])]
+    units = [units[axis] if axis < len(units) else "" for axis in axes]
+    unknown = [unit for unit in units if unit and unit not in UNITS_MM]
+    if unknown:
+        raise refusal(path, f"{name} are mm, um, cm or m, got {unknown[0]!r}; correct the header or export it again")
+    factors = [UNITS_MM.get(unit, 1.0) for unit in units]
+    if not all(units):
+        return factors, [f"{path}: {name} is not given for every axis, mm is assumed; check the volumes"]
+    return factors, [f"{path}: {name} are {', '.join(units)}; converted to mm"] if set(factors) != {1.0} else []
 
 
 def _vectors(path: Path, header: NrrdHeader, name: str) -> list[list[float]]:

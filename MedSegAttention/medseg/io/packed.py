@@ -1,4 +1,4 @@
-"""Exactly so many bytes of a file, plain or compressed; fewer is an error, and nothing is allocated on trust."""
+"""Exactly so many bytes of a file, plain or compressed; fewer are refused, and nothing is allocated on trust."""
 
 import bz2
 import gzip
@@ -54,14 +54,20 @@ def read_plain(path: Path, start: int, count: int) -> bytearray:
         return _fill(path, stream, count)
 
 
-def read_gzip(path: Path, start: int, count: int) -> tuple[bytearray, str]:
+def read_gzip(path: Path, start: int, count: int, *, more_allowed: bool = False) -> tuple[bytearray, str]:
     """``count`` unpacked bytes of the gzip stream that begins at ``start``, with its checksum verified.
+
+    Args:
+        path: the file.
+        start: where the stream begins.
+        count: bytes that are wanted, unpacked.
+        more_allowed: whether unpacked bytes may follow them, as NIfTI allows.
 
     Returns:
         The bytes and a sentence about what follows them, empty when nothing does.
 
     Raises:
-        ImageError: if the stream is cut, damaged or holds fewer bytes.
+        ImageError: if the stream is cut, damaged or holds fewer bytes, or more where that is not allowed.
     """
     _refuse_impossible(path, start, count, MAX_RATIO)
     with path.open("rb") as packed:
@@ -79,6 +85,8 @@ def read_gzip(path: Path, start: int, count: int) -> tuple[bytearray, str]:
                 return unpacked, f"{path}: bytes that are not gzip follow the image and were left out"
             except (zlib.error, EOFError) as error:
                 raise _damaged(path, error) from error
+    if extra and not more_allowed:
+        raise _too_long(path, count)
     return unpacked, f"{path}: {extra} or more bytes follow the voxels and were left out" if extra else ""
 
 
@@ -96,7 +104,9 @@ def read_zlib(path: Path, start: int, count: int) -> bytearray:
             unpacked = bytearray(engine.decompress(stream.read(), count + 1))
         except zlib.error as error:
             raise _damaged(path, error) from error
-    if len(unpacked) < count or not (engine.eof or engine.unconsumed_tail):
+    if len(unpacked) > count:
+        raise _too_long(path, count)
+    if len(unpacked) < count or not engine.eof:  # the end is what verifies the checksum
         raise _too_short(path, count, len(unpacked))
     return unpacked
 
@@ -105,16 +115,20 @@ def read_bzip2(path: Path, start: int, count: int) -> bytearray:
     """``count`` unpacked bytes of the bzip2 stream that begins at ``start``.
 
     Raises:
-        ImageError: if the stream is cut, damaged or holds fewer bytes.
+        ImageError: if the stream is cut, damaged or holds another number of bytes.
     """
     _refuse_impossible(path, start, count, MAX_RATIO_BZIP2)
     with path.open("rb") as packed:
         packed.seek(start)
         with bz2.BZ2File(packed) as stream:
             try:
-                return _fill(path, stream, count)
+                unpacked = _fill(path, stream, count)
+                extra = stream.read(1)
             except (EOFError, OSError) as error:
                 raise _damaged(path, error) from error
+    if extra:
+        raise _too_long(path, count)
+    return unpacked
 
 
 def _fill(path: Path, stream: BinaryIO | gzip.GzipFile | bz2.BZ2File, count: int) -> bytearray:
@@ -145,6 +159,10 @@ def _too_short(path: Path, count: int, held: int) -> Exception:
     return refusal(
         path, f"the header promises {count:,} bytes and the file holds {held:,}; it is cut off, get a whole copy"
     )
+
+
+def _too_long(path: Path, count: int) -> Exception:
+    return refusal(path, f"the header promises {count:,} bytes and the file holds more; export it again")
 
 
 def _damaged(path: Path, error: Exception) -> Exception:

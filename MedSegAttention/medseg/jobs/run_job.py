@@ -1,18 +1,19 @@
 """The whole flow, one entry for every door: files in, files out, and nothing left behind by a job that failed."""
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from medseg.bundles.catalogue import find_bundle
+from torch import nn
+
+from medseg.bundles.catalogue import Bundle, find_bundle
+from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.inference.device import choose_device
-from medseg.io.atomic import check_target, replacing
+from medseg.io.atomic import check_target, replacing_all
 from medseg.io.read import read_image
 from medseg.io.write import check_writable, write_image, write_segmentation
-from medseg.jobs.preview import draw_preview
 from medseg.jobs.segment import Segmentation, segment_images
 from medseg.jobs.stages import IsCancelled, OnEvent, Stages, ignore_event, never
 from medseg.spec.errors import ImageError, JobError
@@ -21,7 +22,13 @@ from medseg.spec.job import Job
 from medseg.spec.manifest import ModelManifest
 
 
-def run_job(job: Job, on_event: OnEvent = ignore_event, cancelled: IsCancelled = never) -> Segmentation:
+def run_job(
+    job: Job,
+    on_event: OnEvent = ignore_event,
+    cancelled: IsCancelled = never,
+    *,
+    load: Callable[[Bundle], nn.Module] = load_network,
+) -> Segmentation:
     """Read, segment and write one case.
 
     Everything that can be refused is refused before the work starts. The outputs are written under temporary names
@@ -30,7 +37,8 @@ def run_job(job: Job, on_event: OnEvent = ignore_event, cancelled: IsCancelled =
     Args:
         job: inputs, model, options and outputs.
         on_event: hears Progress, Warned and, last, Finished; whatever it raises ends the job.
-        cancelled: asked between windows and stages.
+        cancelled: asked between windows and stages, and a last time before the outputs appear.
+        load: gives a bundle's network; a worker that keeps networks between jobs hands over its own.
 
     Raises:
         MedSegError: one of its kinds, when the user can mend it.
@@ -43,9 +51,16 @@ def run_job(job: Job, on_event: OnEvent = ignore_event, cancelled: IsCancelled =
     with story.stage("read"):
         images = _read(job, bundle.manifest, story)
         _check_grid(job, images[0])
-    result = segment_images(images, bundle, job.options, want_probabilities=job.probabilities is not None, stages=story)
+    result = segment_images(
+        images,
+        bundle,
+        job.options,
+        want_probabilities=job.probabilities is not None,
+        network=load(bundle),
+        stages=story,
+    )
     with story.stage("write"):
-        outputs = _write(job, result)
+        outputs = _write(job, result, story)
     on_event(Finished(outputs, result.device, time.perf_counter() - begun))
     return replace(result, seconds=dict(story.seconds), warnings=tuple(story.warnings))
 
@@ -106,14 +121,18 @@ def _check_grid(job: Job, image: Image) -> None:
             check_writable(Path(name), overwrite=job.overwrite, affine=image.affine)
 
 
-def _write(job: Job, result: Segmentation) -> tuple[str, ...]:
+def _write(job: Job, result: Segmentation, story: Stages) -> tuple[str, ...]:
     """Write all outputs under temporary names, then let them appear together."""
     outputs: Sequence[str] = [name for name in (job.output, job.probabilities, job.preview) if name is not None]
-    with ExitStack() as together:
-        temporary = {name: together.enter_context(replacing(Path(name), overwrite=job.overwrite)) for name in outputs}
+    with replacing_all([Path(name) for name in outputs], overwrite=job.overwrite) as together:
+        temporary = dict(zip(outputs, together, strict=True))
         write_segmentation(temporary[job.output], result.labels, result.specs)
         if job.probabilities is not None and result.probabilities is not None:
             write_image(temporary[job.probabilities], result.probabilities)
         if job.preview is not None:
-            draw_preview(result.image, result.labels, result.specs).save(temporary[job.preview], format="PNG")
+            from medseg.jobs import preview  # SciPy and Pillow, for those who want a picture
+
+            picture = preview.draw_preview(result.image, result.labels, result.specs)
+            picture.save(temporary[job.preview], format="PNG")
+        story.stop_if_asked()
     return tuple(outputs)

@@ -17,7 +17,7 @@ from medseg.imaging.measure import SegmentMeasures, measure
 from medseg.imaging.postprocess import postprocess
 from medseg.imaging.preprocess import Prepared, prepare
 from medseg.inference.device import choose_device, device_name
-from medseg.inference.predictor import predict
+from medseg.inference.predictor import HalfPrecisionOverflow, predict
 from medseg.io.write import write_segmentation
 from medseg.jobs.stages import IsCancelled, OnEvent, Stages, ignore_event, never
 from medseg.spec.errors import ImageError, JobError
@@ -154,12 +154,15 @@ def _predict(
                     on_window=step,
                 )
             except torch.OutOfMemoryError:
-                story.warn(
-                    f"{used} ran out of memory with {batch} window(s) at a time in {precision}; trying with less"
-                )
-                torch.cuda.empty_cache()
-                continue
-            return scores, used
+                reason = f"{used} ran out of memory with {batch} window(s) at a time in {precision}"
+            except HalfPrecisionOverflow:
+                if precision == options.precision:  # the user's own choice is not changed behind his back
+                    raise
+                reason = f"{precision} is too small for the numbers of {manifest.model_id}"
+            else:
+                return scores, used
+            story.warn(f"{reason}; trying with less memory")
+            torch.cuda.empty_cache()  # here, where the failed attempt holds no tensors any more
     msg = f"{device} has too little memory for {manifest.model_id}; try --roi to segment a smaller region"
     raise JobError(msg)
 

@@ -49,8 +49,8 @@ class Stages:
         step(0, total)
         yield step
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begun
-        if total == 1:
-            step(1, 1)
+        if total == 1:  # too late to cancel: what this stage did is done
+            self.on_event(Progress(stage, 1, 1, 0.0))
 
     def warn(self, message: str) -> None:
         """Tell the user something, once."""

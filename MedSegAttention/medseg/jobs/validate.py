@@ -1,6 +1,7 @@
 """Score a model on labelled cases and write what was found into its model card."""
 
 import dataclasses
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -112,15 +113,20 @@ def _table(evaluation: Evaluation, names: dict[int, str]) -> dict[str, Any]:
     table: dict[str, Any] = {names[scores.label]: _figures(scores) for scores in evaluation.summary}
     table["mean"] = {
         "Dice": round(evaluation.mean_dice(), 4),
-        "HD95 mm": round(float(np.mean([scores.hd95_mm for scores in evaluation.summary])), 3),
+        "HD95 mm": _figure(float(np.mean([scores.hd95_mm for scores in evaluation.summary])), 3),
     }
     return table
 
 
-def _figures(scores: LabelScores) -> dict[str, float]:
+def _figures(scores: LabelScores) -> dict[str, float | None]:
     return {
-        "Dice": round(scores.dice, 4),
-        "surface Dice at 1 mm": round(scores.surface_dice, 4),
-        "HD95 mm": round(scores.hd95_mm, 3),
-        "volume difference %": round(scores.volume_difference_percent, 2),
+        "Dice": _figure(scores.dice, 4),
+        "surface Dice at 1 mm": _figure(scores.surface_dice, 4),
+        "HD95 mm": _figure(scores.hd95_mm, 3),
+        "volume difference %": _figure(scores.volume_difference_percent, 2),
     }
+
+
+def _figure(value: float, digits: int) -> float | None:
+    """Round for a table; None, which JSON can say, where there is no such score."""
+    return round(value, digits) if math.isfinite(value) else None

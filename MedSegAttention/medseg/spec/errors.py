@@ -17,6 +17,10 @@ class WeightsError(MedSegError):
     """A bundle's weights are missing, damaged or do not fit its network."""
 
 
+class FieldError(MedSegError):
+    """A field of a JSON document is unknown, missing, of a wrong type or impossible; its path comes first."""
+
+
 class ModelNotFound(MedSegError):
     """No bundle in the catalogue has the requested id."""
 

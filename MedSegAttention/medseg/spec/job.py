@@ -1,7 +1,7 @@
 """One request: every option a user has, in one place; the panel, the flags and the console are views of it."""
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import PostprocessRule
@@ -25,6 +25,9 @@ class Options:
         """Refuse values that mean nothing."""
         if self.overlap is not None and not 0 <= self.overlap <= 0.9:
             msg = f"overlap must lie in 0..0.9, got {self.overlap}"
+            raise JobError(msg)
+        if self.precision not in get_args(Precision):
+            msg = f"precision is one of {', '.join(get_args(Precision))}, got {self.precision!r}"
             raise JobError(msg)
         if self.window_batch < 1:
             msg = f"a batch holds at least 1 window, got {self.window_batch}"

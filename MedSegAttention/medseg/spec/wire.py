@@ -1,17 +1,12 @@
 """What goes down the pipe to a worker: jobs and requests, each a line of JSON that is checked field by field."""
 
 import json
-from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
-from math import isfinite
-from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
 
-from medseg.spec.errors import JobError, MedSegError
+from medseg.spec.errors import FieldError, JobError
+from medseg.spec.fields import read_record
 from medseg.spec.job import Job
-
-Record = TypeVar("Record")
-
-_WORDS = {str: "text", bool: "true or false", int: "an integer", float: "a finite number"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ def decode_job(text: str | bytes) -> Job:
         JobError: when the text is not JSON in UTF-8, or a field is unknown, missing, of a wrong type or impossible;
             the message names the field.
     """
-    return _read_record(Job, _load(text), "job")
+    return _read_job(_load(text))
 
 
 def encode_request(request: Request) -> str:
@@ -80,11 +75,18 @@ def decode_request(line: str | bytes) -> Request:
             return Cancel()
         case "quit":
             return Quit()
-        case {"run": job, **rest} if rest.keys() <= {"name"}:
-            name = _read_value(str, rest.get("name", ""), "name")
-            return Run(_read_record(Job, job, "job"), name)
-        case other:
-            return _refuse("request", 'an object {"run": job, "name": text}, "cancel" or "quit"', other)
+        case {"run": job, **rest} if rest.keys() <= {"name"} and isinstance(rest.get("name", ""), str):
+            return Run(_read_job(job), rest.get("name", ""))
+        case _:
+            msg = f'a request is {{"run": job, "name": text}}, "cancel" or "quit", got {line[:80]!r}'
+            raise JobError(msg)
+
+
+def _read_job(value: object) -> Job:
+    try:
+        return read_record(Job, value, "job")
+    except FieldError as error:
+        raise JobError(str(error)) from error
 
 
 def _dump(value: object) -> str:
@@ -101,65 +103,3 @@ def _load(text: str | bytes) -> Any:
     except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         msg = f"a request is one line of JSON in UTF-8, got {text[:80]!r} ({error})"
         raise JobError(msg) from error
-
-
-def _read_record(kind: type[Record], value: object, path: str) -> Record:
-    if not isinstance(value, dict):
-        _refuse(path, "an object", value)
-    hints = get_type_hints(kind)
-    if unknown := [name for name in value if name not in hints]:
-        msg = f"{path}.{unknown[0]}: no such field; known here: {', '.join(hints)}"
-        raise JobError(msg)
-    needed = [f.name for f in fields(kind) if f.default is MISSING]  # type: ignore[arg-type]
-    if missing := [name for name in needed if name not in value]:
-        msg = f"{path}.{missing[0]}: this field is missing and has no default"
-        raise JobError(msg)
-    parsed = {name: _read_value(hints[name], entry, f"{path}.{name}") for name, entry in value.items()}
-    try:
-        return kind(**parsed)
-    except MedSegError as error:  # the record's own checks
-        msg = f"{path}: {error}"
-        raise JobError(msg) from error
-
-
-def _read_value(hint: Any, value: object, path: str) -> Any:
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is UnionType and NoneType in arguments:
-        return None if value is None else _read_value(arguments[0], value, path)
-    if origin is Literal:
-        if value not in arguments:
-            _refuse(path, f"one of {', '.join(map(str, arguments))}", value)
-        return value
-    if origin is tuple:
-        return _read_tuple(arguments, value, path)
-    if is_dataclass(hint):
-        return _read_record(hint, value, path)  # type: ignore[arg-type]
-    return _read_plain(hint, value, path)
-
-
-def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...]:
-    endless = arguments[-1] is Ellipsis
-    if not isinstance(value, list) or not (endless or len(value) == len(arguments)):
-        _refuse(path, "a list" if endless else f"a list of {len(arguments)}", value)
-    return tuple(_read_value(arguments[0], entry, f"{path}[{n}]") for n, entry in enumerate(value))
-
-
-def _read_plain(kind: type, value: object, path: str) -> object:
-    fits = isinstance(value, (int, float) if kind is float else kind)
-    if not fits or (isinstance(value, bool) and kind is not bool):
-        _refuse(path, _WORDS[kind], value)
-    if kind is not float:
-        return value
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except OverflowError:
-        _refuse(path, _WORDS[kind], value)
-    if not isfinite(number):
-        _refuse(path, _WORDS[kind], value)
-    return number
-
-
-def _refuse(path: str, expected: str, found: object) -> NoReturn:
-    text = json.dumps(found)
-    msg = f"{path}: expected {expected}, got {text if len(text) <= 80 else f'{text[:77]}...'}"
-    raise JobError(msg)

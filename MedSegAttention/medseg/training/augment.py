@@ -8,10 +8,12 @@ from monai.transforms import (
     EnsureTyped,
     RandAdjustContrastd,
     RandAffined,
+    RandBiasFieldd,
     RandFlipd,
     RandGaussianNoised,
     RandGaussianSmoothd,
     RandScaleIntensityd,
+    RandShiftIntensityd,
     RandSpatialCropd,
     SpatialPadd,
 )
@@ -36,18 +38,20 @@ def augmentation(window_shape: Sequence[int], mirror_axes: Sequence[int]) -> Com
             *flips,
             RandAffined(
                 keys,
-                prob=0.3,  # interpolation blurs; at 1 mm most patches must stay as sharp as what the model will see
-                rotate_range=(np.pi / 10,) * 3,
-                scale_range=(0.15,) * 3,
+                prob=0.5,
+                rotate_range=(np.pi / 8,) * 3,
+                scale_range=(0.2,) * 3,
                 translate_range=(4,) * 3,
-                shear_range=(0.05,) * 6,
-                mode=("bilinear", "nearest"),
+                shear_range=(0.08,) * 6,
+                mode=(3, "nearest"),  # splines: linear interpolation would blur what the model must see sharply
                 padding_mode="zeros",
             ),
-            RandGaussianNoised("image", prob=0.15, std=0.1),
-            RandGaussianSmoothd("image", prob=0.1, sigma_x=(0.4, 0.9), sigma_y=(0.4, 0.9), sigma_z=(0.4, 0.9)),
-            RandScaleIntensityd("image", factors=0.25, prob=0.3),
-            RandAdjustContrastd("image", prob=0.3, gamma=(0.7, 1.5), retain_stats=True),
+            RandGaussianNoised("image", prob=0.2, std=0.15),
+            RandGaussianSmoothd("image", prob=0.15, sigma_x=(0.4, 1.0), sigma_y=(0.4, 1.0), sigma_z=(0.4, 1.0)),
+            RandScaleIntensityd("image", factors=0.3, prob=0.3),
+            RandShiftIntensityd("image", offsets=0.3, prob=0.3),
+            RandAdjustContrastd("image", prob=0.4, gamma=(0.6, 1.7), retain_stats=True),
+            RandBiasFieldd("image", degree=2, coeff_range=(0.0, 0.3), prob=0.2),
             EnsureTyped(keys, track_meta=False),
         ]
     )

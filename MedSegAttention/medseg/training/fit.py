@@ -7,11 +7,13 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
+from monai.data import DataLoader
 from monai.transforms import Compose
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from medseg.training.cases import Case
+from medseg.training.fast_depthwise import accelerate
 from medseg.training.recipe import Lesson, Recipe
 
 
@@ -86,6 +88,7 @@ def fit(
     # depthwise 3D convolutions are several times faster in this layout
     network.train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     lesson = Lesson(network, recipe, seconds=seconds, steps=steps)
+    accelerate(network)
     trainer = lightning.Trainer(
         accelerator="auto",
         devices=1,

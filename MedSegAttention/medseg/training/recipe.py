@@ -1,8 +1,10 @@
 """The training recipe: loss, optimiser, schedule and averaged weights, as one Lightning module."""
 
 import copy
+import itertools
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +59,8 @@ class Lesson(lightning.LightningModule):
         return float(min(1.0, max(by_time, self.global_step / self.steps)))
 
     def on_train_start(self) -> None:
-        """Start the clock."""
+        """Start the clock; the averaged weights join the network on its device."""
+        self.averaged.to(self.device)
         self.started = time.monotonic()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -88,13 +91,16 @@ class Lesson(lightning.LightningModule):
         """Move the averaged weights towards the current ones."""
         decay = min(self.recipe.ema_decay, (1 + self.global_step) / (10 + self.global_step))
         with torch.no_grad():
-            for kept, current in zip(
-                self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True
-            ):
+            for kept, current in zip(_tensors(self.averaged), _tensors(self.network), strict=True):
                 if kept.is_floating_point():
                     kept.lerp_(current, 1 - decay)
                 else:
                     kept.copy_(current)
+
+
+def _tensors(network: nn.Module) -> Iterator[Tensor]:
+    """Each parameter and buffer once, also those of a part that several others share."""
+    return itertools.chain(network.parameters(), network.buffers())
 
 
 def schedule(elapsed: float, warm_up: float) -> float:

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from medseg.bundles.catalogue import Bundle
+from medseg.bundles.weights import save_weights
 from medseg.bundles.write import write_bundle
 from medseg.io.dataset import CaseFiles
 from medseg.networks import build_network
@@ -54,6 +55,12 @@ def train(
         raise OutputExists(msg)
     cases = [load_case(each, manifest) for each in files]
     network = build_network(manifest.network, **manifest.arguments)
+    log_folder = output.parent / f"{output.name}-training"
+
+    def on_part(averaged: nn.Module, elapsed: float) -> None:
+        save_weights(averaged, log_folder / "averaged.safetensors")  # a long run is never lost
+        on_progress(elapsed)
+
     averaged = fit(
         network,
         cases,
@@ -62,8 +69,8 @@ def train(
         seconds=seconds,
         steps=steps,
         workers=workers,
-        log_folder=output.parent / f"{output.name}-training",
-        callbacks=[KeepAveraged(lambda _, elapsed: on_progress(elapsed), every=0.01)],
+        log_folder=log_folder,
+        callbacks=[KeepAveraged(on_part, every=0.02)],
     )
     return keep(averaged, manifest, output, licence_text)
 

@@ -1,5 +1,7 @@
 """Weights: what does not fit is named before anything runs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -123,3 +125,17 @@ def test_a_network_that_cannot_be_built_is_a_fault_of_the_manifest(bundle, field
     object.__setattr__(bundle.manifest, field, value)
     with pytest.raises(ManifestError, match=r"metadata\.json: medseg\.network and medseg\.arguments do not make"):
         load_network(Bundle(bundle.folder, bundle.manifest))
+
+
+@pytest.mark.parametrize("name", ["label_count", "in_channels"])
+def test_arguments_that_contradict_the_labels_or_channels_are_named(bundle, name):
+    arguments = {**bundle.manifest.arguments, name: 7}
+    wrong = Bundle(bundle.folder, replace(bundle.manifest, arguments=arguments))
+    with pytest.raises(ManifestError, match=f"medseg.arguments.{name} is 7"):
+        load_network(wrong)
+
+
+def test_weights_may_be_read_by_others_as_the_system_allows(path):
+    save_weights(small(), path)
+    (path.parent / "plain").write_bytes(b"")
+    assert path.stat().st_mode == (path.parent / "plain").stat().st_mode

@@ -129,6 +129,21 @@ def test_channels_on_other_grids_are_resampled_to_the_first(make_affine):
     np.testing.assert_allclose(stacked.array[1], expected, atol=2e-5)
 
 
+def test_voxels_that_are_not_numbers_do_not_spread_when_a_channel_is_resampled():
+    rng = np.random.default_rng(0)
+    first = Image(rng.normal(size=(1, 6, 6, 6)))
+    shifted = np.eye(4)
+    shifted[:3, 3] = 0.5
+    clean = rng.normal(size=(1, 6, 6, 6)).astype(np.float32)
+    broken = clean.copy()
+    broken[0, 1, 2, 3], broken[0, 4, 4, 4], broken[0, 2, 2, 2] = np.nan, np.inf, -np.inf
+    clean[0, 1, 2, 3] = clean[0, 2, 2, 2] = np.nanmin(np.where(np.isfinite(broken), broken, np.nan))
+    clean[0, 4, 4, 4] = np.nanmax(np.where(np.isfinite(broken), broken, np.nan))
+    found, expected = (stack_channels([first, Image(array, shifted)]) for array in (broken, clean))
+    assert np.isfinite(found.array).all()
+    np.testing.assert_array_equal(found.array, expected.array)
+
+
 def test_channels_on_one_grid_keep_their_values_and_type():
     first = Image(np.arange(8, dtype=np.int16).reshape(1, 2, 2, 2))
     second = Image(np.arange(8, 16, dtype=np.int16).reshape(1, 2, 2, 2))

@@ -7,10 +7,21 @@ from medseg.inference.device import available_devices, choose_device, device_nam
 from medseg.spec.errors import JobError
 
 
-def test_auto_is_the_first_of_what_there_is_and_cpu_is_always_there():
-    assert str(choose_device("auto")) == available_devices()[0]
+def test_auto_is_one_of_what_there_is_and_cpu_is_always_there():
+    assert str(choose_device("auto")) in available_devices()
     assert available_devices()[-1] == "cpu"
     assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("cards", "automatic"), [(0, "cpu"), (1, "cuda:0")])
+def test_apple_graphics_are_used_only_when_asked_for_by_name(monkeypatch, cards, automatic):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cards > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    assert choose_device("auto") == torch.device(automatic)
+    assert choose_device("mps") == torch.device("mps")
+    with pytest.raises(JobError, match=r"choose auto, .*mps, cpu"):
+        choose_device("gpu")
 
 
 def test_cuda_means_the_first_card(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.inferers import sliding_window_inference
 
-from medseg.inference.predictor import pad_to_window, predict
+from medseg.inference.predictor import HalfPrecisionOverflow, pad_to_window, predict
 from medseg.spec.errors import Cancelled, JobError
 
 CPU = torch.device("cpu")
@@ -92,13 +92,29 @@ def test_another_number_of_channels_is_refused_by_name(network, manifest, array)
         predict(np.concatenate([array, array]), network, manifest, device=CPU)
 
 
-def test_an_answer_that_is_not_finite_is_refused(manifest, array):
-    class Overflowing(torch.nn.Module):
-        def forward(self, windows):
-            return torch.cat([windows] * 3, dim=1) / 0
+class Large(torch.nn.Module):
+    """Multiplies inside a convolution, which autocast runs in half precision."""
 
-    with pytest.raises(JobError, match=r"not finite.*float32"):
-        predict(array, Overflowing(), manifest, device=CPU)
+    def __init__(self, factor):
+        super().__init__()
+        self.conv = torch.nn.Conv3d(1, 3, 1)
+        torch.nn.init.constant_(self.conv.weight, factor)
+
+    def forward(self, windows):
+        return self.conv(windows)
+
+
+def test_an_answer_beyond_half_precision_has_an_error_of_its_own_that_names_the_way_out(manifest, array):
+    network = Large(1e6)
+    with pytest.raises(HalfPrecisionOverflow, match=r"not finite in float16; try precision float32"):
+        predict(array, network, manifest, device=CPU, precision="float16")
+    assert np.isfinite(predict(array, network, manifest, device=CPU)).all()
+
+
+def test_an_answer_that_is_not_finite_in_single_precision_is_refused_without_a_promise(manifest, array):
+    with pytest.raises(JobError, match=r"not finite in float32; check the image") as caught:
+        predict(array, Large(np.inf), manifest, device=CPU)
+    assert not isinstance(caught.value, HalfPrecisionOverflow)
 
 
 def test_the_number_of_threads_and_gradients_stay_as_they_were(network, manifest, array):

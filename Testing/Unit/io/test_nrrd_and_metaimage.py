@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import zlib
 
 import nrrd
 import numpy as np
@@ -97,6 +98,9 @@ def test_a_list_of_volumes_needs_a_frame_and_colours_are_refused(tmp_path):
         ("encoding: raw\nsizes: 3 4\n", "each of the 3 dimensions"),
         ("encoding: raw\nsizes: 3 4 0\n", "got '3 4 0'"),
         ("encoding: raw\nsizes: 3 4 x\n", "must be numbers, got 'x'"),
+        ("encoding: raw\nsizes: 3 4 nan\n", "whole numbers, got '3 4 nan'"),
+        ("encoding: raw\nsizes: 3 4 inf\n", "whole numbers, got '3 4 inf'"),
+        ("encoding: raw\nsizes: 3 4 4.5\n", "whole numbers, got '3 4 4.5'"),
         ("encoding: raw\nendian: middle\n", "little or big, got 'middle'"),
         ("encoding: raw\nspace: scanner-xyz\n", "got 'scanner-xyz'"),
         ("encoding: raw\nspace directions: (1,0) (0,2) (0,0)\n", "3 numbers a vector"),
@@ -169,3 +173,110 @@ def test_a_broken_metaimage_header_is_refused_by_its_field(tmp_path, old, new, w
     path.write_bytes(whole.replace(old.encode(), new.encode()))
     with pytest.raises(ImageError, match=words):
         read_image(path)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "bzip2"])
+def test_a_packed_nrrd_with_more_voxels_than_its_header_promises_is_refused(tmp_path, encoding):
+    more = {"gzip": gzip.compress, "bzip2": bz2.compress}[encoding](RAW + b"\0\0")
+    path = write_nrrd(tmp_path / "a.nrrd", more, more=f"encoding: {encoding}\n")
+    with pytest.raises(ImageError, match="promises 120 bytes and the file holds more; export it again"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("more", [b"\0", RAW])
+def test_a_packed_metaimage_with_more_voxels_than_its_header_promises_is_refused(tmp_path, more):
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(itk_image(), str(path), useCompression=False)
+    header = path.read_bytes()[: -len(RAW)].replace(b"CompressedData = False", b"CompressedData = True")
+    path.write_bytes(header + zlib.compress(RAW))
+    np.testing.assert_array_equal(read_image(path).image.array[0], ARRAY)
+    path.write_bytes(header + zlib.compress(RAW + more))
+    with pytest.raises(ImageError, match="promises 120 bytes and the file holds more; export it again"):
+        read_image(path)
+
+
+def test_directions_without_a_named_space_are_taken_as_lps_and_this_is_said(tmp_path):
+    grid = GRID.replace("space: left-posterior-superior", "space dimension: 3")
+    reading = read_image(write_nrrd(tmp_path / "a.nrrd", RAW, grid=grid, more="encoding: raw\n"))
+    np.testing.assert_array_equal(reading.image.affine, AFFINE)
+    assert [sentence.partition(": ")[2] for sentence in reading.warnings] == [
+        "the space of its directions is not named, LPS is assumed; check left and right"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("grid", "spacing", "unknown"),
+    [("", (1, 1, 1), "i, j, k"), ("spacings: 2 nan 3\n", (2, 1, 3), "j"), ("spacings: 2 3 4\n", (2, 3, 4), None)],
+)
+def test_a_spacing_of_nrrd_that_is_assumed_is_said(tmp_path, grid, spacing, unknown):
+    reading = read_image(write_nrrd(tmp_path / "a.nrrd", RAW, grid=grid, more="encoding: raw\n"))
+    assert reading.image.spacing == spacing
+    said = [sentence for sentence in reading.warnings if "1 mm is assumed" in sentence]
+    assert said == ([f"{tmp_path / 'a.nrrd'}: the voxel spacing along {unknown} is not given, 1 mm is assumed; "
+                     "check the volumes"] if unknown else [])  # fmt: skip
+
+
+def test_the_spacing_of_a_list_axis_is_not_taken_for_one_in_space(tmp_path):
+    voxels = np.stack([ARRAY, ARRAY + 1]).tobytes(order="F")
+    path = write_nrrd(
+        tmp_path / "a.nrrd",
+        voxels,
+        grid="spacings: 9 2 3 4\n",
+        sizes="2 3 4 5",
+        kinds="list domain domain domain",
+        more="encoding: raw\n",
+    )
+    assert read_image(path, frame=0).image.spacing == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("mm", 1), ("um", 1e-3), ("µm", 1e-3), ("μm", 1e-3), ("cm", 10), ("m", 1e3)]
+)
+def test_space_units_become_mm_and_this_is_said(tmp_path, unit, factor):
+    directions = " ".join(f"({','.join(f'{value / factor:.17g}' for value in row)})" for row in np.diag([1, 2, 3]))
+    origin = ",".join(f"{value / factor:.17g}" for value in (5, 6, 7))
+    units = " ".join([f'"{unit}"'] * 3)
+    grid = f"space: LPS\nspace directions: {directions}\nspace origin: ({origin})\nspace units: {units}\n"
+    reading = read_image(write_nrrd(tmp_path / "a.nrrd", RAW, grid=grid, more="encoding: raw\n"))
+    np.testing.assert_allclose(reading.image.affine, AFFINE, rtol=1e-14)
+    assert len(reading.warnings) == (factor != 1)
+    assert all("converted to mm" in sentence for sentence in reading.warnings)
+
+
+def test_units_of_bare_spacings_become_mm_and_an_unknown_unit_is_refused(tmp_path):
+    grid = 'spacings: 100 200 300\nunits: "um" "um" "um"\n'
+    image = read_image(write_nrrd(tmp_path / "a.nrrd", RAW, grid=grid, more="encoding: raw\n")).image
+    np.testing.assert_allclose(image.spacing, (0.1, 0.2, 0.3))
+    path = write_nrrd(tmp_path / "b.nrrd", RAW, grid=GRID + 'space units: "mm" "mm" "ell"\n', more="encoding: raw\n")
+    with pytest.raises(ImageError, match="mm, um, cm or m, got 'ell'"):
+        read_image(path)
+
+
+def test_a_unit_left_empty_is_said(tmp_path):
+    path = write_nrrd(tmp_path / "a.nrrd", RAW, grid=GRID + 'space units: "mm" "mm" ""\n', more="encoding: raw\n")
+    reading = read_image(path)
+    np.testing.assert_array_equal(reading.image.affine, AFFINE)
+    assert "not given for every axis, mm is assumed" in reading.warnings[0]
+
+
+def test_a_spacing_of_metaimage_that_is_assumed_is_said(tmp_path):
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(itk_image(), str(path), useCompression=False)
+    path.write_bytes(path.read_bytes().replace(b"ElementSpacing = 1 2 3\n", b""))
+    reading = read_image(path)
+    assert reading.image.spacing == (1, 1, 1)
+    assert [("TransformMatrix" in text, "1 mm is assumed" in text) for text in reading.warnings] == [(False, True)]
+
+
+@pytest.mark.parametrize("size", ["abc", "nan", "inf", "1e999"])
+def test_a_header_size_of_metaimage_that_is_no_number_is_refused(tmp_path, size):
+    sitk.WriteImage(itk_image(), str(tmp_path / "a.mhd"), useCompression=False)
+    text = (tmp_path / "a.mhd").read_text().replace("ElementDataFile", f"HeaderSize = {size}\nElementDataFile")
+    (tmp_path / "a.mhd").write_text(text)
+    with pytest.raises(ImageError, match=f"HeaderSize must be finite numbers, got '{size}'"):
+        read_image(tmp_path / "a.mhd")
+
+
+def test_more_lines_to_skip_than_there_are_end_with_the_file(tmp_path):
+    with pytest.raises(ImageError, match="holds 0; it is cut off"):
+        read_image(write_nrrd(tmp_path / "a.nrrd", RAW, more="encoding: raw\nline skip: 99999999999\n"))

@@ -49,3 +49,8 @@ def test_a_job_is_frozen_and_compares_by_value():
     assert asdict(job)["options"]["postprocess"]["keep_largest"] is True
     with pytest.raises(FrozenInstanceError):
         job.model = "other"
+
+
+def test_an_unknown_precision_is_refused_with_the_known_ones():
+    with pytest.raises(JobError, match="float32, bfloat16, float16, got 'half'"):
+        Options(precision="half")

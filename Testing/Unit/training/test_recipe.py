@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from medseg.training.recipe import schedule, supervise
+from medseg.networks import build_network
+from medseg.training.recipe import Lesson, Recipe, schedule, supervise
 
 
 def test_the_learning_rate_starts_low_peaks_after_the_warm_up_and_ends_at_zero():
@@ -36,3 +37,24 @@ def test_side_outputs_count_half_their_resolution_and_see_labels_of_their_own_si
     labels = torch.zeros(1, 1, 8, 8, 8)
     expected = (1.0 + 0.25 * 10 + 0.125 * 100) / (1 + 0.25 + 0.125)
     assert supervise(loss, outputs, labels).item() == pytest.approx(expected)
+
+
+class LateLesson(Lesson):
+    """A lesson in the middle of a run, where the averaging has reached its final decay."""
+
+    @property
+    def global_step(self) -> int:
+        return 1000
+
+
+def test_averaged_weights_move_by_one_minus_the_decay_also_where_parts_are_shared():
+    network = build_network("ultralight_unet", widths="T", label_count=2)
+    lesson = LateLesson(network, Recipe(ema_decay=0.75), seconds=60, steps=10_000)
+    before = {name: tensor.clone() for name, tensor in lesson.averaged.state_dict().items()}
+    with torch.no_grad():
+        for tensor in (*network.parameters(), *network.buffers()):
+            tensor.add_(1)
+    lesson.on_train_batch_end()
+    for name, tensor in lesson.averaged.state_dict().items():
+        moved = 0.25 if tensor.is_floating_point() else 1
+        torch.testing.assert_close(tensor, before[name] + moved, msg=name)

@@ -1,6 +1,7 @@
 """From a folder of phantoms to a bundle that segments them."""
 
 import json
+import math
 from pathlib import Path
 
 import nibabel
@@ -10,7 +11,8 @@ import pytest
 from medseg.bundles.catalogue import Bundle
 from medseg.imaging.image import Image
 from medseg.io.dataset import choose_cases, read_dataset, read_fold
-from medseg.jobs.validate import exchange_sides, validate, write_scores
+from medseg.jobs.evaluate import CaseScores, Evaluation, LabelScores
+from medseg.jobs.validate import Validation, exchange_sides, validate, write_scores
 from medseg.spec.errors import ImageError, JobError, OutputExists
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
 from medseg.training.cases import load_case
@@ -92,6 +94,17 @@ def test_scores_reach_the_metadata_and_the_model_card(trained: Bundle, phantoms:
     assert table["Dice"] == pytest.approx(validation.plain.mean_dice(), abs=1e-4)
     assert str(table["Dice"]) in (trained.folder / "docs" / "README.md").read_text()
     assert (trained.folder / "models" / "model.safetensors").read_bytes() == weights
+
+
+def test_a_score_that_does_not_exist_leaves_the_bundle_readable(trained: Bundle):
+    nothing = LabelScores(1, 0.0, 0.0, math.nan, 0.0, -1.0, -100.0)
+    evaluation = Evaluation((CaseScores("a", nothing),), (nothing,))
+    scored = write_scores(trained, Validation(evaluation, evaluation, 1.0, "cpu"), dataset="found nothing")
+    assert scored.manifest.scores["found nothing"]["as they are"]["ball"]["HD95 mm"] is None
+
+
+def test_the_weights_so_far_are_kept_during_the_run(trained: Bundle):
+    assert (trained.folder.parent / "phantom-training" / "averaged.safetensors").is_file()
 
 
 def test_training_never_replaces_a_bundle(trained: Bundle):

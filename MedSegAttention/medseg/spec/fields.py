@@ -1,42 +1,19 @@
 """From JSON to a frozen dataclass: the type hints are the schema, and a wrong field is named by its path."""
 
 import json
-from collections.abc import Mapping
+import re
 from dataclasses import MISSING, fields, is_dataclass
-from pathlib import Path
+from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
-from medseg.spec.errors import ManifestError
+from medseg.spec.errors import FieldError, MedSegError
 
 Record = TypeVar("Record")
 
-_PLAIN = {str: "text", bool: "true or false", int: "an integer", float: "a number"}
+_PLAIN = {str: "text", bool: "true or false", int: "an integer", float: "a finite number"}
 _COUNTS = {2: "two", 3: "three"}
 _PLURALS = {str: "texts", int: "integers", float: "numbers"}
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object.
-
-    Raises:
-        ManifestError: when the file is missing or not UTF-8, is not JSON, repeats a name, or holds NaN, an infinity
-            or something else than an object.
-    """
-    try:
-        document = json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant
-        )
-    except OSError as error:
-        msg = f"{path} cannot be read ({error.strerror}); a bundle needs this file"
-        raise ManifestError(msg) from error
-    except (ValueError, RecursionError) as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
-        msg = f"{path} is not valid JSON: {error}"
-        raise ManifestError(msg) from error
-    if not isinstance(document, dict):
-        msg = f"{path} must hold one JSON object, got {_short(document)}"
-        raise ManifestError(msg)
-    return document
 
 
 def read_record(kind: type[Record], value: object, path: str) -> Record:
@@ -46,29 +23,30 @@ def read_record(kind: type[Record], value: object, path: str) -> Record:
     ``dict[str, X]``, ``Any`` and dataclasses inside. Integers pass for numbers; nothing else is converted.
 
     Args:
-        kind: a dataclass; what its own checks refuse (``ManifestError`` starting with a field's name) gets the path.
+        kind: a dataclass; what its own checks refuse gets the path before it.
         value: what ``json`` made of the file.
         path: where the value stands, e.g. "medseg.labels[1]".
 
     Raises:
-        ManifestError: for an unknown or missing field, a wrong type or a wrong choice, with its path.
+        FieldError: for an unknown or missing field, a wrong type or a wrong choice, with its path.
     """
     if not isinstance(value, dict):
         _refuse(path, "an object", value)
     hints = get_type_hints(kind)
     if unknown := [name for name in value if name not in hints]:
         msg = f"{_join(path, unknown[0])}: no such field; known here: {', '.join(hints)}"
-        raise ManifestError(msg)
+        raise FieldError(msg)
     required = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
     if missing := [name for name in required if name not in value]:
         msg = f"{_join(path, missing[0])}: this field is missing and has no default"
-        raise ManifestError(msg)
+        raise FieldError(msg)
     parsed = {name: read_value(hints[name], entry, _join(path, name)) for name, entry in value.items()}
     try:
         return kind(**parsed)
-    except ManifestError as error:
-        msg = _join(path, str(error))
-        raise ManifestError(msg) from error
+    except MedSegError as error:  # the record's own checks; many begin with the name of a field
+        name = re.match(r"(\w+)[\w.\[\]]*: ", str(error))
+        msg = _join(path, str(error)) if name and name[1] in hints else f"{path}: {error}"
+        raise FieldError(msg) from error
 
 
 def read_value(hint: Any, value: object, path: str) -> Any:
@@ -97,7 +75,15 @@ def _read_plain(kind: type, value: object, path: str) -> object:
     fits = isinstance(value, (int, float) if kind is float else kind)
     if not fits or (isinstance(value, bool) and kind is not bool):
         _refuse(path, _PLAIN[kind], value)
-    return float(value) if kind is float else value  # type: ignore[arg-type]
+    if kind is not float:
+        return value
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        _refuse(path, _PLAIN[kind], value)
+    if not isfinite(number):
+        _refuse(path, _PLAIN[kind], value)
+    return number
 
 
 def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[Any, ...]:
@@ -110,33 +96,20 @@ def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[A
         _refuse(path, expected, value)
     try:
         return tuple(read_value(hint, entry, path) for hint, entry in zip(arguments, value, strict=True))
-    except ManifestError:
+    except FieldError:
         _refuse(path, expected, value)
 
 
 def _refuse(path: str, expected: str, found: object) -> NoReturn:
-    msg = f"{path}: expected {expected}, got {_short(found)}"
-    raise ManifestError(msg) from None
+    msg = f"{path}: expected {expected}, got {shorten(found)}"
+    raise FieldError(msg) from None
 
 
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _short(value: object) -> str:
+def shorten(value: object) -> str:
+    """Write a JSON value in at most 80 characters, for a message."""
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
-
-
-def _refuse_repeats(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        msg = f"the name {repeated!r} occurs twice in one object"
-        raise ValueError(msg)
-    return dict(pairs)
-
-
-def _refuse_constant(text: str) -> Any:
-    msg = f"{text} is not a JSON number"
-    raise ValueError(msg)

@@ -1,0 +1,108 @@
+"""The models this repository ships do what their cards say, on a brain none of them has seen and on real cases."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from medseg.bundles.catalogue import built_in_folder, scan
+from medseg.cli.main import app
+from medseg.imaging.image import Image
+from medseg.io.dataset import choose_cases, read_dataset, read_fold
+from medseg.io.read import read_image, read_labels
+from medseg.jobs.segment import segment_images
+from medseg.jobs.validate import exchange_sides, validate
+
+SHIPPED = scan([built_in_folder()])
+HIPPOCAMPUS = "hippocampus-ultralight3d"
+
+
+@pytest.fixture(scope="module")
+def hippocampus():
+    """The bundle of the first shipped model."""
+    return SHIPPED.bundles[HIPPOCAMPUS]
+
+
+def dice(found, truth):
+    return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+def test_no_shipped_bundle_is_broken():
+    assert SHIPPED.broken == ()
+    assert HIPPOCAMPUS in SHIPPED.bundles
+
+
+@pytest.mark.parametrize("bundle", SHIPPED.bundles.values(), ids=list(SHIPPED.bundles))
+def test_shipped_weights_are_small_and_the_folder_is_complete(bundle):
+    assert bundle.weights_path.stat().st_size < 8e6
+    for name in ("configs/inference.json", "docs/README.md", "LICENSE"):
+        assert (bundle.folder / name).stat().st_size > 100
+
+
+@pytest.mark.parametrize("bundle", SHIPPED.bundles.values(), ids=list(SHIPPED.bundles))
+def test_the_card_of_a_shipped_model_holds_the_scores_of_its_metadata(bundle):
+    card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    assert bundle.manifest.scores
+    for table in bundle.manifest.scores.values():
+        for scores in table.values():
+            assert f"{scores['mean']['Dice']:.4g}" in card
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_both_hippocampi_of_an_unseen_brain_are_found(hippocampus, checkout, side):
+    folder = checkout / "Resources" / "SampleData"
+    image = read_image(folder / f"colin27_{side}_t1.nii.gz").image
+    labels = segment_images([image], hippocampus).labels.array[0]
+    atlas = read_labels(folder / f"colin27_{side}_aal_hippocampus.nii.gz").array[0] > 0
+    assert dice(labels > 0, atlas) > 0.5  # another definition of the hippocampus: plausible, not exact
+    anterior, posterior = (np.argwhere(labels == value).mean(axis=0) for value in (1, 2))
+    assert anterior[1] > posterior[1] + 10  # j grows to the front in these files; both parts are about 20 mm long
+
+
+def test_left_and_right_are_treated_alike(hippocampus, checkout):
+    image = read_image(checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz").image
+    plain = segment_images([image], hippocampus).labels
+    mirrored = exchange_sides(segment_images([exchange_sides(image)], hippocampus).labels)
+    assert dice(plain.array > 0, mirrored.array > 0) > 0.98
+
+
+def test_the_way_a_volume_is_stored_does_not_change_its_segments(hippocampus, checkout):
+    image = read_image(checkout / "Resources" / "SampleData" / "colin27_right_t1.nii.gz").image
+    turned = Image(np.ascontiguousarray(image.array.transpose(0, 3, 1, 2)), image.affine[:, [2, 0, 1, 3]])
+    plain = segment_images([image], hippocampus).labels.array
+    np.testing.assert_array_equal(segment_images([turned], hippocampus).labels.array.transpose(0, 2, 3, 1), plain)
+
+
+def test_it_finds_the_hippocampus_in_cases_of_its_validation_fold(hippocampus, shared):
+    folder = shared / "data" / "hippocampus"
+    _, names = read_fold(folder / "splits_final.json", 0)
+    validation = validate(hippocampus, choose_cases(read_dataset(folder), names[::11]))
+    claimed = next(iter(hippocampus.manifest.scores.values()))
+    for evaluation, title in ((validation.plain, "as they are"), (validation.mirrored, "left and right exchanged")):
+        assert evaluation.mean_dice() == pytest.approx(claimed[title]["mean"]["Dice"], abs=0.04)
+
+
+def test_monai_runs_the_shipped_bundle_and_agrees(hippocampus, checkout, tmp_path):
+    scans, results = tmp_path / "in", tmp_path / "out"
+    scans.mkdir()
+    source = checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
+    (scans / "case_0000.nii.gz").write_bytes(source.read_bytes())
+    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
+    command += ["--dataset_dir", str(scans), "--output_dir", str(results)]
+    done = subprocess.run(command, cwd=hippocampus.folder, env=os.environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    theirs = read_labels(results / "case_seg.nii.gz").array[0]
+    ours = segment_images([read_image(source).image], hippocampus).labels.array[0]
+    assert dice(theirs > 0, ours > 0) > 0.98
+
+
+def test_models_lists_and_shows_what_is_shipped():
+    listed = CliRunner().invoke(app, ["models"])
+    assert HIPPOCAMPUS in listed.output
+    shown = CliRunner().invoke(app, ["models", "show", HIPPOCAMPUS])
+    assert shown.exit_code == 0
+    for words in ("anterior hippocampus", "5366008", "CC-BY-SA", "Dice"):
+        assert words in shown.output
