@@ -19,6 +19,7 @@ from slicer.ScriptedLoadableModule import (
 )
 
 HOME = Path(__file__).resolve().parent
+SAMPLE = HOME.parent / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
 
 
 class MedSegAttention(ScriptedLoadableModule):
@@ -63,11 +64,14 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
             slicer.mrmlScene,
             QtJobProcess,
             ensure_packages=ensurePackages,
-            versions={"Slicer": slicer.app.applicationVersion},
+            versions=_versions(),
         )
         self.layout.addWidget(self.panel.widget)
-        event = slicer.mrmlScene.EndCloseEvent
-        self._observed = [slicer.mrmlScene.AddObserver(event, lambda *_: self.panel.set_scene(slicer.mrmlScene))]
+        scene = slicer.mrmlScene
+        self._observed = [
+            scene.AddObserver(scene.StartCloseEvent, lambda *_: self.panel.leave_scene()),
+            scene.AddObserver(scene.EndCloseEvent, lambda *_: self.panel.set_scene(scene)),
+        ]
 
     def cleanup(self) -> None:
         """End the worker when the module is closed or reloaded."""
@@ -105,7 +109,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             outputSegmentation: a segmentation to join; None: a new one.
             mode: "add" keeps every segment that is there, "replace" takes the place of those of the same name.
             onEvent: hears progress, as ``medseg.spec.events``.
-            python: the interpreter that computes; None: Slicer's own.
+            python: the interpreter that computes, a virtual environment's too; None: Slicer's own.
             options: ``device="cpu"``, ``overlap=0.25``, ``mirror="off"``, ``roi_bounds=(R-, R+, A-, A+, S-, S+)``,
                 ``window_batch``, ``precision``, ``postprocess``.
 
@@ -120,9 +124,13 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         from medseg.desktop.job_process import run_and_wait
         from medseg.desktop.request import make_options, read_answer, write_request
         from medseg.desktop.results import show_labels, write_provenance
+        from medseg.mrml.merging import check_target
         from medseg.mrml.volumes import image_from_volume_node
 
-        manifest = find_bundle(model).manifest
+        bundle = find_bundle(model)
+        manifest = bundle.manifest
+        if outputSegmentation is not None:
+            check_target(outputSegmentation)
         nodes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
         images = [image_from_volume_node(node) for node in nodes]
         folder = Path(tempfile.mkdtemp(prefix="medseg-"))
@@ -133,8 +141,8 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         scene = nodes[0].GetScene()
-        node, _history = show_labels(scene, labels, manifest.labels, nodes[0], target=outputSegmentation, mode=mode)
-        write_provenance(node, manifest, request.job, finished, {})
+        node, _step = show_labels(scene, labels, manifest.labels, nodes[0], target=outputSegmentation, mode=mode)
+        write_provenance(node, bundle, request.job, finished, _versions())
         return node
 
     def models(self) -> dict[str, str]:
@@ -169,16 +177,41 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
         self.assertTrue(MedSegAttentionLogic().models())
 
     def test_a_volume_becomes_segments_on_its_own_grid(self) -> None:
-        """A volume of noise is enough: what is tested is the way there and back, not the network."""
+        """The left half of the Colin27 head: names, sizes and grid of what is found."""
         import numpy as np
 
-        voxels = np.random.default_rng(0).normal(100, 20, (32, 40, 36)).astype(np.float32)
-        volume = slicer.util.addVolumeFromArray(voxels)
-        volume.SetSpacing(1.0, 1.2, 1.5)
+        # The sample lies beside the source and is not installed with the extension.
+        self.assertTrue(SAMPLE.is_file(), f"this test reads {SAMPLE}; run it from a source tree of the extension")
+        volume = slicer.util.loadVolume(str(SAMPLE))
         node = MedSegAttentionLogic().segment(volume, "hippocampus-ultralight3d", device="cpu")
-        self.assertGreater(node.GetSegmentation().GetNumberOfSegments(), 0)
+        segmentation = node.GetSegmentation()
+        ids = list(segmentation.GetSegmentIDs())
+        names = [segmentation.GetSegment(each).GetName() for each in ids]
+        self.assertEqual(names, ["anterior hippocampus", "posterior hippocampus"])
         reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
         self.assertEqual(reference.GetID(), volume.GetID())
+
+        from medseg.mrml.grids import ijk_to_world
+        from medseg.mrml.segmentations import labels_from_segmentation
+
+        labels, _names = labels_from_segmentation(node, volume)
+        self.assertEqual(labels.shape, volume.GetImageData().GetDimensions())
+        np.testing.assert_allclose(labels.affine, ijk_to_world(volume), atol=1e-6)
+        voxel_ml = abs(np.linalg.det(labels.affine[:3, :3])) / 1000
+        millilitres = [float((labels.array == number).sum() * voxel_ml) for number in (1, 2)]
+        for name, size in zip(names, millilitres, strict=True):
+            self.assertTrue(0.5 < size < 4.0, f"{name}: {size:.2f} ml, in an adult's head 0.5 to 4")
+        centre = np.argwhere(labels.array[0] > 0).mean(axis=0)
+        left, _front, _up = (labels.affine @ [*centre, 1])[:3]
+        self.assertLess(left, 0, "the left hippocampus lies left")
+
+
+def _versions() -> dict[str, str]:
+    import medseg
+
+    application = getattr(slicer, "app", None)  # MRML can be used without the application
+    slicers = {} if application is None else {"Slicer": str(application.applicationVersion)}
+    return {**slicers, "medseg": medseg.__version__}
 
 
 def ensurePackages() -> None:

@@ -4,7 +4,7 @@
 class Widget:
     def __init__(self):
         self.text, self.lines, self.is_enabled, self.is_visible, self.number = "", [], None, None, None
-        self.slots = {}
+        self.slots, self.painted = {}, None
 
     def connect(self, signal, slot):
         self.slots[signal] = slot
@@ -21,6 +21,9 @@ class Widget:
 
     def setVisible(self, is_visible):  # noqa: N802
         self.is_visible = bool(is_visible)
+
+    def repaint(self):
+        self.painted = self.text
 
     def setValue(self, number):  # noqa: N802
         self.number = number

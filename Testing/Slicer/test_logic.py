@@ -2,7 +2,8 @@
 
 import importlib.util
 import sys
-from types import ModuleType
+import unittest
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,13 +11,14 @@ import pytest
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 pytest.importorskip("torch", reason="the worker needs torch")
 
+import medseg
 from medseg.bundles.write import write_bundle
 from medseg.desktop.results import read_provenance
 from medseg.imaging.image import Image
 from medseg.mrml.segmentations import labels_from_segmentation
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.networks import build_network
-from medseg.spec.errors import JobError, ModelNotFound
+from medseg.spec.errors import ImageError, JobError, ModelNotFound
 from medseg.spec.events import Finished, Progress
 from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest
 
@@ -101,6 +103,8 @@ def test_the_console_gives_the_segments_the_library_gives_on_the_volumes_grid(do
     assert isinstance(heard[-1], Finished)
     (entry,) = read_provenance(node)
     assert (entry["model"], entry["options"]["device"]) == ("tiny", "cpu")
+    assert entry["versions"] == {"medseg": medseg.__version__}
+    assert len(entry["weights_sha256"]) == 64
 
 
 def test_segmenting_into_an_existing_segmentation_keeps_what_is_there(door, volume, model):
@@ -126,3 +130,61 @@ def test_a_python_that_is_not_there_is_named(door, volume, model):
 
 def test_the_models_are_listed_by_id_and_title(door, model):
     assert door.MedSegAttentionLogic().models()[model] == "Tiny"
+
+
+def test_a_target_made_of_surfaces_is_refused_before_anything_starts(door, volume, model, scene):
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    node.GetSegmentation().AddEmptySegment("a", "a")
+    node.CreateClosedSurfaceRepresentation()
+    node.SetSourceRepresentationToClosedSurface()
+    with pytest.raises(ImageError, match="Closed surface"):
+        door.MedSegAttentionLogic().segment(volume, model, node, python="/nowhere/python")
+
+
+def test_the_panel_hears_that_the_scene_is_closed_before_and_after(door, scene, monkeypatch):
+    import slicer
+
+    heard = []
+
+    class Panel:
+        widget = None
+
+        def __init__(self, *_arguments, **_named):
+            self.leave_scene = lambda: heard.append(("leave", scene.GetFirstNodeByName("brain") is not None))
+            self.set_scene = lambda _scene: heard.append(("enter", scene.GetFirstNodeByName("brain") is not None))
+            self.close = lambda: heard.append("close")
+
+    monkeypatch.setitem(sys.modules, "medseg.desktop.panel", SimpleNamespace(Panel=Panel))
+    monkeypatch.setitem(sys.modules, "medseg.desktop.qt_process", SimpleNamespace(QtJobProcess=None))
+    monkeypatch.setattr(slicer, "mrmlScene", scene, raising=False)
+    base = door.ScriptedLoadableModuleWidget
+    monkeypatch.setattr(base, "__init__", lambda *_: None)
+    monkeypatch.setattr(base, "setup", lambda _: None, raising=False)
+    widget = door.MedSegAttentionWidget()
+    widget.layout = SimpleNamespace(addWidget=lambda _: None)
+    widget.setup()
+    scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "brain")
+    scene.Clear(False)
+    assert heard == [("leave", True), ("enter", False)]
+    widget.cleanup()
+    scene.Clear(False)
+    assert heard[2:] == ["close"]
+
+
+def test_the_test_inside_slicer_passes_with_the_model_that_ships(door, load, scene, monkeypatch):
+    """Slicer's test class is played by unittest's, its loader by the scene's own."""
+    import slicer
+
+    played = type("Played", (door.MedSegAttentionTest, unittest.TestCase), {})()
+    monkeypatch.setattr(slicer, "mrmlScene", scene, raising=False)
+    monkeypatch.setattr(slicer.util, "loadVolume", load)
+    monkeypatch.setattr("medseg.desktop.job_process.find_python", lambda: sys.executable)
+    played.test_every_model_can_be_listed()
+    played.test_a_volume_becomes_segments_on_its_own_grid()
+
+
+def test_the_test_inside_slicer_says_which_sample_it_lacks(door, monkeypatch, tmp_path):
+    played = type("Played", (door.MedSegAttentionTest, unittest.TestCase), {})()
+    monkeypatch.setattr(door, "SAMPLE", tmp_path / "head.nii.gz")
+    with pytest.raises(AssertionError, match=r"head\.nii\.gz; run it from a source tree"):
+        played.test_a_volume_becomes_segments_on_its_own_grid()

@@ -132,3 +132,18 @@ def test_labels_do_not_coarsen_a_segmentation_made_of_surfaces(drawn, array, spe
 def test_a_mode_that_does_not_exist_is_refused(drawn, array, specs):
     with pytest.raises(JobError, match="'add' or 'replace', got 'overwrite'"):
         merge_segments(drawn, Image(array), specs, mode="overwrite")
+
+
+@pytest.mark.parametrize("bare", [False, True], ids=["no voxels", "no memory either"])
+def test_segments_slicer_made_empty_can_be_replaced(scene, volume, array, specs, affines, bare):
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    segmentation = node.GetSegmentation()
+    ids = [segmentation.AddEmptySegment("", spec.name) for spec in specs]
+    first, second = (segmentation.GetSegment(each).GetRepresentation("Binary labelmap") for each in ids[:2])
+    assert first is second
+    if bare:
+        first.Initialize()
+    merge = merge_segments(node, Image(array, affines[11]), specs, mode="replace")
+    assert merge.replaced == tuple(ids)
+    for spec, segment_id in zip(specs, ids, strict=True):
+        np.testing.assert_array_equal(mask(node, volume, segment_id), array[0] == spec.value)

@@ -59,6 +59,7 @@ class Controls:
             self._channels.removeRow(len(self.inputs))
         while len(self.inputs) < len(names):
             selector = _node_selector(["vtkMRMLScalarVolumeNode"], tip=_("The volume to segment"))
+            selector.showChildNodeTypes = False  # labelmaps and colour images are volumes too, but no scans
             selector.setMRMLScene(scene)
             _add(self._channels, "", selector, _("The volume to segment"))
             self.inputs.append(selector)
@@ -91,7 +92,7 @@ class Controls:
         self.overlap.addItem(_("As the model says"), None)
         for percent in (0, 25, 50, 75):
             self.overlap.addItem(f"{percent} %", percent / 100)
-        _add(form, _("O&verlap:"), self.overlap, _("Share of a window its neighbour also sees; more is slower"))
+        _add(form, _("Over&lap:"), self.overlap, _("Share of a window its neighbour also sees; more is slower"))
         self.mirror = qt.QComboBox()
         for text, value in ((_("As the model says"), ""), (_("On"), "on"), (_("Off"), "off")):
             self.mirror.addItem(text, value)

@@ -3,7 +3,9 @@
 torch comes through the PyTorch extension, which knows the graphics card; the rest through Slicer's own installer.
 """
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,25 +59,45 @@ def _install_torch() -> None:
             "install the extension PyTorch in the Extensions Manager, restart Slicer and press Apply again"
         )
         raise MissingDependency(msg)
-    installed = extension.PyTorchUtilsLogic().installTorch(askConfirmation=True, torchVersionRequirement=TORCH_VERSION)
+    with _told_as_missing("PyTorch"):
+        logic = extension.PyTorchUtilsLogic()
+        installed = logic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_VERSION)
     if installed is None:
         msg = "PyTorch was not installed; press Apply again, or install it in the module PyTorch Utils"
         raise MissingDependency(msg)
 
 
 def _install_rest(requirements_file: Path, confirm: Callable[[str], bool]) -> None:
+    wanted = read_requirements(requirements_file)
     # Slicer 5.12 has an installer that asks, shows progress and knows when to restart; its name has changed once.
     installer = _optional("slicer.packaging") or _optional("slicer.pydeps")
     if installer is not None and hasattr(installer, "pip_ensure"):
-        installer.pip_ensure(installer.load_requirements(str(requirements_file)), requester="MedSegAttention")
+        with _told_as_missing(", ".join(wanted)):
+            installer.pip_ensure(installer.load_requirements(str(requirements_file)), requester="MedSegAttention")
         return
-    wanted = read_requirements(requirements_file)
     if not confirm(f"These packages will be installed into Slicer's Python (below 2 MB): {', '.join(wanted)}"):
         msg = f"{', '.join(wanted)} was not installed; nothing was changed"
         raise MissingDependency(msg)
     import slicer
 
-    slicer.util.pip_install(wanted)
+    with _told_as_missing(", ".join(wanted)):
+        slicer.util.pip_install(wanted)
+
+
+@contextmanager
+def _told_as_missing(what: str) -> Iterator[None]:
+    """Turn what installers raise into a sentence; Slicer's says a user's No with a ``RuntimeError``."""
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        msg = (
+            f"{what} could not be installed, pip ended with exit code {error.returncode}; "
+            "its reason is in the Python Console; check the network and press Apply again"
+        )
+        raise MissingDependency(msg) from error
+    except RuntimeError as error:
+        msg = f"{what} was not installed ({error}); press Apply to be asked again"
+        raise MissingDependency(msg) from error
 
 
 def _optional(name: str) -> ModuleType | None:

@@ -1,5 +1,6 @@
 """A job in a child process: what the panel needs of one, and one for callers that can wait."""
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -43,6 +44,33 @@ def find_python() -> str:
     return sys.executable
 
 
+def child_environment(python: str | None) -> dict[str, str] | None:
+    """Variables for an interpreter to start from; None: this process's.
+
+    Slicer points PYTHONHOME and the library paths at its own Python, with which another one cannot even start: that
+    one gets what Slicer itself was started with.
+
+    Args:
+        python: an interpreter; None: Slicer's own.
+    """
+    if python is None or _is_same_program(python, find_python()):
+        return None
+    try:
+        import slicer
+    except ImportError:  # outside Slicer nothing points anywhere
+        return None
+    if getattr(slicer, "app", None) is None:  # MRML without the application, which alone knows
+        return None
+    startup = getattr(getattr(slicer, "util", None), "startupEnvironment", None)
+    return None if startup is None else dict(startup())
+
+
+def _is_same_program(one: str, other: str) -> bool:
+    """Links are not followed: a virtual environment's interpreter is a link to the one it was made with."""
+    place, another = (os.path.abspath(shutil.which(each) or each) for each in (one, other))  # noqa: PTH100
+    return os.path.normcase(place) == os.path.normcase(another)
+
+
 def run_and_wait(
     job: Job,
     *,
@@ -63,7 +91,8 @@ def run_and_wait(
         RuntimeError: a bug or a crash of the worker; the message holds its last words.
     """
     last: Event | None = None
-    with WorkerProcess(python or find_python(), on_log=on_log) as worker:
+    environment = child_environment(python)
+    with WorkerProcess(python or find_python(), environment=environment, on_log=on_log) as worker:
         for event in worker.run(job):
             on_event(event)
             last = event

@@ -3,34 +3,24 @@
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from medseg.bundles.catalogue import Bundle, catalogue
 from medseg.desktop.job_process import JobProcess
-from medseg.desktop.request import Request, assign_channels, make_options, read_answer, write_request
-from medseg.desktop.results import Mode, show_labels, write_provenance
+from medseg.desktop.landing import PendingRun, land
+from medseg.desktop.one_step import OneStep
+from medseg.desktop.request import assign_channels, make_options, write_request
 from medseg.desktop.texts import _, describe_event, describe_model, percent_done
-from medseg.imaging.image import Image
-from medseg.mrml.grids import ijk_to_world
+from medseg.mrml.merging import check_target
 from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.errors import MedSegError
 from medseg.spec.events import CANCELLED, Event, Failed, Finished, Progress, Warned
 from medseg.spec.job import Options
 
 MakeProcess = Callable[[Callable[[Event], None], Callable[[str], None]], JobProcess]
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """What was asked for when Apply was pressed; controls and scene may change before the answer comes."""
-
-    request: Request
-    image: Image  # the first channel, as it was
-    volume_id: str
-    target_id: str | None  # the segmentation to join; None: a new one
-    mode: Mode
 
 
 class Panel:
@@ -59,9 +49,9 @@ class Panel:
         self._ensure_packages = ensure_packages
         self._versions = versions or {}
         self._bundles: dict[str, Bundle] = {}
-        self._run: _Run | None = None
+        self._run: PendingRun | None = None
         self._warnings: list[str] = []
-        self._history: Any = None
+        self._step: OneStep | None = None  # the last change of a segmentation that was there before
         self._result: Any = None
         self._connect()
         self.set_scene(scene)
@@ -89,26 +79,24 @@ class Panel:
         self._model_changed()
 
     def set_scene(self, scene: Any) -> None:
-        """Show the nodes of a scene."""
+        """Show the nodes of a scene; also call when it was closed, with the same scene."""
         self._scene = scene
         self.controls.set_scene(scene)
         self._refresh()
 
     def apply(self) -> None:
         """Start a job with what the controls hold; what is wrong with it is said in the status line."""
-        folder: Path | None = None
+        status = self.controls.status
+        status.setText(_("Starting..."))
+        status.repaint()  # copying and writing the volume keeps the window busy for a moment
         try:
-            self._ensure_packages()
-            folder = Path(tempfile.mkdtemp(prefix="medseg-"))
-            self._run = self._write(folder)
-            self._warnings.clear()
-            self.controls.progress.setValue(0)
-            self._refresh()
-            self._process.start(self._run.request.job)
+            with ExitStack() as on_failure:
+                on_failure.callback(self._refresh)
+                on_failure.callback(status.setText, "")
+                self._start(on_failure)
+                on_failure.pop_all()
         except (MedSegError, OSError) as error:
-            self._forget(folder)
-            self.controls.status.setText(str(error))
-            self._refresh()
+            status.setText(str(error))
 
     def cancel(self) -> None:
         """Stop the job."""
@@ -116,11 +104,15 @@ class Panel:
         self._process.cancel()
 
     def undo(self) -> None:
-        """Take the last change of an existing segmentation back."""
-        if self._history is not None:
-            self._history.RestorePreviousState()
-            self._history = None
-            self.controls.status.setText(_("The segmentation is as it was before."))
+        """Take the last change of an existing segmentation back; a second time: make it again."""
+        if self._step is None:
+            return
+        try:
+            text = self._step.turn()
+        except MedSegError as error:
+            text = str(error)
+            self._step = None
+        self.controls.status.setText(text)
         self._refresh()
 
     def show_3d(self) -> None:
@@ -132,6 +124,17 @@ class Panel:
         """End the worker and remove what it left."""
         self._process.close()
         self._drop_request()
+
+    def leave_scene(self) -> None:
+        """Let go of all that belongs to the scene, which is being closed; a run of it is stopped and never shown.
+
+        The next scene gives the same ids to other nodes.
+        """
+        self._step = self._result = None
+        if self._run is not None:
+            self._run = replace(self._run, is_stale=True)
+            self.cancel()
+        self._refresh()
 
     def _connect(self) -> None:
         controls = self.controls
@@ -161,15 +164,13 @@ class Panel:
         """For a model of several channels choose volumes by their names."""
         if len(self.controls.inputs) < 2:
             return
-        nodes = [self._scene.GetNthNodeByClass(n, "vtkMRMLScalarVolumeNode") for n in range(self._volume_count())]
-        by_name = {node.GetName(): node for node in nodes}
+        kind = "vtkMRMLScalarVolumeNode"  # labelmaps and colour images are of classes derived from it
+        nodes = [self._scene.GetNthNodeByClass(n, kind) for n in range(self._scene.GetNumberOfNodesByClass(kind))]
+        by_name = {node.GetName(): node for node in nodes if node.GetClassName() == kind}
         chosen = assign_channels(list(by_name), bundle.manifest)
         for selector, name in zip(self.controls.inputs, chosen, strict=True):
             if name is not None:
                 selector.setCurrentNode(by_name[name])
-
-    def _volume_count(self) -> int:
-        return int(self._scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode"))
 
     def _refresh(self) -> None:
         """Enable what can be done now."""
@@ -179,18 +180,32 @@ class Panel:
             not busy and self._bundle() is not None and bool(volumes) and all(node is not None for node in volumes)
         )
         controls.cancel.setEnabled(busy)
-        controls.undo.setEnabled(not busy and self._history is not None)
+        controls.undo.setEnabled(not busy and self._step is not None)
+        controls.undo.setText(_("R&edo") if self._step is not None and self._step.is_undone else _("&Undo"))
         controls.show_3d.setEnabled(not busy and self._result is not None)
         controls.mode.setEnabled(controls.output.currentNode() is not None)
         controls.progress.setVisible(busy)
 
-    def _write(self, folder: Path) -> _Run:
+    def _start(self, on_failure: ExitStack) -> None:
+        self._ensure_packages()
+        folder = Path(tempfile.mkdtemp(prefix="medseg-"))
+        on_failure.callback(self._forget, folder)
+        self._run = self._write(folder)
+        self._warnings.clear()
+        self.controls.progress.setValue(0)
+        self._refresh()
+        self._process.start(self._run.request.job)
+
+    def _write(self, folder: Path) -> PendingRun:
         bundle = self._bundles[current_value(self.controls.model)]
         nodes = [selector.currentNode() for selector in self.controls.inputs]
-        images = [image_from_volume_node(node) for node in nodes]
         target = self.controls.output.currentNode()
-        return _Run(
+        if target is not None:
+            check_target(target)
+        images = [image_from_volume_node(node) for node in nodes]
+        return PendingRun(
             request=write_request(folder, images, bundle.manifest, self._options()),
+            bundle=bundle,
             image=images[0],
             volume_id=nodes[0].GetID(),
             target_id=None if target is None else target.GetID(),
@@ -227,30 +242,23 @@ class Panel:
                 self._drop_request()
 
     def _finish(self, finished: Finished) -> None:
-        try:
-            if self._run is not None:
-                self._show(self._run, finished)
-        except MedSegError as error:
-            self.controls.status.setText(str(error))
-        finally:
+        run = self._run
+        if run is None:
+            return
+        if run.is_stale:
+            self.controls.status.setText(_("The scene was closed; the result was dropped."))
             self._drop_request()
-
-    def _show(self, run: _Run, finished: Finished) -> None:
-        """Put the answer where the volume lies now: it may have been moved while the network was at work."""
-        manifest = self._bundles[run.request.job.model].manifest
-        labels = read_answer(run.request, run.image)
-        volume = self._scene.GetNodeByID(run.volume_id)
-        if volume is not None and volume.GetImageData().GetDimensions() == labels.shape:
-            labels = Image(labels.array, ijk_to_world(volume))
-        self._result, self._history = show_labels(
-            self._scene,
-            labels,
-            manifest.labels,
-            volume,
-            target=None if run.target_id is None else self._scene.GetNodeByID(run.target_id),
-            mode=run.mode,
-        )
-        write_provenance(self._result, manifest, run.request.job, finished, self._versions)
+            return
+        landing = land(self._scene, run, finished, self._versions)
+        self._result, self._step = landing.node, landing.step
+        if landing.message is not None:
+            self.controls.status.setText(landing.message)
+            self.controls.log.appendPlainText(landing.message)
+        if landing.kept is None:
+            self._drop_request()
+        else:
+            self._run = None
+            self._refresh()
 
     def _drop_request(self) -> None:
         self._forget(self._run.request.folder if self._run is not None else None)

@@ -7,10 +7,10 @@ from typing import Any
 import qt
 
 from medseg.desktop.dialogue import Dialogue
-from medseg.desktop.job_process import IDLE_SECONDS, find_python
+from medseg.desktop.job_process import IDLE_SECONDS, child_environment, find_python
 from medseg.jobs.process_tree import kill_tree
 from medseg.jobs.worker_command import worker_command, worker_environment
-from medseg.spec.events import Event, Failed, Finished
+from medseg.spec.events import CANCELLED, Event, Failed, Finished
 from medseg.spec.job import Job
 from medseg.spec.wire import Cancel, Quit, Request, Run, encode_request
 
@@ -37,6 +37,9 @@ class QtJobProcess:
         self._dialogue = Dialogue(self._take, on_log)
         self._is_busy = False
         self._is_cancelled = False
+        self._job: Job | None = None
+        self._is_silent = True  # nothing was heard of the job yet
+        self._may_relaunch = False  # the job was sent to a warm worker
         self._has_begun = False  # the process, not the job
         self._killer = qt.QTimer()
         self._killer.setSingleShot(True)
@@ -50,8 +53,10 @@ class QtJobProcess:
             JobError: where no Python is found; later failures are events.
         """
         self._program = self._python or find_python()
-        self._is_busy, self._is_cancelled = True, False
-        if not self._is_alive():
+        self._job = job
+        self._is_busy, self._is_cancelled, self._is_silent = True, False, True
+        self._may_relaunch = self._is_alive()
+        if not self._may_relaunch:
             self._launch()
         self._send(Run(job))
 
@@ -65,8 +70,8 @@ class QtJobProcess:
     def close(self) -> None:
         """End the worker with the panel."""
         self._killer.stop()
+        self._is_busy = False
         if self._process is not None and self._is_alive():
-            self._is_busy = False
             self._send(Cancel())
             self._send(Quit())
             self._process.closeWriteChannel()
@@ -77,7 +82,7 @@ class QtJobProcess:
         program, *arguments = worker_command(self._program, idle_seconds=IDLE_SECONDS)
         process = qt.QProcess()
         surroundings = qt.QProcessEnvironment()
-        for name, value in worker_environment().items():
+        for name, value in worker_environment(child_environment(self._python)).items():
             surroundings.insert(name, value)
         process.setProcessEnvironment(surroundings)
         self._dialogue = Dialogue(self._take, self._on_log)
@@ -90,7 +95,16 @@ class QtJobProcess:
         self._process = process
         process.start(program, arguments)
 
+    def _relaunch(self) -> None:
+        """Send the job again, to a new worker: the warm one was about to end when it was sent."""
+        if self._is_cancelled:
+            self._finish(Failed(CANCELLED, is_bug=False))
+        elif self._is_busy and self._job is not None:
+            self._launch()
+            self._send(Run(self._job))
+
     def _take(self, event: Event) -> None:
+        self._is_silent = False
         if isinstance(event, Finished | Failed):
             self._finish(event)
         elif self._is_busy:
@@ -114,6 +128,10 @@ class QtJobProcess:
     def _ended(self, code: int, status: object = None) -> None:
         self._read_output()
         self._read_errors()
+        if self._is_busy and self._may_relaunch and self._is_silent:
+            self._may_relaunch = False
+            qt.QTimer.singleShot(0, self._relaunch)  # not from within the signal of the process it replaces
+            return
         by_signal = status == qt.QProcess.CrashExit and sys.platform != "win32"  # Qt gives the signal's number then
         code = -int(code) if by_signal else int(code)
         self._finish(self._dialogue.end(code, cancelled=self._is_cancelled))

@@ -1,5 +1,6 @@
 """Networks kept between the jobs of a warm worker, as long as their files have not changed."""
 
+import gc
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ class _Loaded:
 class LoadedNetworks:
     """The networks used last.
 
-    A network stays on the device where it last ran; running it elsewhere moves it, so that there is one copy of each.
+    A network stays on the device where it last ran until ``free_devices``; running it elsewhere moves it, so that
+    there is one copy of each.
 
     Args:
         limit: networks kept; the one unused for longest makes room.
@@ -50,7 +52,10 @@ class LoadedNetworks:
         """Give all memory of graphics cards back: networks wait in main memory."""
         for loaded in self._loaded.values():
             loaded.network.to("cpu")
-        torch.cuda.empty_cache()  # does nothing where no card was used
+        if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            return
+        gc.collect()  # what an error's traceback held in a circle
+        torch.cuda.empty_cache()
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _POLL_SECONDS = 0.5
+_NO_WINDOW = getattr(subprocess, "CREATE_NO_WINDOW", 0)  # of Windows: no console flashes up
 
 
 def own_group() -> None:
@@ -55,7 +56,9 @@ def kill_tree(pid: int) -> None:
         _kill(child)
     if sys.platform == "win32":
         system = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "taskkill.exe"
-        subprocess.run([system, "/PID", str(pid), "/T", "/F"], capture_output=True, check=False)  # noqa: S603
+        command = [system, "/PID", str(pid), "/T", "/F"]
+        with contextlib.suppress(OSError):  # no taskkill: a stripped system
+            subprocess.run(command, capture_output=True, check=False, creationflags=_NO_WINDOW)  # noqa: S603
         return
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if os.getpgid(pid) == pid:  # its own group, thus not ours
@@ -80,10 +83,10 @@ def _descendants(pid: int) -> list[int]:
         return []
     try:
         return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
+    except psutil.Error:  # ended meanwhile, or not ours to look at
         return []
 
 
 def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
+    with contextlib.suppress(OSError):  # Windows says "invalid parameter" of a process that has ended
         os.kill(pid, signal.SIGKILL if sys.platform != "win32" else signal.SIGTERM)

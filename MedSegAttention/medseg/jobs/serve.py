@@ -16,7 +16,14 @@ RunJob = Callable[[Job, Callable[[Event], None], Callable[[], bool]], object]
 """The job, who hears of it, and whether it was called off; tells ``Finished`` itself or raises."""
 
 
-def serve(inbox: Inbox, tell: Callable[[Event], None], run: RunJob, *, idle_seconds: float | None = None) -> bool:
+def serve(
+    inbox: Inbox,
+    tell: Callable[[Event], None],
+    run: RunJob,
+    *,
+    idle_seconds: float | None = None,
+    after_job: Callable[[], None] = lambda: None,
+) -> bool:
     """Do orders one after the other; each is answered by Started, its events, and Finished or Failed.
 
     Args:
@@ -25,6 +32,7 @@ def serve(inbox: Inbox, tell: Callable[[Event], None], run: RunJob, *, idle_seco
         run: does a job. What it raises that is neither a ``MedSegError`` nor an ``OSError`` is a bug and ends the
             worker: nothing is known about the state it leaves.
         idle_seconds: end after so long without an order; None: never.
+        after_job: called after each job that was no bug, when nothing holds what it left any more.
 
     Returns:
         Whether every order ended well.
@@ -40,6 +48,7 @@ def serve(inbox: Inbox, tell: Callable[[Event], None], run: RunJob, *, idle_seco
             case Run(job, name):
                 tell(Started(name))
                 all_well &= _attempt(job, tell, run, order.cancelled.is_set)
+                after_job()
     return all_well
 
 

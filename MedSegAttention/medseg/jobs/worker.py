@@ -17,7 +17,7 @@ from types import TracebackType
 from medseg.jobs.inbox import Inbox, Refused
 from medseg.jobs.pipes import EventWriter, claim_pipes, read_lines
 from medseg.jobs.process_tree import die_with_parent, end_with_children, own_group, watch_parent
-from medseg.jobs.serve import bug_report, serve
+from medseg.jobs.serve import RunJob, bug_report, serve
 from medseg.spec.errors import JobError
 from medseg.spec.events import CANCELLED, Event, Failed, Progress
 from medseg.spec.job import Job
@@ -27,7 +27,11 @@ _GRACE_SECONDS = 1.2  # for a job to clean up after its parent is gone
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the worker; 0 when every job ended well."""
+    """Run the worker.
+
+    Returns:
+        0 when the one job named on the command line ended well; on requests always 0: each had its own answer.
+    """
     options = _parser().parse_args(arguments)
     own_group()
     if options.die_with_parent:
@@ -46,21 +50,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         target=_listen, args=(inbox, requests, leave if options.job is None else None), name="requests", daemon=True
     ).start()
     watch_parent(leave)
-    run = _load(tell)
-    if run is None:
+    loaded = _load(tell)
+    if loaded is None:
         return 1
-    return 0 if serve(inbox, tell, run, idle_seconds=options.idle) else 1
+    run, after_job = loaded
+    all_well = serve(inbox, tell, run, idle_seconds=options.idle, after_job=after_job)
+    return 0 if all_well or options.job is None else 1
 
 
-def _load(tell: Callable[[Event], None]) -> Callable[[Job, Callable[[Event], None], Callable[[], bool]], None] | None:
-    """Import what computes, after the pipes were claimed: libraries print while they are imported."""
+def _load(tell: Callable[[Event], None]) -> tuple[RunJob, Callable[[], None]] | None:
+    """Import what computes, after the pipes were claimed: libraries print while they are imported.
+
+    Returns:
+        What does a job, and what to call after each; None when something is missing.
+    """
     try:
         from medseg.inference.device import choose_device
+        from medseg.jobs.loaded_networks import LoadedNetworks
         from medseg.jobs.run_job import run_job
         from medseg.jobs.usage import usage
     except ModuleNotFoundError as error:
         tell(Failed(f"this needs {error.name}, which {sys.executable} does not have; install it there", is_bug=False))
         return None
+
+    networks = LoadedNetworks()
 
     def run(job: Job, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
         def tell_usage_too(event: Event) -> None:
@@ -73,9 +86,9 @@ def _load(tell: Callable[[Event], None]) -> Callable[[Job, Callable[[Event], Non
             ):
                 tell(usage(choose_device(job.options.device)))
 
-        run_job(job, tell_usage_too, cancelled)
+        run_job(job, tell_usage_too, cancelled, load=networks.load)
 
-    return run
+    return run, networks.free_devices
 
 
 def _listen(inbox: Inbox, requests: int, on_end: Callable[[], None] | None) -> None:

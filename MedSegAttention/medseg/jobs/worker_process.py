@@ -112,7 +112,8 @@ class WorkerProcess:
 
     def _conversation(self, request: Run) -> Iterator[Event]:
         """What the worker says to a request, and an answer in its name when it ends without one."""
-        for _ in range(2):  # once more when the worker's idle time ended just as the job was sent
+        for _ in range(2):  # once more when a worker was about to end just as the job was sent
+            is_warm = self.pid is not None
             try:
                 child = self._living_child()
             except JobError as error:
@@ -124,7 +125,7 @@ class WorkerProcess:
                 silent = False
                 yield Failed(CANCELLED, is_bug=False) if self._is_last_word(event) else event
             code = child.wait()
-            if not silent or code != 0 or self._cancelled:
+            if not silent or self._cancelled or not (is_warm or code == 0):
                 break
         yield Failed(CANCELLED, is_bug=False) if self._cancelled else describe_exit(code, child.log)
 

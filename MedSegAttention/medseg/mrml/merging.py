@@ -45,14 +45,9 @@ def merge_segments(
     if mode not in ("add", "replace"):
         msg = f"segments are merged by 'add' or 'replace', got {mode!r}; choose one of these"
         raise JobError(msg)
+    check_target(node)
     segmentation = node.GetSegmentation()
     before = list(segmentation.GetSegmentIDs())
-    if before and segmentation.GetSourceRepresentationName() != BINARY_LABELMAP:
-        msg = (
-            f"segmentation {node.GetName()!r} is made of {segmentation.GetSourceRepresentationName()!r}, which voxels "
-            "would coarsen; choose a new segmentation, or make binary labelmap its source in the Segmentations module"
-        )
-        raise ImageError(msg)
     shared = shared_labelmap(labels, world_to_parent(node))
     has_surfaces = segmentation.ContainsRepresentation(CLOSED_SURFACE)
     added, replaced = [], []
@@ -68,6 +63,22 @@ def merge_segments(
             segmentation.CreateRepresentation(CLOSED_SURFACE, True)
     kept = tuple(segment_id for segment_id in before if segment_id not in replaced)
     return Merge(tuple(added), tuple(replaced), kept)
+
+
+def check_target(node: Node) -> None:
+    """Refuse a segmentation that labels cannot join, before anything is computed for it.
+
+    Raises:
+        ImageError: if it is made of surfaces, or lies under a non-linear transform.
+    """
+    segmentation = node.GetSegmentation()
+    world_to_parent(node)
+    if segmentation.GetNumberOfSegments() and segmentation.GetSourceRepresentationName() != BINARY_LABELMAP:
+        msg = (
+            f"segmentation {node.GetName()!r} is made of {segmentation.GetSourceRepresentationName()!r}, which voxels "
+            "would coarsen; choose a new segmentation, or make binary labelmap its source in the Segmentations module"
+        )
+        raise ImageError(msg)
 
 
 def _twin(segmentation: Any, spec: LabelSpec, ids: Sequence[str]) -> str | None:
@@ -102,7 +113,8 @@ def _replace(segmentation: Any, segment_id: str, shared: Any, spec: LabelSpec) -
         for n in range(segmentation.GetNumberOfSegments())
         if segmentation.GetNthSegmentID(n) != segment_id
     ]
-    if old is not None and any(other.GetRepresentation(BINARY_LABELMAP) is old for other in others):
+    is_drawn = old is not None and not old.IsEmpty()  # Slicer's fresh segments share one labelmap without voxels
+    if is_drawn and any(other.GetRepresentation(BINARY_LABELMAP) is old for other in others):
         array = voxels(old)  # others stay in the old labelmap; this segment's voxels must not stay behind unowned
         array[array == segment.GetLabelValue()] = 0
         old.Modified()

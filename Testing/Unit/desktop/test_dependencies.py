@@ -1,6 +1,7 @@
 """Nothing is installed unasked, and torch only through the extension that knows the graphics card."""
 
 import sys
+from subprocess import CalledProcessError
 from types import ModuleType, SimpleNamespace
 
 import pytest
@@ -89,13 +90,64 @@ def test_torch_comes_through_its_extension_which_asks_itself(monkeypatch, requir
     assert installs == []
 
 
+def slicers_installer(monkeypatch, calls, error=None):
+    """Slicer's own installer; it raises what it raises when the user says no, or pip fails."""
+
+    def pip_ensure(wanted, requester):
+        calls.append((wanted, requester))
+        if error is not None:
+            raise error
+
+    own = SimpleNamespace(load_requirements=lambda path: [path], pip_ensure=pip_ensure)
+    monkeypatch.setitem(sys.modules, "slicer.packaging", own)
+
+
+FAILURES = [
+    (RuntimeError("User declined"), "was not installed \\(User declined\\); press Apply"),
+    (CalledProcessError(1, ["pip"]), "could not be installed, pip ended with exit code 1"),
+]
+
+
+@pytest.mark.parametrize(("error", "sentence"), FAILURES, ids=["no", "failed"])
+@pytest.mark.usefixtures("installs")
+def test_an_installation_that_did_not_happen_is_a_sentence(monkeypatch, requirements, error, sentence):
+    lacks(monkeypatch, "safetensors")
+    calls = []
+    slicers_installer(monkeypatch, calls, error)
+    with pytest.raises(MissingDependency, match="safetensors.*" + sentence):
+        ensure_packages(requirements, lambda _: True)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize(("error", "sentence"), FAILURES, ids=["no", "failed"])
+@pytest.mark.usefixtures("installs")
+def test_so_it_is_where_slicer_is_older(monkeypatch, requirements, error, sentence):
+    def fail(_wanted):
+        raise error
+
+    lacks(monkeypatch, "safetensors")
+    monkeypatch.setattr(sys.modules["slicer"].util, "pip_install", fail)
+    with pytest.raises(MissingDependency, match=sentence):
+        ensure_packages(requirements, lambda _: True)
+
+
+@pytest.mark.parametrize(("error", "sentence"), FAILURES, ids=["no", "failed"])
+@pytest.mark.usefixtures("installs")
+def test_so_it_is_for_torch(monkeypatch, requirements, error, sentence):
+    class Logic:
+        def installTorch(self, **_arguments):  # noqa: N802 - the extension's name
+            raise error
+
+    lacks(monkeypatch, "torch")
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=Logic))
+    with pytest.raises(MissingDependency, match="PyTorch " + sentence):
+        ensure_packages(requirements, lambda _: True)
+
+
 def test_slicers_own_installer_is_preferred(monkeypatch, requirements, installs):
     lacks(monkeypatch, "safetensors")
     calls = []
-    own = SimpleNamespace(
-        load_requirements=lambda path: [path], pip_ensure=lambda wanted, requester: calls.append((wanted, requester))
-    )
-    monkeypatch.setitem(sys.modules, "slicer.packaging", own)
+    slicers_installer(monkeypatch, calls)
     ensure_packages(requirements, lambda question: pytest.fail(question))
     assert calls == [([str(requirements)], "MedSegAttention")]
     assert installs == []

@@ -1,12 +1,15 @@
 """Which Python computes."""
 
+import re
 import shutil
 import sys
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from medseg.desktop.job_process import find_python
+from medseg.desktop.job_process import child_environment, find_python, run_and_wait
 from medseg.spec.errors import JobError
+from medseg.spec.job import Job
 
 
 def test_inside_slicer_its_own_python_computes(monkeypatch):
@@ -25,3 +28,51 @@ def test_an_application_is_never_started_in_place_of_a_python(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/slicer/bin/SlicerApp-real")
     with pytest.raises(JobError, match="PythonSlicer was not found"):
         find_python()
+
+
+@pytest.fixture
+def slicer(monkeypatch):
+    """A Slicer that knows what it was started with."""
+    module = ModuleType("slicer")
+    module.app = SimpleNamespace()
+    module.util = SimpleNamespace(startupEnvironment=lambda: {"HOME": "/home/me"})
+    monkeypatch.setitem(sys.modules, "slicer", module)
+    monkeypatch.setattr(shutil, "which", lambda name: "/slicer/bin/PythonSlicer" if name == "PythonSlicer" else None)
+    return module
+
+
+@pytest.mark.usefixtures("slicer")
+@pytest.mark.parametrize("python", [None, "PythonSlicer", "/slicer/bin/PythonSlicer", "/slicer/x/../bin/PythonSlicer"])
+def test_slicers_own_python_keeps_slicers_surroundings(python):
+    assert child_environment(python) is None
+
+
+@pytest.mark.usefixtures("slicer")
+def test_another_python_gets_what_slicer_was_started_with():
+    assert child_environment("/home/me/venv/bin/python") == {"HOME": "/home/me"}
+
+
+@pytest.mark.usefixtures("slicer")
+def test_a_virtual_environments_link_to_slicers_python_is_another_python(tmp_path, monkeypatch):
+    own = tmp_path / "PythonSlicer"
+    own.touch()
+    (tmp_path / "python").symlink_to(own)
+    monkeypatch.setattr(shutil, "which", lambda name: str(own) if name == "PythonSlicer" else None)
+    assert child_environment(str(tmp_path / "python")) == {"HOME": "/home/me"}
+
+
+def test_a_slicer_that_does_not_know_what_it_was_started_with_gives_its_own(slicer):
+    del slicer.util.startupEnvironment
+    assert child_environment("/usr/bin/python3") is None
+
+
+@pytest.mark.usefixtures("slicer")
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is started by its #! line")
+def test_waiting_for_another_python_gives_it_these_surroundings(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONHOME", "/slicer/lib/Python")
+    code = "import os, sys; print({key: os.environ.get(key) for key in ('HOME', 'PYTHONHOME')}, file=sys.stderr)"
+    worker = tmp_path / "python"
+    worker.write_text(f"#!{sys.executable} -SE\n{code}\nsys.exit(3)\n")
+    worker.chmod(0o755)
+    with pytest.raises(RuntimeError, match=re.escape("{'HOME': '/home/me', 'PYTHONHOME': None}")):
+        run_and_wait(Job(inputs=("a",), model="m", output="o"), python=str(worker))

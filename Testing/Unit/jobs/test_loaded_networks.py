@@ -92,3 +92,24 @@ def test_freeing_devices_keeps_the_networks(make_bundle):
     networks.free_devices()
     assert networks.load(bundle) is network
     assert next(network.parameters()).device.type == "cpu"
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_graphics_cards_memory_is_given_back_when_one_was_used(make_bundle, monkeypatch, used):
+    calls = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: used)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: calls.append("emptied"))
+    networks = LoadedNetworks()
+    networks.load(make_bundle())
+    networks.free_devices()
+    assert calls == ["emptied"] * used
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA graphics card")
+def test_nothing_stays_on_the_card(make_bundle):
+    networks = LoadedNetworks()
+    network = networks.load(make_bundle()).to("cuda")
+    network(torch.zeros(1, 1, 16, 16, 16, device="cuda"))
+    assert torch.cuda.memory_reserved() > 0
+    networks.free_devices()
+    assert torch.cuda.memory_reserved() == 0

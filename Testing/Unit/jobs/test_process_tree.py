@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from medseg.jobs import process_tree
 from medseg.jobs.process_tree import kill_tree
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="asks the system about processes the POSIX way")
@@ -87,3 +88,36 @@ def test_killing_what_has_ended_is_no_error():
     process.wait()
     kill_tree(process.pid)
     assert process.returncode == 0
+
+
+def test_a_process_nobody_may_look_at_is_no_error(monkeypatch):
+    psutil = pytest.importorskip("psutil")
+
+    def refuse(_pid):
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "Process", refuse)
+    process = subprocess.Popen([sys.executable, "-SEc", "import time; time.sleep(60)"])
+    kill_tree(process.pid)
+    assert process.wait(10) == -9
+
+
+def test_on_windows_no_console_flashes_up_and_a_dead_process_is_no_error(monkeypatch):
+    """Windows is played: its flag, its missing tool, and how it says that a process has ended."""
+    commands = []
+
+    def run(command, **how):
+        commands.append((command[1:], how["creationflags"]))
+        raise FileNotFoundError(2, "no taskkill")
+
+    def kill(_pid, _signal):
+        raise OSError(87, "The parameter is incorrect")
+
+    monkeypatch.setattr(process_tree, "_NO_WINDOW", 0x08000000)
+    monkeypatch.setattr(process_tree, "_descendants", lambda _pid: [123456])
+    monkeypatch.setattr(process_tree.subprocess, "run", run)
+    monkeypatch.setattr(process_tree.os, "kill", kill)
+    monkeypatch.setattr(process_tree.sys, "platform", "win32")
+    kill_tree(654321)
+    monkeypatch.undo()
+    assert commands == [(["/PID", "654321", "/T", "/F"], 0x08000000)]

@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 
 from medseg.jobs.inbox import Inbox
@@ -60,6 +62,24 @@ def test_an_error_the_user_can_mend_is_said_and_the_worker_goes_on(error, messag
 def test_a_job_cancelled_before_it_began_is_not_begun():
     told, _ = served(failing(AssertionError("was begun")), Run(JOB), Cancel())
     assert told == [Started(""), Failed(CANCELLED, is_bug=False)]
+
+
+def test_after_each_job_what_it_held_is_free_before_the_next():
+    held, seen = [], []
+
+    class Tensor:
+        pass
+
+    def run(_job, _tell, _cancelled):
+        tensor = Tensor()
+        held.append(weakref.ref(tensor))
+        raise Cancelled(CANCELLED)
+
+    inbox = Inbox()
+    inbox.put(Run(JOB))
+    inbox.put(Run(JOB))
+    serve(inbox, lambda _: None, run, idle_seconds=0, after_job=lambda: seen.append([each() for each in held]))
+    assert seen == [[None], [None, None]]
 
 
 def test_a_line_that_is_no_request_is_answered_and_the_next_job_runs():

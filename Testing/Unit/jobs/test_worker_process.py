@@ -60,6 +60,20 @@ def test_a_worker_whose_idle_time_ended_just_then_is_started_again(stand_in, tmp
         assert list(worker.run(JOB)) == [Started(""), Finished(("o",), "cpu", 1)]
 
 
+def test_a_warm_worker_that_was_falling_over_just_then_is_started_again(stand_in):
+    with stand_in(START, DONE, "sys.stdin.readline()", "sys.exit(1)") as worker:
+        for name in ("1", "2"):
+            assert list(worker.run(JOB, name)) == [Started(name), Finished(("o",), "cpu", 1)]
+
+
+def test_a_new_worker_that_cannot_start_is_tried_once(stand_in, tmp_path):
+    tries = tmp_path / "tries"
+    with stand_in(f"open({str(tries)!r}, 'a').write('x')", "sys.exit(1)") as worker:
+        (failed,) = worker.run(JOB)
+    assert "exit code 1" in failed.message
+    assert tries.read_text() == "x"
+
+
 def test_a_worker_that_never_answers_is_not_started_for_ever(stand_in):
     with stand_in("sys.exit(0)") as worker:
         (failed,) = worker.run(JOB)
