@@ -81,7 +81,7 @@ def test_a_users_mistake_in_a_child_process_is_one_line_and_exit_code_2(checkout
         (["--roi=10,5,0,1,0,1"], "ROI"),
         (["--roi=5000,5100,5000,5100,5000,5100"], "ROI"),
         (["--overlap", "2"], "overlap"),
-        (["--precision", "int8"], "float32, bfloat16 or float16"),
+        (["--precision", "int8"], "float32, bfloat16, float16"),
         (["--device", "abacus"], "abacus"),
         (["--window-batch", "0"], "batch"),
         (["--model", "tinny"], "tinny"),

@@ -89,7 +89,7 @@ def test_monai_runs_the_shipped_bundle_and_agrees(hippocampus, checkout, tmp_pat
     scans, results = tmp_path / "in", tmp_path / "out"
     scans.mkdir()
     source = checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
-    (scans / "case_0000.nii.gz").write_bytes(source.read_bytes())
+    (scans / "case.nii.gz").write_bytes(source.read_bytes())
     command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
     command += ["--dataset_dir", str(scans), "--output_dir", str(results)]
     done = subprocess.run(command, cwd=hippocampus.folder, env=os.environ, capture_output=True, text=True, check=False)
