@@ -51,6 +51,14 @@ def test_the_card_of_a_shipped_model_holds_the_scores_of_its_metadata(bundle):
             assert f"{scores['mean']['Dice']:.4g}" in card
 
 
+def test_the_hippocampus_model_is_small_and_keeps_its_bars_on_both_sides(hippocampus):
+    assert hippocampus.weights_path.stat().st_size < 6e6
+    (tables,) = hippocampus.manifest.scores.values()
+    for title in ("as they are", "left and right exchanged"):
+        assert tables[title]["mean"]["Dice"] >= 0.88
+        assert tables[title]["mean"]["HD95 mm"] < 1.5
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_both_hippocampi_of_an_unseen_brain_are_found(hippocampus, checkout, side):
     folder = checkout / "Resources" / "SampleData"

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from medseg.networks.blocks.cmfa import SpatialAttention
 from medseg.networks.blocks.gag import GAG
-from medseg.networks.blocks.layers import Size, conv, each_axis, max_pool, resize
+from medseg.networks.blocks.layers import Size, conv, each_axis, max_pool, upsample
 from medseg.networks.blocks.mkir import MKIR
 from medseg.networks.blocks.mkira import MKIRA
 
@@ -37,7 +37,7 @@ class UltraLightUNet(nn.Module):
     Shape:
         ``(B, in_channels, [I,] J, K)`` -> logits ``(B, label_count, [I,] J, K)``; in training with
         ``deep_supervision`` a list: full size, then the sizes of skip 1, 2 and 3. Any size is accepted: one that the
-        pooling does not divide is pooled with a smaller last cell and up-sampled back to the skip's size.
+        pooling does not divide is pooled with a smaller last cell, and what is up-sampled is cut to the skip's size.
 
     Args:
         in_channels: channels of the image.
@@ -109,7 +109,7 @@ class UltraLightUNet(nn.Module):
         skips.pop()  # the deepest output goes straight into the decoder
         levels = []
         for stage, decoder in enumerate(self.decoders):
-            x = torch.relu(resize(decoder(x), sizes[-2 - stage]))
+            x = torch.relu(upsample(decoder(x), self.pooling[-1 - stage], sizes[-2 - stage]))
             if skips:
                 skip = skips.pop()
                 x = x + (skip if self.gates is None else self.gates[stage](x, skip))

@@ -44,9 +44,13 @@ def max_pool(x: Tensor, factor: Sequence[int]) -> Tensor:
     return pool(x, tuple(factor), tuple(factor), ceil_mode=True)
 
 
-def resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear (2D) or trilinear (3D) interpolation to ``size``, voxel edges aligned."""
-    if tuple(x.shape[2:]) == tuple(size):
-        return x
-    mode: Literal["bilinear", "trilinear"] = "bilinear" if len(size) == 2 else "trilinear"
-    return F.interpolate(x, size=tuple(size), mode=mode, align_corners=False)
+def upsample(x: Tensor, factor: Sequence[int], size: Sequence[int]) -> Tensor:
+    """Bilinear (2D) or trilinear (3D) up-sampling by ``factor``, the inverse of ``max_pool`` in size and place.
+
+    Pooling starts its cells at voxel 0 and may end with a smaller one; so the enlarged grid is cut at its end.
+    Stretching it to ``size`` instead would shift everything against the skip connections by up to a voxel.
+    """
+    if any(number != 1 for number in factor):
+        mode: Literal["bilinear", "trilinear"] = "bilinear" if len(factor) == 2 else "trilinear"
+        x = F.interpolate(x, scale_factor=tuple(float(number) for number in factor), mode=mode, align_corners=False)
+    return x[(..., *(slice(length) for length in size))]
