@@ -13,7 +13,7 @@ def model_card(manifest: ModelManifest) -> str:
         ("Segments", _segments(manifest)),
         ("Input", _input(manifest)),
         ("Training data", manifest.training_data),
-        ("Scores", _figures(manifest.scores) or "Not measured."),
+        ("Scores", _scores(manifest.scores) or "Not measured."),
         ("Measured times", _figures(manifest.timings) or "Not measured."),
         ("Licence", manifest.licence),
         ("Authors", manifest.authors),
@@ -87,6 +87,34 @@ def _arguments(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"`{name}={value}`" for name, value in arguments.items()) or "its own defaults"
 
 
+def _scores(scores: Mapping[str, Any]) -> str:
+    """One table for each way the cases of a data set were shown, or a plain list where scores are not nested so."""
+    if not all(_is_nested(tables, 2) for tables in scores.values()):
+        return _figures(scores)
+    return "\n\n".join(
+        f"{name}, {title}:\n\n{_grid(rows)}" for name, tables in scores.items() for title, rows in tables.items()
+    )
+
+
+def _is_nested(value: object, levels: int) -> bool:
+    """Whether a value holds mappings, ``levels`` deep below itself."""
+    if not isinstance(value, Mapping):
+        return False
+    return levels == 0 or all(_is_nested(below, levels - 1) for below in value.values())
+
+
+def _grid(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
+    for title, row in rows.items():
+        lines.append(f"| {title} | {' | '.join(_number(row.get(column, '')) for column in columns)} |")
+    return "\n".join(lines)
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _figures(figures: Mapping[str, Any]) -> str:
     rows = [f"| {name} | {value} |" for name, value in _flat(figures, "")]
     return "\n".join(["| what | value |", "| --- | --- |", *rows]) if rows else ""
@@ -98,7 +126,7 @@ def _flat(figures: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
         if isinstance(value, Mapping):
             yield from _flat(value, title)
         else:
-            yield title, f"{value:.4g}" if isinstance(value, float) else str(value)
+            yield title, _number(value)
 
 
 def _run(manifest: ModelManifest) -> str:
