@@ -75,8 +75,10 @@ def decode_request(line: str | bytes) -> Request:
             return Cancel()
         case "quit":
             return Quit()
-        case {"run": job, **rest} if rest.keys() <= {"name"} and isinstance(rest.get("name", ""), str):
-            return Run(_read_job(job), rest.get("name", ""))
+        case {"run": job, "name": str(name), **rest} if not rest:
+            return Run(_read_job(job), name)
+        case {"run": job, **rest} if not rest:
+            return Run(_read_job(job))
         case _:
             msg = f'a request is {{"run": job, "name": text}}, "cancel" or "quit", got {line[:80]!r}'
             raise JobError(msg)

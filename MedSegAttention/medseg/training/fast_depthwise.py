@@ -88,6 +88,6 @@ def _fits(layer: nn.Conv3d) -> bool:
 def _forward(layer: nn.Conv3d, x: Tensor) -> Tensor:
     plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     if layer.training and plain and torch.is_grad_enabled():
-        result: Tensor = _Depthwise.apply(x, layer.weight)
+        result: Tensor = _Depthwise.apply(x, layer.weight)  # type: ignore[no-untyped-call]
         return result
     return nn.Conv3d.forward(layer, x)

@@ -53,4 +53,6 @@ def upsample(x: Tensor, factor: Sequence[int], size: Sequence[int]) -> Tensor:
     if any(number != 1 for number in factor):
         mode: Literal["bilinear", "trilinear"] = "bilinear" if len(factor) == 2 else "trilinear"
         x = F.interpolate(x, scale_factor=tuple(float(number) for number in factor), mode=mode, align_corners=False)
-    return x[(..., *(slice(length) for length in size))]
+    for axis, length in enumerate(size, start=2):
+        x = x.narrow(axis, 0, length)
+    return x
