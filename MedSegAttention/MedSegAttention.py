@@ -37,12 +37,16 @@ class MedSegAttention(ScriptedLoadableModule):
             'See <a href="https://github.com/MedSegAttention/SlicerMedSegAttention">the documentation</a>.'
         )
         parent.acknowledgementText = _(
-            "The networks are described in: Azad et al., Beyond Self-Attention: Deformable Large Kernel Attention for "
-            "Medical Image Segmentation (WACV 2024); Rahman and Marculescu, MK-UNet: Multi-kernel Lightweight CNN for "
-            "Medical Image Segmentation, first submitted as UltraLightUNet (ICCV Workshops 2025); Lan et al., "
-            "MSLAU-Net: A Hybrid CNN-Transformer Network for Medical Image Segmentation (arXiv 2505.18823); "
-            "Valanarasu et al., Medical Transformer: Gated Axial-Attention for Medical Image Segmentation (MICCAI 2021); Hao et al., "
-            "EMF-former: An Efficient and Memory-Friendly Transformer for Medical Image Segmentation (MICCAI 2024)."
+            "The networks are described in: "
+            "Azad et al., Beyond Self-Attention: Deformable Large Kernel Attention for Medical Image Segmentation "
+            "(WACV 2024); "
+            "Rahman and Marculescu, MK-UNet: Multi-kernel Lightweight CNN for Medical Image Segmentation, "
+            "first submitted as UltraLightUNet (ICCV Workshops 2025); "
+            "Lan et al., MSLAU-Net: A Hybrid CNN-Transformer Network for Medical Image Segmentation (2025); "
+            "Valanarasu et al., Medical Transformer: Gated Axial-Attention for Medical Image Segmentation "
+            "(MICCAI 2021); "
+            "Hao et al., EMF-former: An Efficient and Memory-Friendly Transformer for Medical Image Segmentation "
+            "(MICCAI 2024)."
         )
 
 
