@@ -72,10 +72,5 @@ def train(
         log_folder=log_folder,
         callbacks=[KeepAveraged(on_part, every=0.02)],
     )
-    return keep(averaged, manifest, output, licence_text)
-
-
-def keep(network: nn.Module, manifest: ModelManifest, output: Path, licence_text: str) -> Bundle:
-    """Write a trained network as a bundle that has no scores yet."""
     unscored = dataclasses.replace(manifest, scores={}, timings={})
-    return write_bundle(output, unscored, network, licence_text=licence_text)
+    return write_bundle(output, unscored, averaged, licence_text=licence_text)
