@@ -20,6 +20,7 @@ class Options:
     precision: Precision = "float32"
     roi_ras_mm: tuple[float, float, float, float, float, float] | None = None  # R-, R+, A-, A+, S-, S+
     postprocess: PostprocessRule | None = None
+    coarser: float = 1.0  # voxels this many times larger than the model's: a quick preview
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -28,6 +29,9 @@ class Options:
             raise JobError(msg)
         if self.precision not in get_args(Precision):
             msg = f"precision is one of {', '.join(get_args(Precision))}, got {self.precision!r}"
+            raise JobError(msg)
+        if not 1 <= self.coarser <= 8:
+            msg = f"voxels can be made 1 to 8 times coarser, got {self.coarser}"
             raise JobError(msg)
         if self.window_batch < 1:
             msg = f"a batch holds at least 1 window, got {self.window_batch}"
