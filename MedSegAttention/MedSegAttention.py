@@ -3,8 +3,6 @@
 # ruff: noqa: PT009 - Slicer's own test class
 
 import logging
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +90,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
     Example:
         >>> volume = slicer.util.loadVolume("brain.nii.gz")  # doctest: +SKIP
         >>> MedSegAttentionLogic().segment(volume, "hippocampus-ultralight3d")  # doctest: +SKIP
+        >>> MedSegAttentionLogic().segmentFolder("scans", "hippocampus-ultralight3d", "results")  # doctest: +SKIP
     """
 
     def segment(
@@ -101,53 +100,107 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         outputSegmentation: Any = None,
         *,
         mode: str = "add",
+        allTimePoints: bool = False,
+        wait: bool = True,
+        onFinished: Any = None,
         onEvent: Any = None,
         python: str | None = None,
         **options: Any,
     ) -> Any:
-        """Segment a volume and wait for it.
+        """Segment a volume, or every time point of the sequence it shows.
 
         Args:
             volumeNode: one volume node, or a list of them, one a channel in the model's order.
             model: id of a model; ``models()`` lists them.
             outputSegmentation: a segmentation to join; None: a new one.
-            mode: "add" keeps every segment that is there, "replace" takes the place of those of the same name.
+            mode: "add" keeps every segment that is there, "replace" takes the place of those of the same name,
+                "overwrite" takes voxels away from the others, "overwrite_visible" from those that are shown.
+            allTimePoints: one after the other, into a new sequence that the same browser plays.
+            wait: False: come back at once and work in the background while the application goes on.
+            onFinished: called at the end with the segmentation and None, or with None and an exception.
             onEvent: hears progress, as ``medseg.spec.events``.
             python: the interpreter that computes, a virtual environment's too; None: Slicer's own.
             options: ``device="cpu"``, ``overlap=0.25``, ``mirror="off"``, ``roi_bounds=(R-, R+, A-, A+, S-, S+)``,
-                ``window_batch``, ``precision``, ``postprocess``.
+                ``window_batch``, ``precision``, ``postprocess``, ``quick=True``, ``probabilities=True``,
+                ``entropy=True``.
 
         Returns:
-            The segmentation node.
+            The segmentation node; where it is not waited for, an object with ``cancel()`` and ``is_done``.
 
         Raises:
             medseg.spec.errors.MedSegError: something the caller can mend.
             RuntimeError: the worker crashed.
         """
-        from medseg.bundles.catalogue import find_bundle
-        from medseg.desktop.job_process import run_and_wait
-        from medseg.desktop.request import make_options, read_answer, write_request
-        from medseg.desktop.results import show_labels, write_provenance
-        from medseg.mrml.merging import check_target
-        from medseg.mrml.volumes import image_from_volume_node
+        from functools import partial
 
-        bundle = find_bundle(model)
-        manifest = bundle.manifest
-        if outputSegmentation is not None:
-            check_target(outputSegmentation)
-        nodes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
-        images = [image_from_volume_node(node) for node in nodes]
-        folder = Path(tempfile.mkdtemp(prefix="medseg-"))
-        try:
-            request = write_request(folder, images, manifest, make_options(**options))
-            finished = run_and_wait(request.job, python=python, on_event=onEvent or self._report, on_log=logging.info)
-            labels = read_answer(request, images[0])
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        scene = nodes[0].GetScene()
-        node, _step = show_labels(scene, labels, manifest.labels, nodes[0], target=outputSegmentation, mode=mode)
-        write_provenance(node, bundle, request.job, finished, _versions())
-        return node
+        from medseg.desktop.console import BlockingProcess, ConsoleRun, run_and_show
+        from medseg.desktop.console_orders import make_console_orders, make_settings
+
+        settings, roi = make_settings(mode=mode, all_time_points=allTimePoints, **options)
+        volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
+        orders = make_console_orders(volumes, model, outputSegmentation, settings, roi)
+        heard = {
+            "versions": _versions(),
+            "on_event": onEvent or self._report,
+            "on_finished": onFinished or (lambda _node, _error: None),
+        }
+        if wait:
+            return run_and_show(ConsoleRun(orders, partial(BlockingProcess, python=python), **heard))
+        from medseg.desktop.qt_console import run_in_background
+
+        return run_in_background(orders, python=python, **heard)
+
+    def segmentFolder(
+        self,
+        source: Any,
+        model: str,
+        outputFolder: Any,
+        *,
+        suffix: str = ".seg.nrrd",
+        overwrite: bool = False,
+        onCase: Any = None,
+        onEvent: Any = None,
+        cancelled: Any = None,
+        python: str | None = None,
+        **options: Any,
+    ) -> Any:
+        """Segment a folder of images and DICOM series, or the cases of a CSV file, and wait; run again, it goes on.
+
+        Args:
+            source: folder, or CSV file with the columns ``case``, ``image`` (or one a channel), perhaps ``output``.
+            model: id of a model.
+            outputFolder: for the results, ``report.csv`` and ``report.html``.
+            suffix: ".seg.nrrd", ".nii.gz", ".nii", ".nrrd" or ".mha".
+            overwrite: whether results of another model, of other options or of somebody else may be replaced.
+            onCase: called with number, total and row when a case begins and when it ends.
+            onEvent: hears progress.
+            cancelled: asked again and again; True stops.
+            python: the interpreter that computes; None: Slicer's own.
+            options: as for ``segment``.
+
+        Returns:
+            The report: ``rows`` with case, status, seconds, volumes_ml and error; ``is_complete``; ``csv_path``.
+
+        Raises:
+            medseg.spec.errors.MedSegError: nothing could begin; what goes wrong in a case is in its row.
+        """
+        from medseg.desktop.console import segment_folder_in_worker
+        from medseg.desktop.console_orders import make_settings
+
+        settings, roi = make_settings(**options)
+        return segment_folder_in_worker(
+            Path(source),
+            model,
+            Path(outputFolder),
+            settings,
+            roi,
+            python=python,
+            on_case=onCase or self._report_case,
+            on_event=onEvent or (lambda _event: None),
+            cancelled=cancelled or (lambda: False),
+            suffix=suffix,
+            overwrite=overwrite,
+        )
 
     def models(self) -> dict[str, str]:
         """Ids of the installed models and their titles."""
@@ -160,6 +213,10 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         from medseg.desktop.texts import describe_event
 
         logging.info(describe_event(event))
+
+    @staticmethod
+    def _report_case(number: int, total: int, row: Any) -> None:
+        logging.info("%d/%d %s: %s %s", number, total, row.case, row.status, row.error)
 
 
 class MedSegAttentionTest(ScriptedLoadableModuleTest):

@@ -165,7 +165,10 @@ def test_a_job_tells_its_stages_in_order_and_ends_with_finished(tmp_path, scan_f
     result = run_job(Job(inputs=(str(scan_file),), model=MODEL, output=output), events.append)
     stages = list(dict.fromkeys(event.stage for event in events if isinstance(event, Progress)))
     assert stages == ["read", "preprocess", "windows", "restore", "postprocess", "write"]
-    assert events[-1] == Finished((output,), result.device, events[-1].seconds)
+    took, windows = events[-1].seconds, result.windows_seconds
+    assert events[-1] == Finished((output,), result.device, took, windows, result.window_count)
+    assert 0 < windows <= result.seconds["windows"] <= took
+    assert result.window_count == max(event.total for event in events if isinstance(event, Progress) and event.total)
     assert set(result.seconds) == set(stages)
     last = [event for event in events if isinstance(event, Progress) and event.stage == "windows"][-1]
     assert last.done == last.total

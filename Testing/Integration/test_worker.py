@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 from medseg.imaging.image import Image
+from medseg.inference.device import available_devices
 from medseg.io.read import read_labels
 from medseg.io.write import write_image
 from medseg.jobs.run_job import run_job
 from medseg.jobs.worker_command import worker_environment
 from medseg.jobs.worker_process import WorkerProcess
-from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Started, Using, decode_event
+from medseg.spec.events import CANCELLED, Described, Failed, Finished, Progress, Started, Using, decode_event
 from medseg.spec.job import Job, Options
-from medseg.spec.wire import Quit, Run, encode_job, encode_request
+from medseg.spec.wire import Describe, Quit, Run, encode_job, encode_request
 
 # The contract is two seconds; a computer that does other things too may take longer, and is no reason to fail.
 LOADED_SECONDS = 6
@@ -68,6 +69,15 @@ def slow_job(tmp_path):
     write_image(path, Image(noise, np.diag([2.0, 2.0, 2.0, 1.0])))
     options = Options(device="cpu", overlap=0.9)
     return Job(inputs=(str(path),), model="tiny", output=str(tmp_path / "slow.nii.gz"), options=options)
+
+
+@pytest.fixture(scope="module")
+def large_scan(tmp_path_factory):
+    """Fine voxels: seconds go into what comes before and after the network."""
+    path = tmp_path_factory.mktemp("large") / "large.nii"
+    ramp = np.broadcast_to(np.arange(200, dtype=np.int16), (1, 200, 200, 200))
+    write_image(path, Image(ramp, np.diag([0.5, 0.5, 0.5, 1.0])))
+    return path
 
 
 def until_busy(events):
@@ -162,6 +172,35 @@ def test_a_cancelled_job_ends_in_time_leaves_no_file_and_a_warm_worker(worker, j
     assert worker.pid == pid
 
 
+@pytest.mark.parametrize("stage", ["read", "preprocess", "restore"])
+def test_a_cancel_in_a_stage_that_cannot_stop_ends_in_time_too(quiet_environment, job, large_scan, tmp_path, stage):
+    options = Options(device="cpu", overlap=0.0)
+    large = replace(job, inputs=(str(large_scan),), output=str(tmp_path / "large.nii"), options=options)
+    with WorkerProcess(environment=quiet_environment) as worker:
+        events = worker.run(large)
+        next(event for event in events if isinstance(event, Progress) and event.stage == stage)
+        begun = time.monotonic()
+        worker.cancel()
+        assert list(events)[-1] == Failed(CANCELLED, is_bug=False)
+        assert time.monotonic() - begun < LOADED_SECONDS
+        assert not (tmp_path / "large.nii").exists()
+
+
+def test_a_worker_describes_its_devices_between_jobs_and_while_one_runs(worker, job, slow_job):
+    described = worker.describe()
+    assert tuple(device.name for device in described) == available_devices()
+    *_, last = worker.run(replace(job, overwrite=True))
+    assert isinstance(last, Finished)
+    assert [device.total_mb for device in worker.describe()] == [device.total_mb for device in described]
+    until_busy(events := worker.run(slow_job))
+    worker._child.send(Describe())
+    while_busy = next(event for event in events if isinstance(event, Described))
+    assert [device.name for device in while_busy.devices] == [device.name for device in described]
+    assert event_is_a_window_done(next(events))
+    worker.cancel(grace_seconds=30)
+    assert list(events)[-1] == Failed(CANCELLED, is_bug=False)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_crash_is_told_with_the_end_of_the_log(worker, slow_job, tmp_path):
     until_busy(events := worker.run(slow_job))
@@ -222,7 +261,7 @@ import sys
 from medseg.jobs import worker
 def run(job, tell, cancelled):
     [][job.frame or 0]
-worker._load = lambda tell: (run, lambda: None)
+worker._load = lambda tell: worker.Loaded(run)
 sys.exit(worker.main(sys.argv[1:]))
 """
     command = [sys.executable, "-P", "-c", code, str(tmp_path / "job.json")]
@@ -257,7 +296,7 @@ from medseg.jobs import worker
 from medseg.spec.errors import JobError
 def run(job, tell, cancelled):
     raise JobError("no")
-worker._load = lambda tell: (run, lambda: None)
+worker._load = lambda tell: worker.Loaded(run)
 sys.exit(worker.main(sys.argv[1:]))
 """
     answers, log, code = talk(code, quiet_environment, job)

@@ -1,9 +1,16 @@
 """A real MRML scene, without the desktop application; every test file here skips itself where there is no MRML."""
 
+import os
+import sys
+import time
+import traceback
 from itertools import permutations, product
 
 import numpy as np
 import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+_NO_QT = "needs Qt: pip install PySide6-Essentials, on Linux with libegl1, libgl1, libxkbcommon0 and libfontconfig1"
 
 
 @pytest.fixture
@@ -151,3 +158,103 @@ def array():
     labels[0, 5, 2:6, 3] = 2
     labels[0, 0, 5, 4] = 2
     return labels
+
+
+@pytest.fixture
+def door(monkeypatch, checkout):
+    """The module file, imported as Slicer does; with ``slicer_app`` its widget can be made, too."""
+    pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
+    from stand_in.scripted_module import import_door
+
+    return import_door(monkeypatch, checkout / "MedSegAttention" / "MedSegAttention.py")
+
+
+@pytest.fixture(scope="session")
+def q_application():
+    """Qt's one application object, drawn offscreen."""
+    pytest.importorskip("PySide6.QtWidgets", reason=_NO_QT, exc_type=ImportError)
+    from stand_in.install import application
+
+    return application()
+
+
+@pytest.fixture
+def answers():
+    """What the user answers to modal dialogs: ``answers.queue("Ok")`` before, ``answers.asked`` after."""
+    pytest.importorskip("PySide6.QtWidgets", reason=_NO_QT, exc_type=ImportError)
+    from stand_in.dialogs import Answers
+
+    return Answers()
+
+
+@pytest.fixture
+def qt_parts(q_application, answers, monkeypatch):
+    """The stand-in for PythonQt: ``import qt`` and ``import ctk`` work while the test runs."""
+    from stand_in.install import install_qt, warnings_of_qt
+
+    wrong = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: wrong.append("".join(traceback.format_exception(*error))))
+    qt, classes, forget = install_qt(monkeypatch, answers)
+    with warnings_of_qt(wrong):
+        yield qt, classes, wrong
+    q_application.closeAllWindows()
+    q_application.processEvents()
+    forget()
+    assert not wrong, "what Qt and VTK only print went wrong:\n" + "\n".join(wrong)
+    assert not answers.left, f"nobody asked for the answers {answers.left}"
+
+
+@pytest.fixture
+def qt_app(qt_parts):
+    """The module ``qt``; after the test it is gone."""
+    return qt_parts[0]
+
+
+@pytest.fixture
+def qt_errors(qt_parts):
+    """What went wrong in slots and observers; a test that expects something there clears it."""
+    return qt_parts[2]
+
+
+@pytest.fixture
+def slicer_app(qt_parts, monkeypatch, tmp_path_factory):
+    """slicer.app on a scene of its own; also slicer.mrmlScene, .modules, .i18n, .ScriptedLoadableModule, .qMRML*."""
+    pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
+    from stand_in.install import install_slicer
+
+    app = install_slicer(monkeypatch, qt_parts[0], qt_parts[1], tmp_path_factory.mktemp("slicer"))
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def spin(q_application):
+    """Run Qt's event loop until something holds; fails after some seconds. Returns how long it took."""
+
+    def until(holds, seconds=10.0):
+        begun = time.monotonic()
+        while not holds():
+            assert time.monotonic() - begun < seconds, f"waited {seconds} s in vain"
+            q_application.processEvents()
+            time.sleep(0.002)
+        return time.monotonic() - begun
+
+    return until
+
+
+@pytest.fixture
+def grab(q_application):
+    """Save a picture of a widget: ``grab(widget, path, width, height=None)``."""
+    from stand_in.screenshot import grab as save
+
+    def drawn(widget, path, width, height=None):
+        q_application.processEvents()
+        return save(widget, path, width, height)
+
+    return drawn
+
+
+@pytest.fixture
+def slicer_scene(slicer_app):
+    """The scene of slicer_app."""
+    return slicer_app.scene

@@ -1,9 +1,8 @@
 """The module without its panel: a volume node in, a segmentation node out, computed by a real child process."""
 
-import importlib.util
 import sys
 import unittest
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,22 +20,6 @@ from medseg.networks import build_network
 from medseg.spec.errors import ImageError, JobError, ModelNotFound
 from medseg.spec.events import Finished, Progress
 from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest
-
-
-@pytest.fixture
-def door(monkeypatch, checkout):
-    """The module file, imported as Slicer does; the classes of its application are stand-ins."""
-    i18n, base = ModuleType("slicer.i18n"), ModuleType("slicer.ScriptedLoadableModule")
-    i18n.tr = i18n.translate = lambda *texts: texts[-1]
-    for name in ("", "Widget", "Logic", "Test"):
-        setattr(base, f"ScriptedLoadableModule{name}", type(f"ScriptedLoadableModule{name}", (), {}))
-    monkeypatch.setitem(sys.modules, "slicer.i18n", i18n)
-    monkeypatch.setitem(sys.modules, "slicer.ScriptedLoadableModule", base)
-    path = checkout / "MedSegAttention" / "MedSegAttention.py"
-    spec = importlib.util.spec_from_file_location("MedSegAttention", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

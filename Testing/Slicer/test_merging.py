@@ -53,7 +53,8 @@ def test_a_name_that_is_taken_gets_a_number(drawn, array, specs, affines):
 def test_replacing_touches_only_the_listed_segments(drawn, volume, array, specs, affines):
     spleen = mask(drawn, volume, "Segment_3")
     merge = merge_segments(drawn, Image(array, affines[11]), specs[:2], mode="replace")
-    assert merge == Merge(added=("Segment_1",), replaced=("Segment_2",), kept=("Segment_3",))
+    ids = ("Segment_1", "Segment_2")
+    assert merge == Merge(added=("Segment_1",), replaced=("Segment_2",), kept=("Segment_3",), ids=ids)
     np.testing.assert_array_equal(mask(drawn, volume, "Segment_2"), array[0] == 2)
     np.testing.assert_array_equal(mask(drawn, volume, "Segment_1"), array[0] == 1)
     np.testing.assert_array_equal(mask(drawn, volume, "Segment_3"), spleen)

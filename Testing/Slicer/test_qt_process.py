@@ -3,14 +3,10 @@
 import importlib
 import os
 import sys
-import time
-from types import ModuleType
 
 import pytest
 
-pytest.importorskip("PySide6.QtCore", reason="needs Qt: run inside Slicer or install PySide6-Essentials")
-
-from PySide6 import QtCore
+pytest.importorskip("PySide6.QtWidgets", reason="needs Qt: pip install PySide6-Essentials", exc_type=ImportError)
 
 from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Started
 from medseg.spec.job import Job
@@ -48,24 +44,12 @@ for line in sys.stdin:
 
 
 @pytest.fixture
-def qt_process(monkeypatch):
-    """The module under test, on the little of PythonQt's way of connecting that it uses."""
-    if QtCore.QCoreApplication.instance() is None:
-        QtCore.QCoreApplication([])
-
-    def connect(self, signal, slot):
-        getattr(self, signal.partition("(")[0]).connect(slot)
-
-    qt = ModuleType("qt")
-    qt.QProcess = type("QProcess", (QtCore.QProcess,), {"connect": connect})
-    qt.QTimer = type("QTimer", (QtCore.QTimer,), {"connect": connect})
-    qt.QProcessEnvironment, qt.QByteArray = QtCore.QProcessEnvironment, QtCore.QByteArray
-    monkeypatch.setitem(sys.modules, "qt", qt)
-    monkeypatch.delitem(sys.modules, "medseg.desktop.qt_process", raising=False)
+def qt_process(qt_app, monkeypatch):
+    """The module under test, on the stand-in for PythonQt."""
     module = importlib.import_module("medseg.desktop.qt_process")
+    assert module.qt is qt_app
     monkeypatch.setattr(module, "worker_command", lambda python, **_: [python, "-c", WORKER])
-    yield module
-    sys.modules.pop("medseg.desktop.qt_process", None)
+    return module
 
 
 @pytest.fixture
@@ -85,15 +69,6 @@ def process(qt_process, heard, lines):
     made.close()
 
 
-def wait_for(happens, seconds=10.0):
-    begun = time.monotonic()
-    while not happens():
-        assert time.monotonic() - begun < seconds, "waited in vain"
-        QtCore.QCoreApplication.processEvents()
-        time.sleep(0.005)
-    return time.monotonic() - begun
-
-
 def is_over(heard):
     return lambda: bool(heard) and isinstance(heard[-1], Finished | Failed)
 
@@ -102,73 +77,73 @@ def job(model):
     return Job(inputs=("a.nii",), model=model, output="b.nrrd")
 
 
-def test_events_arrive_in_order_and_the_log_beside_them(process, heard, lines):
+def test_events_arrive_in_order_and_the_log_beside_them(process, heard, lines, spin):
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     assert [type(event) for event in heard] == [Started, Progress, Finished]
     assert heard[-1].outputs == ("b.nrrd",)
-    wait_for(lambda: lines)
+    spin(lambda: lines)
     assert lines[0].startswith("hello from")
 
 
-def test_the_second_job_finds_the_worker_warm(process, heard):
+def test_the_second_job_finds_the_worker_warm(process, heard, spin):
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     first = heard[-1].device
     heard.clear()
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     assert heard[-1].device == first
 
 
-def test_a_worker_that_does_not_answer_a_cancel_is_killed_within_two_seconds(process, heard):
+def test_a_worker_that_does_not_answer_a_cancel_is_killed_within_two_seconds(process, heard, spin):
     process.start(job("deaf"))
-    wait_for(lambda: heard)
+    spin(lambda: heard)
     process.cancel()
     process.cancel()
-    assert wait_for(is_over(heard), 20) < 6.0  # the contract is two seconds; a loaded computer may take longer
+    assert spin(is_over(heard), 20) < 6.0  # the contract is two seconds; a loaded computer may take longer
     assert heard[-1] == Failed(CANCELLED, is_bug=False)
     heard.clear()
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     assert isinstance(heard[-1], Finished)
 
 
-def test_a_job_for_a_warm_worker_that_is_just_ending_goes_to_a_new_one(process, heard):
+def test_a_job_for_a_warm_worker_that_is_just_ending_goes_to_a_new_one(process, heard, spin):
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     first = heard[-1].device
     heard.clear()
     process.start(job("not twice"))
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     assert [type(event) for event in heard] == [Started, Progress, Finished]
     assert heard[-1].device != first
 
 
-def test_a_job_cancelled_while_its_worker_is_started_again_is_cancelled(process, heard):
+def test_a_job_cancelled_while_its_worker_is_started_again_is_cancelled(process, heard, spin):
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     heard.clear()
     again = process._relaunch
     process._relaunch = lambda: (process.cancel(), again())
     process.start(job("not twice"))
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     assert heard == [Failed(CANCELLED, is_bug=False)]
 
 
-def test_another_python_does_not_get_slicers_own_surroundings(qt_process, heard, monkeypatch):
+def test_another_python_does_not_get_slicers_own_surroundings(qt_process, heard, monkeypatch, spin):
     monkeypatch.setattr(qt_process, "child_environment", lambda python: {"ONLY": python})
     process = qt_process.QtJobProcess(heard.append, lambda _: None, sys.executable)
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     names = set(process._process.processEnvironment().keys())
     process.close()
     assert names == {"ONLY", "PYTHONPATH"}
 
 
-def test_a_crash_is_told_once_with_the_last_words(process, heard):
+def test_a_crash_is_told_once_with_the_last_words(process, heard, spin):
     process.start(job("crash"))
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     assert isinstance(heard[-1], Failed)
     assert "exit code 3" in heard[-1].message
     assert "oh no" in heard[-1].message
@@ -176,26 +151,26 @@ def test_a_crash_is_told_once_with_the_last_words(process, heard):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
-def test_a_killed_worker_is_told_with_the_signal(process, heard):
+def test_a_killed_worker_is_told_with_the_signal(process, heard, spin):
     process.start(job("deaf"))
-    wait_for(lambda: heard)
+    spin(lambda: heard)
     os.kill(process._process.processId(), 9)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     assert "SIGKILL" in heard[-1].message
 
 
-def test_a_python_that_cannot_be_started_is_named(qt_process, heard):
+def test_a_python_that_cannot_be_started_is_named(qt_process, heard, spin):
     process = qt_process.QtJobProcess(heard.append, lambda _: None, "/nowhere/python")
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     assert heard == [
         Failed("/nowhere/python cannot be started; choose a Python that has medsegattention", is_bug=False)
     ]
 
 
-def test_closing_ends_the_worker(process, heard):
+def test_closing_ends_the_worker(process, heard, spin):
     process.start(JOB)
-    wait_for(is_over(heard))
+    spin(is_over(heard))
     pid = int(heard[-1].device)
     process.close()
     with pytest.raises(ProcessLookupError):

@@ -43,7 +43,7 @@ def test_a_new_segmentation_lies_in_the_study_of_its_volume(scene, array, specs,
         return node
 
     monkeypatch.setattr(results, "add_segmentation", add_with_item)
-    node, history = show_labels(scene, Image(array), specs, volume)
+    node, history, *_ = show_labels(scene, Image(array), specs, volume)
     assert tree.GetItemParent(tree.GetItemByDataNode(node)) == study
     assert node.GetName() == "volume segmentation"
     assert history is None

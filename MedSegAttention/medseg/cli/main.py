@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from medseg.cli.batch import batch
 from medseg.cli.doctor import doctor
 from medseg.cli.evaluate import evaluate
 from medseg.cli.models import models
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(segment)
+app.command()(batch)
 app.add_typer(models, name="models")
 app.command()(evaluate)
 app.command()(validate)

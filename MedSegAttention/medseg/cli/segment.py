@@ -5,9 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.spec.errors import JobError
+from medseg.cli.choices import (
+    Coarser,
+    DeviceName,
+    FillHoles,
+    KeepLargest,
+    MinIsland,
+    Mirror,
+    ModelId,
+    Overlap,
+    PrecisionName,
+    Quick,
+    Region,
+    WindowBatch,
+    changed_rule,
+    read_coarser,
+    read_roi,
+)
 from medseg.spec.job import Job, Options
-from medseg.spec.manifest import PostprocessRule
 
 if TYPE_CHECKING:
     from medseg.jobs.segment import Segmentation
@@ -18,23 +33,24 @@ def segment(
         list[str],
         typer.Argument(metavar="INPUT...", help="File or DICOM folder; several are channels of one case."),
     ],
-    model: Annotated[str, typer.Option("--model", "-m", help="Id of a model; see 'medseg models'.")],
+    model: ModelId,
     output: Annotated[str, typer.Option("--output", "-o", help=".seg.nrrd, .nii.gz, .nii, .nrrd or .mha")],
-    roi: Annotated[str | None, typer.Option(help="R-,R+,A-,A+,S-,S+ in mm: segment only this region.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps")] = "auto",
-    overlap: Annotated[float | None, typer.Option(help="Share of a window its neighbour sees, 0 to 0.9.")] = None,
-    mirror: Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Average over flipped copies.")] = None,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16 or float16")] = "float32",
-    window_batch: Annotated[int, typer.Option(help="Windows computed at a time.")] = 1,
+    roi: Region = None,
+    device: DeviceName = "auto",
+    overlap: Overlap = None,
+    mirror: Mirror = None,
+    precision: PrecisionName = "float32",
+    window_batch: WindowBatch = 1,
+    coarser: Coarser = None,
+    quick: Quick = False,
     frame: Annotated[int | None, typer.Option(help="Time point of a 4-D input, from 0.")] = None,
     probabilities: Annotated[str | None, typer.Option(help="Also write probabilities, one channel a label.")] = None,
     preview: Annotated[str | None, typer.Option(help="Also draw a .png: three planes and a surface.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
-    keep_largest: Annotated[
-        bool | None, typer.Option("--keep-largest/--no-keep-largest", help="Keep the largest part of each segment.")
-    ] = None,
-    min_island_mm3: Annotated[float | None, typer.Option(help="Remove smaller parts.")] = None,
-    fill_holes_mm3: Annotated[float | None, typer.Option(help="Fill holes up to this size.")] = None,
+    keep_largest: KeepLargest = None,
+    min_island_mm3: MinIsland = None,
+    fill_holes_mm3: FillHoles = None,
+    forecast: Annotated[bool, typer.Option("--forecast", help="Say what it will take, and stop there.")] = False,
 ) -> None:
     """Segment one case."""
     job = Job(
@@ -47,14 +63,18 @@ def segment(
             mirror=mirror,
             window_batch=window_batch,
             precision=precision,  # type: ignore[arg-type] # Options checks it
-            roi_ras_mm=_roi(roi),
-            postprocess=_postprocess(model, keep_largest, min_island_mm3, fill_holes_mm3),
+            roi_ras_mm=read_roi(roi),
+            coarser=read_coarser(coarser, quick=quick),
+            postprocess=changed_rule(model, keep_largest, min_island_mm3, fill_holes_mm3),
         ),
         probabilities=probabilities,
         preview=preview,
         overwrite=overwrite,
         frame=frame,
     )
+    if forecast:
+        _show_forecast(job)
+        return
     from medseg.cli.console import Reporter
     from medseg.jobs.run_job import run_job
 
@@ -63,31 +83,17 @@ def segment(
     _show(result, job)
 
 
-def _roi(text: str | None) -> tuple[float, float, float, float, float, float] | None:
-    if text is None:
-        return None
-    try:
-        r0, r1, a0, a1, s0, s1 = (float(part) for part in text.split(","))
-    except ValueError as error:
-        msg = f"--roi takes six numbers R-,R+,A-,A+,S-,S+ in mm, got {text!r}; write e.g. --roi=-40,0,-50,10,-40,20"
-        raise JobError(msg) from error
-    return r0, r1, a0, a1, s0, s1
+def _show_forecast(job: Job) -> None:
+    from medseg.cli.console import output
+    from medseg.jobs.forecast_job import forecast_job
 
-
-def _postprocess(
-    model: str, keep_largest: bool | None, min_island_mm3: float | None, fill_holes_mm3: float | None
-) -> PostprocessRule | None:
-    """Replace what was given in the model's own rule; None when nothing was."""
-    if keep_largest is None and min_island_mm3 is None and fill_holes_mm3 is None:
-        return None
-    from medseg.bundles.catalogue import find_bundle
-
-    own = find_bundle(model).manifest.postprocess
-    return PostprocessRule(
-        keep_largest=own.keep_largest if keep_largest is None else keep_largest,
-        min_island_mm3=own.min_island_mm3 if min_island_mm3 is None else min_island_mm3,
-        fill_holes_mm3=own.fill_holes_mm3 if fill_holes_mm3 is None else fill_holes_mm3,
-    )
+    expected = forecast_job(job)
+    parts = [f"{expected.windows} windows x {expected.passes} passes", f"{expected.memory_mb} MiB of memory"]
+    if expected.device_memory_mb is not None:
+        parts.append(f"{expected.device_memory_mb} MiB on the graphics card")
+    known = expected.seconds is not None
+    parts.append(f"about {expected.seconds:.0f} s in the network" if known else "time unknown: never measured")
+    output().print(f"forecast: {', '.join(parts)}", markup=False, soft_wrap=True)
 
 
 def _show(result: "Segmentation", job: Job) -> None:

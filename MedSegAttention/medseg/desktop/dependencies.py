@@ -1,107 +1,225 @@
 """The one gate to installing anything, opened when Apply is pressed and never before.
 
-torch comes through the PyTorch extension, which knows the graphics card; the rest through Slicer's own installer.
+torch comes through the PyTorch extension, which knows the graphics card; the rest through Slicer's own installer; both
+from a folder of wheels where the user named one; nothing at all where the user named another Python.
 """
 
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib import import_module
-from importlib.util import find_spec
+import platform
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 
+from medseg.desktop.installers import Installers, slicer_installers, told_as_missing
+from medseg.desktop.interpreter import Interpreter, examine_interpreter
+from medseg.desktop.preferences import Preferences
+from medseg.desktop.requirements import (
+    KEPT,
+    Requirement,
+    Versions,
+    installed_version,
+    kept_versions,
+    nothing_else_changes,
+    read_requirements,
+)
+from medseg.desktop.texts import _
+from medseg.desktop.wheel_folder import choose_wheels
 from medseg.spec.errors import MissingDependency
 
-TORCH_VERSION = ">=2.6"
-_IMPORTS = {"torch": "torch", "safetensors": "safetensors"}  # import name -> what a user calls it
+_MB = 1e6
 
 
-def missing_packages() -> tuple[str, ...]:
-    """Names of packages the worker needs and this Python does not have; imports none of them."""
-    return tuple(name for module, name in _IMPORTS.items() if find_spec(module) is None)
-
-
-def ensure_packages(requirements_file: Path, confirm: Callable[[str], bool]) -> None:
-    """Install what is missing, after asking.
+class Gate:
+    """Lets a job through when all it needs is there, after installing it if the user agrees.
 
     Args:
         requirements_file: everything but torch.
         confirm: asks a question; False is no, and then nothing is installed.
+        preferences: another Python, a wheel folder, and whether a restart is awaited.
+        installers: None: Slicer's.
+        versions: what is installed; None: in this Python.
+        on_progress: hears one line before each step.
+    """
+
+    def __init__(
+        self,
+        requirements_file: Path,
+        confirm: Callable[[str], bool],
+        preferences: Preferences,
+        *,
+        installers: Callable[[], Installers] = slicer_installers,
+        versions: Versions = installed_version,
+        on_progress: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self._wanted = read_requirements(requirements_file)
+        self._confirm = confirm
+        self._preferences = preferences
+        self._installers = installers
+        self._versions = versions
+        self._on_progress = on_progress
+        self._checked: Interpreter | None = None
+
+    def open(self) -> None:
+        """Install what is missing, after asking once; an interpreter of the user's choice is only checked, once.
+
+        Raises:
+            MissingDependency: if the user said no, something failed, or Slicer has to be restarted first.
+        """
+        python = self._preferences.python
+        if python is not None:
+            if self._checked is None or self._checked.path != python:
+                self._checked = examine_interpreter(python, self._wanted)
+            return
+        lacking = self.lacking()
+        if lacking:
+            self._install(lacking)
+        self._preferences.forget_restart()
+
+    def lacking(self) -> tuple[Requirement, ...]:
+        """What Slicer's Python does not have, or not new enough; imports none of it."""
+        return tuple(each for each in self._wanted if not each.is_met_by(self._versions(each.name)))
+
+    def state(self) -> str:
+        """One line for the panel; starts the chosen interpreter where there is one."""
+        python = self._preferences.python
+        if python is not None:
+            try:
+                self._checked = examine_interpreter(python, self._wanted)
+            except MissingDependency as error:
+                self._checked = None
+                return str(error)
+            return _("Ready: Python {version} with {packages}").format(
+                version=self._checked.python, packages=_listed(self._checked.versions)
+            )
+        lacking = self.lacking()
+        if lacking:
+            return _("Not installed in Slicer's Python: {packages}; press Apply to be asked").format(
+                packages=", ".join(self._lack_text(each) for each in lacking)
+            )
+        versions = {each.name: self._versions(each.name) or "" for each in self._wanted}
+        return _("Ready: Slicer's Python {version} with {packages}").format(
+            version=platform.python_version(), packages=_listed(versions)
+        )
+
+    def _lack_text(self, each: Requirement) -> str:
+        version = self._versions(each.name)
+        return str(each) if version is None else _("{need} (it has {version})").format(need=each, version=version)
+
+    def _install(self, lacking: Sequence[Requirement]) -> None:
+        before = kept_versions(self._versions)
+        if self._preferences.wheel_folder is None:
+            self._from_network(lacking, self._installers())
+        else:
+            self._wait_for_restart()
+            self._from_folder(Path(self._preferences.wheel_folder), lacking)
+        changed = [name for name, version in before.items() if self._versions(name) != version]
+        still = [str(each) for each in self.lacking()]
+        if changed or still:
+            self._preferences.ask_for_restart()
+            what = _("{names} changed").format(names=", ".join(changed)) if changed else ", ".join(still)
+            msg = _("Slicer must be restarted to finish the installation ({what}); then press Apply again")
+            raise MissingDependency(msg.format(what=what))
+
+    def _from_network(self, lacking: Sequence[Requirement], installers: Installers) -> None:
+        torch = [each for each in lacking if each.name == "torch"]
+        rest = [str(each) for each in lacking if each.name != "torch"]
+        if torch and installers.torch is None:
+            self._preferences.ask_for_restart()
+            msg = _(
+                "PyTorch is needed, and the extension that installs it is not here; "
+                "install the extension PyTorch in the Extensions Manager, restart Slicer and press Apply again"
+            )
+            raise MissingDependency(msg)
+        self._wait_for_restart()
+        self._ask(_question(lacking, has_torch=bool(torch)))
+        with nothing_else_changes(self._versions) as constraints:
+            if torch and installers.torch is not None:
+                self._on_progress(_("Installing PyTorch; this takes some minutes"))
+                if installers.torch(f">={torch[0].minimum}") is None:
+                    msg = _("PyTorch was not installed; press Apply again, or install it in the module PyTorch Utils")
+                    raise MissingDependency(msg)
+            if rest:
+                self._on_progress(_("Installing {packages}").format(packages=", ".join(rest)))
+                installers.packages(rest, constraints)
+
+    def _from_folder(self, folder: Path, lacking: Sequence[Requirement]) -> None:
+        lines = [str(each) for each in lacking]
+        choice = choose_wheels(folder, lines, self._versions)
+        if choice.missing:
+            msg = _("the folder {folder} lacks wheels for this Python and system: {names}; put them there")
+            raise MissingDependency(msg.format(folder=folder, names=", ".join(choice.missing)))
+        self._ask(_folder_question(folder, choice.wheels, has_torch=any(each.name == "torch" for each in lacking)))
+        self._on_progress(_("Installing {packages}").format(packages=", ".join(lines)))
+        offline = ["--no-index", "--find-links", str(folder)]
+        with nothing_else_changes(self._versions), told_as_missing(", ".join(lines), _("check the wheels")):
+            # The PyTorch extension looks on the network only, so torch comes from the folder, too.
+            self._installers().pip([*offline, *lines])
+
+    def _wait_for_restart(self) -> None:
+        """What was installed a moment ago and is still not there will not come by installing it again."""
+        if self._preferences.restart == "needed":
+            raise MissingDependency(resume_text(self._preferences))
+
+    def _ask(self, question: str) -> None:
+        if not self._confirm(question):
+            msg = _("Nothing was installed and nothing was changed; press Apply to be asked again")
+            raise MissingDependency(msg)
+
+
+def ensure_packages(
+    requirements_file: Path, confirm: Callable[[str], bool], preferences: Preferences | None = None
+) -> None:
+    """Open the gate once, for a caller that keeps none: see ``Gate.open``.
 
     Raises:
-        MissingDependency: if the user said no, an installation failed, or the PyTorch extension is not there.
+        MissingDependency: if the user said no, something failed, or Slicer has to be restarted first.
     """
-    missing = missing_packages()
-    if not missing:
-        return
-    if "torch" in missing:
-        _install_torch()
-    if set(missing) - {"torch"}:
-        _install_rest(requirements_file, confirm)
-    still = missing_packages()
-    if still:
-        msg = f"still missing: {', '.join(still)}; restart Slicer and press Apply again"
-        raise MissingDependency(msg)
+    Gate(requirements_file, confirm, Preferences() if preferences is None else preferences).open()
 
 
-def read_requirements(path: Path) -> list[str]:
-    """Lines of a requirements file without comments."""
-    lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return [line for line in lines if line]
+def resume_text(preferences: Preferences) -> str:
+    """What the panel says when it opens: an installation waits for a restart, or can go on after one; else nothing."""
+    match preferences.restart:
+        case "needed":
+            return _("Slicer must be restarted to finish the installation; then press Apply again")
+        case "done":
+            return _("Slicer was restarted: press Apply to go on with the installation")
+        case _:
+            return ""
 
 
-def _install_torch() -> None:
-    extension = _optional("PyTorchUtils")
-    if extension is None:
-        msg = (
-            "PyTorch is needed, and the extension that installs it is not here; "
-            "install the extension PyTorch in the Extensions Manager, restart Slicer and press Apply again"
-        )
-        raise MissingDependency(msg)
-    with _told_as_missing("PyTorch"):
-        logic = extension.PyTorchUtilsLogic()
-        installed = logic.installTorch(askConfirmation=True, torchVersionRequirement=TORCH_VERSION)
-    if installed is None:
-        msg = "PyTorch was not installed; press Apply again, or install it in the module PyTorch Utils"
-        raise MissingDependency(msg)
+def _question(lacking: Sequence[Requirement], *, has_torch: bool) -> str:
+    large, small = _("about 0.2 GB, or 3 GB for an NVIDIA graphics card"), _("below 1 MB")
+    lines = [f"- {each}: {large if each.name == 'torch' else small}" for each in lacking]
+    return "\n".join(
+        [
+            _("MedSegAttention needs these packages in Slicer's Python:"),
+            *lines,
+            _("They are downloaded from the network."),
+            *([_("PyTorch comes by its extension, which chooses the build for this computer.")] if has_torch else []),
+            _kept(),
+            _("Install them?"),
+        ]
+    )
 
 
-def _install_rest(requirements_file: Path, confirm: Callable[[str], bool]) -> None:
-    wanted = read_requirements(requirements_file)
-    # Slicer 5.12 has an installer that asks, shows progress and knows when to restart; its name has changed once.
-    installer = _optional("slicer.packaging") or _optional("slicer.pydeps")
-    if installer is not None and hasattr(installer, "pip_ensure"):
-        with _told_as_missing(", ".join(wanted)):
-            installer.pip_ensure(installer.load_requirements(str(requirements_file)), requester="MedSegAttention")
-        return
-    if not confirm(f"These packages will be installed into Slicer's Python (below 2 MB): {', '.join(wanted)}"):
-        msg = f"{', '.join(wanted)} was not installed; nothing was changed"
-        raise MissingDependency(msg)
-    import slicer
-
-    with _told_as_missing(", ".join(wanted)):
-        slicer.util.pip_install(wanted)
-
-
-@contextmanager
-def _told_as_missing(what: str) -> Iterator[None]:
-    """Turn what installers raise into a sentence; Slicer's says a user's No with a ``RuntimeError``."""
-    try:
-        yield
-    except subprocess.CalledProcessError as error:
-        msg = (
-            f"{what} could not be installed, pip ended with exit code {error.returncode}; "
-            "its reason is in the Python Console; check the network and press Apply again"
-        )
-        raise MissingDependency(msg) from error
-    except RuntimeError as error:
-        msg = f"{what} was not installed ({error}); press Apply to be asked again"
-        raise MissingDependency(msg) from error
+def _folder_question(folder: Path, wheels: Sequence[Path], *, has_torch: bool) -> str:
+    sizes = [(path.name, path.stat().st_size / _MB) for path in wheels]
+    total = sum(size for _name, size in sizes)
+    torch = _("PyTorch comes from this folder, too, so its build must be one for this computer's graphics card.")
+    return "\n".join(
+        [
+            _("MedSegAttention needs these packages in Slicer's Python ({total:.1f} MB):").format(total=total),
+            *(f"- {name}: {size:.1f} MB" for name, size in sizes),
+            _("They are taken from {folder}; nothing is downloaded.").format(folder=folder),
+            *([torch] if has_torch else []),
+            _kept(),
+            _("Install them?"),
+        ]
+    )
 
 
-def _optional(name: str) -> ModuleType | None:
-    try:
-        return import_module(name)
-    except ImportError:
-        return None
+def _kept() -> str:
+    return _("Slicer's own {names} stay as they are.").format(names=", ".join(KEPT))
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {version}".strip() for name, version in versions.items())

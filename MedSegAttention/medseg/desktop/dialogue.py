@@ -66,6 +66,11 @@ def raise_failure(end: Finished | Failed) -> Finished:
     """
     if isinstance(end, Finished):
         return end
+    raise failure(end)
+
+
+def failure(end: Failed) -> Cancelled | JobError | RuntimeError:
+    """The exception that ``raise_failure`` raises."""
     if end.message == CANCELLED:
-        raise Cancelled(end.message)
-    raise RuntimeError(end.message) if end.is_bug else JobError(end.message)
+        return Cancelled(end.message)
+    return RuntimeError(end.message) if end.is_bug else JobError(end.message)

@@ -1,16 +1,21 @@
 """A finished job comes back to a scene that may have changed meanwhile: its result is shown whatever happened."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.one_step import OneStep
-from medseg.desktop.request import Request, read_answer
+from medseg.desktop.order import TimePoint
+from medseg.desktop.request import Request, read_answer, read_probabilities, read_probability
 from medseg.desktop.results import Mode, show_labels, write_provenance
+from medseg.desktop.settings import DEFAULTS, PanelSettings
 from medseg.desktop.texts import _
-from medseg.imaging.image import Image
+from medseg.imaging.image import Affine, Image
 from medseg.mrml.grids import Node, ijk_to_world
-from medseg.spec.errors import MedSegError
+from medseg.mrml.overlap import Overlap
+from medseg.mrml.probabilities import add_entropy_volume, add_probability_volume, link_probability
+from medseg.mrml.sequences import put_labels, show_current
+from medseg.spec.errors import JobError, MedSegError
 from medseg.spec.events import Finished
 
 # What VTK's wrapping, numpy and the readers raise. A result took minutes: a bug of ours must not cost it.
@@ -38,6 +43,9 @@ class PendingRun:
     target_id: str | None  # the segmentation to join; None: a new one
     mode: Mode
     is_stale: bool = False  # its scene was closed: ids mean other nodes now
+    settings: PanelSettings = DEFAULTS  # says which volumes come along
+    time_point: TimePoint | None = None  # of a sequence; None: a volume of its own
+    overlap: Overlap = "allow"  # whether new segments take voxels away from those of the segmentation to join
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +57,16 @@ class Landing:
         step: takes it back out of a segmentation that was there before; None for a new one.
         message: what went otherwise than asked for; None where nothing did.
         kept: the file that still holds the result, where no node does.
+        segment_ids: of each label of the model, in its order.
+        maps: the volumes of probabilities and of uncertainty that came along.
     """
 
     node: Node = None
     step: OneStep | None = None
     message: str | None = None
     kept: Path | None = None
+    segment_ids: tuple[str, ...] = ()
+    maps: tuple[Node, ...] = ()
 
 
 def land(scene: Node, run: PendingRun, finished: Finished, versions: dict[str, str]) -> Landing:
@@ -71,38 +83,102 @@ def land(scene: Node, run: PendingRun, finished: Finished, versions: dict[str, s
         except _MISHAPS as again:
             return _kept(run, again)
     try:
-        write_provenance(landing.node, run.bundle, run.request.job, finished, versions)
+        write_provenance(landing.node, run.bundle, run.request.job, finished, versions, landing.segment_ids)
     except _MISHAPS as error:
-        note = _("How it was made could not be written on it: {error}").format(error=error)
-        return Landing(landing.node, landing.step, "\n".join(filter(None, [landing.message, note])))
-    return landing
+        landing = _with_note(landing, _("How it was made could not be written on it: {error}"), error)
+    if landing.node.GetScene() is not scene:  # it is an item of a sequence: what shows that stands for it
+        landing = replace(landing, node=show_current(scene, _output(scene, run)) or landing.node)
+    try:
+        return replace(landing, maps=_add_maps(scene, run, landing))
+    except _MISHAPS as error:
+        return _with_note(landing, _("The probabilities could not be shown: {error}"), error)
 
 
 def _show_as_asked(scene: Node, run: PendingRun, labels: Image) -> Landing:
     """Put the labels where the volume lies now: it may have been moved while the network was at work."""
+    if run.time_point is not None:
+        return _show_time_point(scene, run, labels)
     volume = scene.GetNodeByID(run.volume_id)
-    if volume is not None and volume.GetImageData().GetDimensions() == labels.shape:
-        labels = Image(labels.array, ijk_to_world(volume))
+    labels = Image(labels.array, _affine_now(scene, run))
     target = None if run.target_id is None else scene.GetNodeByID(run.target_id)
     specs = run.bundle.manifest.labels
-    node, step = show_labels(scene, labels, specs, volume, target=target, mode=run.mode)
+    shown = show_labels(scene, labels, specs, volume, target=target, mode=run.mode, overlap=run.overlap)
+    landing = Landing(shown.node, shown.step, segment_ids=shown.segment_ids)
+    if shown.overwritten:
+        lost = ", ".join(f"{name} ({count})" for name, count in shown.overwritten)
+        text = _("By the overlap rule these segments lost voxels to the new ones: {lost}. Undo brings them back.")
+        landing = replace(landing, message=text.format(lost=lost))
     if run.target_id is None or target is not None:
-        return Landing(node, step)
+        return landing
     gone = _("The segmentation to join is no longer there; the segments are in the new segmentation {name}")
-    return Landing(node, message=gone.format(name=node.GetName()))
+    return replace(landing, message=gone.format(name=shown.node.GetName()))
+
+
+def _show_time_point(scene: Node, run: PendingRun, labels: Image) -> Landing:
+    """Put the labels into the sequence of segmentations."""
+    point, output = run.time_point, _output(scene, run)
+    sequence = None if point is None else scene.GetNodeByID(point.sequence_id)
+    if point is None or sequence is None or output is None:
+        msg = _("The sequence or the one for its segmentations is no longer in the scene")
+        raise JobError(msg)
+    specs = run.bundle.manifest.labels
+    item = put_labels(scene, output, sequence, point.item, labels, specs)
+    return Landing(item, segment_ids=tuple(f"Segment_{spec.value}" for spec in specs))
+
+
+def _output(scene: Node, run: PendingRun) -> Node:
+    return None if run.time_point is None else scene.GetNodeByID(run.time_point.output_id)
+
+
+def _add_maps(scene: Node, run: PendingRun, landing: Landing) -> tuple[Node, ...]:
+    """Bring the volumes that were asked for, one label in memory at a time."""
+    settings = run.settings
+    if not (settings.probabilities or settings.entropy):
+        return ()
+    if run.time_point is not None:
+        msg = _("they are brought for single volumes; of time points only the segments are")
+        raise JobError(msg)
+    volume = scene.GetNodeByID(run.volume_id)
+    source = Image(run.image.array, _affine_now(scene, run))
+    nodes = []
+    if settings.probabilities:
+        for spec, segment_id in zip(run.bundle.manifest.labels, landing.segment_ids, strict=True):
+            probability = read_probability(run.request, source, spec.value)
+            if probability is not None:
+                nodes.append(add_probability_volume(scene, probability, spec.name, volume))
+                link_probability(nodes[-1], landing.node, segment_id)
+    every = read_probabilities(run.request, source) if settings.entropy else None
+    if every is not None:
+        nodes.append(add_entropy_volume(scene, every, volume))
+    return tuple(nodes)
+
+
+def _affine_now(scene: Node, run: PendingRun) -> Affine:
+    """Where the volume lies now; where it lay, if it is gone or was exchanged for another."""
+    volume = scene.GetNodeByID(run.volume_id)
+    pixels = None if volume is None else volume.GetImageData()
+    if pixels is None or pixels.GetDimensions() != run.image.shape:
+        return run.image.affine
+    return ijk_to_world(volume)
 
 
 def _show_anew(scene: Node, run: PendingRun, labels: Image, error: BaseException) -> Landing:
     """Put the labels where the volume lay, into a segmentation that hangs under nothing."""
-    node, _step = show_labels(scene, labels, run.bundle.manifest.labels, None)
+    shown = show_labels(scene, labels, run.bundle.manifest.labels, None)
     text = _("The result could not be shown as asked ({error}); it is in the new segmentation {name}")
-    return Landing(node, message=text.format(error=_words(error), name=node.GetName()))
+    message = text.format(error=_words(error), name=shown.node.GetName())
+    return Landing(shown.node, message=message, segment_ids=shown.segment_ids)
 
 
 def _kept(run: PendingRun, error: BaseException) -> Landing:
     path = Path(run.request.job.output)
     text = _("The result could not be shown ({error}); it is kept in the file {path}")
     return Landing(message=text.format(error=_words(error), path=path), kept=path)
+
+
+def _with_note(landing: Landing, text: str, error: BaseException) -> Landing:
+    lines = filter(None, [landing.message, text.format(error=_words(error))])
+    return replace(landing, message="\n".join(lines))
 
 
 def _words(error: BaseException) -> str:

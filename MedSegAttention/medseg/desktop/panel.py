@@ -1,26 +1,36 @@
-"""The panel: choices become a job, events become progress, the answer becomes segments."""
+"""The panel: choices become orders, the queue does them, the answers become segments."""
 
-import shutil
-import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+
+import qt
 
 from medseg.bundles.catalogue import Bundle, catalogue
-from medseg.desktop.job_process import JobProcess
-from medseg.desktop.landing import PendingRun, land
+from medseg.desktop.binding import Binding, set_choices
+from medseg.desktop.forecast_line import forecast_line
+from medseg.desktop.inputs_view import InputsView
+from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State
+from medseg.desktop.landing import Landing, land
+from medseg.desktop.log_book import LogBook
+from medseg.desktop.model_picker import ModelPicker
 from medseg.desktop.one_step import OneStep
-from medseg.desktop.request import assign_channels, make_options, write_request
-from medseg.desktop.texts import _, describe_event, describe_model, percent_done
-from medseg.mrml.merging import check_target
-from medseg.mrml.volumes import image_from_volume_node
+from medseg.desktop.order import Order
+from medseg.desktop.orders import make_orders, orders_for_all, prepare
+from medseg.desktop.parameters import OUTPUT, ROI, Parameters
+from medseg.desktop.preferences import Preferences
+from medseg.desktop.section_stack import SectionStack
+from medseg.desktop.sections.diagnostics import DiagnosticsSection
+from medseg.desktop.sections.performance import PerformanceSection
+from medseg.desktop.sections.postprocessing import PostprocessingSection
+from medseg.desktop.sections.probabilities import ProbabilitiesSection
+from medseg.desktop.sections.queue import QueueSection
+from medseg.desktop.sections.region import RegionSection
+from medseg.desktop.sections.results import ResultsView
+from medseg.desktop.texts import _
+from medseg.desktop.ui import load_ui
+from medseg.mrml.grids import Node
+from medseg.mrml.sequences import sequence_of
 from medseg.spec.errors import MedSegError
-from medseg.spec.events import CANCELLED, Event, Failed, Finished, Progress, Warned
-from medseg.spec.job import Options
-
-MakeProcess = Callable[[Callable[[Event], None], Callable[[str], None]], JobProcess]
+from medseg.spec.events import Described, Event
 
 
 class Panel:
@@ -29,253 +39,257 @@ class Panel:
     Args:
         scene: the MRML scene.
         make_process: given who hears events and log lines, makes the process that computes.
+        preferences: what belongs to the computer and not to the scene; None: forgotten with the panel.
         ensure_packages: called on Apply, before anything else; raises ``MissingDependency``.
-        controls: the widgets; None: real ones.
         versions: of Slicer and of this program, written beside each result.
+        find_models: gives the installed models by their ids.
     """
 
     def __init__(
         self,
-        scene: Any,
+        scene: Node,
         make_process: MakeProcess,
         *,
+        preferences: Preferences | None = None,
         ensure_packages: Callable[[], None] = lambda: None,
-        controls: Any = None,
         versions: dict[str, str] | None = None,
+        find_models: Callable[[], dict[str, Bundle]] = catalogue,
     ) -> None:
-        self.controls = _real_controls() if controls is None else controls
-        self._scene = scene
-        self._process = make_process(self._hear, self.controls.log.appendPlainText)
+        self.preferences = preferences or Preferences()
+        self.log = LogBook()
+        self.parameters = Parameters(scene)
         self._ensure_packages = ensure_packages
         self._versions = versions or {}
-        self._bundles: dict[str, Bundle] = {}
-        self._run: PendingRun | None = None
-        self._warnings: list[str] = []
+        self._bundles = find_models()
+        self._model_shown: str | None = None
+        self._is_showing = False
+        self._landing: Landing | None = None  # the last result
         self._step: OneStep | None = None  # the last change of a segmentation that was there before
-        self._result: Any = None
+        self.queue = JobQueue(
+            make_process,
+            lambda order, folder: prepare(self.parameters.scene, order, folder),
+            lambda run, finished: land(self.parameters.scene, run, finished, self._versions),
+            self._queue_changed,
+            self.log.add,
+            on_end=self._ended,
+            on_described=self._described,
+            later=lambda action: qt.QTimer.singleShot(0, action),
+        )
+        self.widget, self.names = load_ui("Panel")
+        self._build()
         self._connect()
         self.set_scene(scene)
-        self.load_models()
 
-    @property
-    def widget(self) -> Any:
-        """The Qt widget to put into a layout."""
-        return self.controls.widget
+    def current_model(self) -> Bundle | None:
+        """The model that is chosen; None where it is not installed."""
+        return self.picker.current
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a job is under way."""
-        return self._run is not None
+    def current_volume(self) -> Node:
+        """The volume of the first channel; None where none is chosen."""
+        return self.parameters.inputs(1)[0]
 
-    def load_models(self) -> None:
-        """Fill the list of models anew."""
-        self._bundles = catalogue()
-        box = self.controls.model
-        box.clear()
-        for model_id, bundle in self._bundles.items():
-            box.addItem(bundle.manifest.title, model_id)
-        if not self._bundles:
-            self.controls.status.setText(_("No model is installed."))
-        self._model_changed()
+    def set_scene(self, scene: Node) -> None:
+        """Show the nodes of a scene; also call when it was closed or another was loaded, with the same scene."""
+        self.parameters.attach(scene)
+        self.names.output.setMRMLScene(scene)
+        self.inputs.set_scene(scene)
+        self.results.set_scene(scene)
+        self._model_shown = None
+        self.refresh()
 
-    def set_scene(self, scene: Any) -> None:
-        """Show the nodes of a scene; also call when it was closed, with the same scene."""
-        self._scene = scene
-        self.controls.set_scene(scene)
-        self._refresh()
+    def leave_scene(self) -> None:
+        """Let go of all that belongs to the scene, which is being closed; what runs is stopped and never shown.
+
+        The next scene gives the same ids to other nodes.
+        """
+        self.queue.leave_scene()
+        self._step, self._landing = None, None
+        self.results.clear()
+        self.parameters.detach()
+        self.refresh()
+
+    def close(self) -> None:
+        """End the worker and remove what it left."""
+        self.results.stop()
+        self.region.close()
+        self.queue.close()
+        self.parameters.detach()
 
     def apply(self) -> None:
-        """Start a job with what the controls hold; what is wrong with it is said in the status line."""
-        status = self.controls.status
-        status.setText(_("Starting..."))
-        status.repaint()  # copying and writing the volume keeps the window busy for a moment
-        try:
-            with ExitStack() as on_failure:
-                on_failure.callback(self._refresh)
-                on_failure.callback(status.setText, "")
-                self._start(on_failure)
-                on_failure.pop_all()
-        except (MedSegError, OSError) as error:
-            status.setText(str(error))
+        """Queue a job with what the controls hold; what is wrong with it is said in the status line."""
+        self._order(make_orders)
+
+    def apply_to_all(self) -> None:
+        """Queue a job for every volume of the scene."""
+        self._order(orders_for_all)
 
     def cancel(self) -> None:
-        """Stop the job."""
-        self.controls.status.setText(_("Stopping..."))
-        self._process.cancel()
+        """Stop the job that is under way."""
+        if self.queue.current is not None:
+            self.queue.cancel(self.queue.current)
 
     def undo(self) -> None:
         """Take the last change of an existing segmentation back; a second time: make it again."""
         if self._step is None:
             return
         try:
-            text = self._step.turn()
+            self._say(self._step.turn())
         except MedSegError as error:
-            text = str(error)
             self._step = None
-        self.controls.status.setText(text)
-        self._refresh()
+            self._say(str(error))
+        self.refresh()
 
-    def show_3d(self) -> None:
-        """Show the last result as surfaces."""
-        if self._result is not None:
-            self._result.CreateClosedSurfaceRepresentation()
+    def refresh(self) -> None:
+        """Show what is chosen, and enable what can be done now."""
+        bundle, settings = self.current_model(), self.parameters.settings
+        self.picker.refresh()
+        if bundle is not None and bundle.manifest.model_id != self._model_shown:
+            self._model_shown = bundle.manifest.model_id
+            self.inputs.set_model(bundle)
+        self.inputs.refresh()
+        self._binding.refresh()
+        self._show_output()
+        self.results.refresh()
+        self.sections.refresh()
+        self._show_forecast(bundle)
+        volume = self.current_volume()
+        self.names.allTimePoints.setVisible(
+            settings.all_time_points or (volume is not None and sequence_of(self.parameters.scene, volume) is not None)
+        )
+        self._show_state()
 
-    def close(self) -> None:
-        """End the worker and remove what it left."""
-        self._process.close()
-        self._drop_request()
-
-    def leave_scene(self) -> None:
-        """Let go of all that belongs to the scene, which is being closed; a run of it is stopped and never shown.
-
-        The next scene gives the same ids to other nodes.
-        """
-        self._step = self._result = None
-        if self._run is not None:
-            self._run = replace(self._run, is_stale=True)
-            self.cancel()
-        self._refresh()
+    def _build(self) -> None:
+        names, parameters = self.names, self.parameters
+        set_choices(
+            names.mode,
+            [
+                (_("Keep them; new ones may overlap"), "add"),
+                (_("Keep them; new ones overwrite"), "overwrite"),
+                (_("Keep them; new ones overwrite visible ones"), "overwrite_visible"),
+                (_("Replace those of the same name"), "replace"),
+            ],
+        )
+        names.output.noneDisplay = _("New segmentation")
+        self.inputs = InputsView(parameters)
+        self.picker = ModelPicker(parameters, lambda: self._bundles)
+        self.results = ResultsView(
+            parameters,
+            on_undo=self.undo,
+            can_undo=lambda: self._step is not None and not self.queue.is_busy,
+            undo_text=lambda: _("R&edo") if self._step is not None and self._step.is_undone else _("&Undo"),
+        )
+        self.region = RegionSection(parameters, self.current_volume)
+        self.performance = PerformanceSection(parameters, self.current_model, self._ask_devices)
+        self.probabilities = ProbabilitiesSection(parameters, lambda: self._landing)
+        self.diagnostics = DiagnosticsSection(self.preferences, self.log)
+        self.sections = SectionStack(
+            [
+                self.region,
+                self.performance,
+                PostprocessingSection(parameters, self.current_model),
+                self.probabilities,
+                QueueSection(parameters, self.queue, self.apply_to_all),
+                self.diagnostics,
+            ]
+        )
+        for place, part in (
+            (names.inputsPlace, self.inputs),
+            (names.modelPlace, self.picker),
+            (names.resultPlace, self.results),
+            (names.sectionsPlace, self.sections),
+        ):
+            place.layout().addWidget(part.widget)
 
     def _connect(self) -> None:
-        controls = self.controls
-        controls.model.connect("currentIndexChanged(int)", lambda _index: self._model_changed())
-        controls.output.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._refresh())
-        controls.apply.connect("clicked()", self.apply)
-        controls.cancel.connect("clicked()", self.cancel)
-        controls.undo.connect("clicked()", self.undo)
-        controls.show_3d.connect("clicked()", self.show_3d)
+        names = self.names
+        self._binding = Binding(self.parameters)
+        self._binding.choice(names.mode, "mode")
+        self._binding.tick(names.allTimePoints, "all_time_points")
+        names.output.connect("currentNodeChanged(vtkMRMLNode*)", self._output_chosen)
+        names.apply.connect("clicked()", self.apply)
+        names.cancel.connect("clicked()", self.cancel)
+        self.parameters.listen(self.refresh)
+        self.preferences.listen(self.refresh)
 
-    def _bundle(self) -> Bundle | None:
-        return self._bundles.get(current_value(self.controls.model))
-
-    def _model_changed(self) -> None:
-        bundle = self._bundle()
-        if bundle is not None:
-            manifest = bundle.manifest
-            self.controls.card.setText(describe_model(manifest))
-            before = len(self.controls.inputs)
-            self.controls.set_channels([channel.name for channel in manifest.channels], self._scene)
-            for selector in self.controls.inputs[before:]:
-                selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._refresh())
-            self._guess_inputs(bundle)
-        self._refresh()
-
-    def _guess_inputs(self, bundle: Bundle) -> None:
-        """For a model of several channels choose volumes by their names."""
-        if len(self.controls.inputs) < 2:
+    def _order(self, make: Callable[[Parameters, Bundle], list[Order]]) -> None:
+        bundle = self.current_model()
+        if bundle is None:
+            self._say(_("No model is installed."))
             return
-        kind = "vtkMRMLScalarVolumeNode"  # labelmaps and colour images are of classes derived from it
-        nodes = [self._scene.GetNthNodeByClass(n, kind) for n in range(self._scene.GetNumberOfNodesByClass(kind))]
-        by_name = {node.GetName(): node for node in nodes if node.GetClassName() == kind}
-        chosen = assign_channels(list(by_name), bundle.manifest)
-        for selector, name in zip(self.controls.inputs, chosen, strict=True):
-            if name is not None:
-                selector.setCurrentNode(by_name[name])
+        self._say(_("Starting..."))
+        self.names.status.repaint()  # copying and writing the volume keeps the window busy for a moment
+        try:
+            self._ensure_packages()
+            orders = make(self.parameters, bundle)
+            self._say("" if orders else _("The scene holds no volumes for this model."))
+            for order in orders:
+                self.queue.add(order)
+        except (MedSegError, OSError) as error:
+            self._say(str(error))
 
-    def _refresh(self) -> None:
-        """Enable what can be done now."""
-        controls, busy = self.controls, self.is_busy
-        volumes = [selector.currentNode() for selector in controls.inputs]
-        controls.apply.setEnabled(
-            not busy and self._bundle() is not None and bool(volumes) and all(node is not None for node in volumes)
-        )
-        controls.cancel.setEnabled(busy)
-        controls.undo.setEnabled(not busy and self._step is not None)
-        controls.undo.setText(_("R&edo") if self._step is not None and self._step.is_undone else _("&Undo"))
-        controls.show_3d.setEnabled(not busy and self._result is not None)
-        controls.mode.setEnabled(controls.output.currentNode() is not None)
-        controls.progress.setVisible(busy)
+    def _ended(self, row: Row) -> None:
+        """Show the result of a row that has ended, and remember how long a window took."""
+        finished = row.finished
+        if finished is not None and finished.windows_seconds is not None and finished.window_count:
+            self.preferences.remember_window(
+                row.order.bundle.manifest.model_id,
+                row.order.settings.device,
+                finished.windows_seconds / finished.window_count,
+            )
+        if row.state is State.DONE and row.landing is not None and row.landing.node is not None:
+            self._landing, self._step = row.landing, row.landing.step
+            self.results.show(row.landing.node)
+        self._show_forecast(self.current_model())
+        self._say("\n".join([row.details or row.message, *row.warnings]))
 
-    def _start(self, on_failure: ExitStack) -> None:
-        self._ensure_packages()
-        folder = Path(tempfile.mkdtemp(prefix="medseg-"))
-        on_failure.callback(self._forget, folder)
-        self._run = self._write(folder)
-        self._warnings.clear()
-        self.controls.progress.setValue(0)
-        self._refresh()
-        self._process.start(self._run.request.job)
+    def _queue_changed(self) -> None:
+        if self.queue.current is not None:
+            self._say(self.queue.current.message)
+        self.sections.refresh()
+        self.results.refresh()
+        self._show_state()
 
-    def _write(self, folder: Path) -> PendingRun:
-        bundle = self._bundles[current_value(self.controls.model)]
-        nodes = [selector.currentNode() for selector in self.controls.inputs]
-        target = self.controls.output.currentNode()
-        if target is not None:
-            check_target(target)
-        images = [image_from_volume_node(node) for node in nodes]
-        return PendingRun(
-            request=write_request(folder, images, bundle.manifest, self._options()),
-            bundle=bundle,
-            image=images[0],
-            volume_id=nodes[0].GetID(),
-            target_id=None if target is None else target.GetID(),
-            mode=current_value(self.controls.mode),
-        )
+    def _show_state(self) -> None:
+        """What depends on the queue: buttons and progress."""
+        names, running = self.names, self.queue.current
+        inputs = self.parameters.inputs(len(self.inputs.selectors))
+        names.apply.setEnabled(bool(inputs) and all(node is not None for node in inputs))
+        names.cancel.setEnabled(running is not None and not running.is_stopping)
+        names.progress.setVisible(running is not None)
+        names.forecast.setVisible(running is None and bool(names.forecast.text))
+        names.progress.setValue(0 if running is None else running.percent)
 
-    def _options(self) -> Options:
-        controls = self.controls
-        roi, bounds = controls.roi.currentNode(), None
-        if roi is not None:
-            bounds = [0.0] * 6
-            roi.GetRASBounds(bounds)
-        return make_options(
-            device=current_value(controls.device),
-            overlap=current_value(controls.overlap),
-            mirror=current_value(controls.mirror),
-            roi_bounds=bounds,
-        )
+    def _show_output(self) -> None:
+        output = self.parameters.node(OUTPUT)
+        self._is_showing = True
+        if self.names.output.currentNode() is not output:
+            self.names.output.setCurrentNode(output)
+        self._is_showing = False
+        for part in (self.names.mode, self.names.modeLabel):
+            part.setVisible(output is not None)
 
-    def _hear(self, event: Event) -> None:
-        self.controls.status.setText(describe_event(event))
-        match event:
-            case Progress():
-                self.controls.progress.setValue(percent_done(event))
-            case Warned(message):
-                self._warnings.append(message)
-                self.controls.log.appendPlainText(message)
-            case Finished():
-                self.controls.status.setText("\n".join([describe_event(event), *self._warnings]))
-                self._finish(event)
-            case Failed(message, _):
-                if message != CANCELLED:
-                    self.controls.log.appendPlainText(message)
-                self._drop_request()
+    def _output_chosen(self, node: Node) -> None:
+        if not self._is_showing:
+            self.parameters.set_node(OUTPUT, node)
 
-    def _finish(self, finished: Finished) -> None:
-        run = self._run
-        if run is None:
-            return
-        if run.is_stale:
-            self.controls.status.setText(_("The scene was closed; the result was dropped."))
-            self._drop_request()
-            return
-        landing = land(self._scene, run, finished, self._versions)
-        self._result, self._step = landing.node, landing.step
-        if landing.message is not None:
-            self.controls.status.setText(landing.message)
-            self.controls.log.appendPlainText(landing.message)
-        if landing.kept is None:
-            self._drop_request()
-        else:
-            self._run = None
-            self._refresh()
+    def _show_forecast(self, bundle: Bundle | None) -> None:
+        volume, settings = self.current_volume(), self.parameters.settings
+        text = ""
+        if bundle is not None and volume is not None:
+            measured = self.preferences.window_seconds(bundle.manifest.model_id, settings.device)
+            text = forecast_line(volume, bundle, settings, self.parameters.node(ROI), measured)
+        self.names.forecast.setText(text)
 
-    def _drop_request(self) -> None:
-        self._forget(self._run.request.folder if self._run is not None else None)
-        self._refresh()
+    def _ask_devices(self) -> None:
+        try:
+            self.queue.describe()
+        except MedSegError as error:
+            self._say(str(error))
 
-    def _forget(self, folder: Path | None) -> None:
-        self._run = None
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+    def _described(self, event: Event) -> None:
+        if isinstance(event, Described):
+            self.performance.show_devices(event.devices)
 
-
-def current_value(box: Any) -> Any:
-    """What stands behind the chosen line of a combo box."""
-    return box.itemData(box.currentIndex)
-
-
-def _real_controls() -> Any:
-    from medseg.desktop.controls import Controls
-
-    return Controls()
+    def _say(self, text: str) -> None:
+        self.names.status.setText(text)
+        self.names.status.setVisible(bool(text))

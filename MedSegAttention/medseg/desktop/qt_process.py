@@ -10,9 +10,9 @@ from medseg.desktop.dialogue import Dialogue
 from medseg.desktop.job_process import IDLE_SECONDS, child_environment, find_python
 from medseg.jobs.process_tree import kill_tree
 from medseg.jobs.worker_command import worker_command, worker_environment
-from medseg.spec.events import CANCELLED, Event, Failed, Finished
+from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished
 from medseg.spec.job import Job
-from medseg.spec.wire import Cancel, Quit, Request, Run, encode_request
+from medseg.spec.wire import Cancel, Describe, Quit, Request, Run, encode_request
 
 _GRACE_MS = 1500  # between the word cancel and the kill
 
@@ -24,14 +24,22 @@ class QtJobProcess:
         on_event: hears the events of a job; Finished or Failed come last, whatever becomes of the process.
         on_log: hears each line of its log.
         python: interpreter; None: Slicer's own.
+        choose: asked before each job for an interpreter and for how many seconds a worker waits for the next job; a
+            worker that was started with others is replaced. None: ``python``, and the usual time.
     """
 
     def __init__(
-        self, on_event: Callable[[Event], None], on_log: Callable[[str], None], python: str | None = None
+        self,
+        on_event: Callable[[Event], None],
+        on_log: Callable[[str], None],
+        python: str | None = None,
+        *,
+        choose: Callable[[], tuple[str | None, float]] | None = None,
     ) -> None:
         self._on_event = on_event
         self._on_log = on_log
-        self._python = python
+        self._choose = choose or (lambda: (python, IDLE_SECONDS))
+        self._python, self._idle_seconds = self._choose()
         self._program = ""
         self._process: qt.QProcess | None = None
         self._dialogue = Dialogue(self._take, on_log)
@@ -52,13 +60,25 @@ class QtJobProcess:
         Raises:
             JobError: where no Python is found; later failures are events.
         """
-        self._program = self._python or find_python()
+        self._settle()
         self._job = job
         self._is_busy, self._is_cancelled, self._is_silent = True, False, True
         self._may_relaunch = self._is_alive()
         if not self._may_relaunch:
             self._launch()
         self._send(Run(job))
+
+    def describe(self) -> None:
+        """Ask what the worker can run on; ``Described`` comes as an event, after the job that is under way.
+
+        Raises:
+            JobError: where no Python is found.
+        """
+        if not self._is_busy:
+            self._settle()
+        if not self._is_alive():
+            self._launch()
+        self._send(Describe())
 
     def cancel(self) -> None:
         """Send the word; kill the process and its children when no answer comes in two seconds."""
@@ -71,15 +91,27 @@ class QtJobProcess:
         """End the worker with the panel."""
         self._killer.stop()
         self._is_busy = False
+        self._end_worker()
+
+    def _settle(self) -> None:
+        """Take the interpreter that is wanted now; an idle worker of another one is sent home."""
+        wanted = self._choose()
+        program = wanted[0] or find_python()
+        if wanted != (self._python, self._idle_seconds):
+            self._end_worker()
+        (self._python, self._idle_seconds), self._program = wanted, program
+
+    def _end_worker(self) -> None:
         if self._process is not None and self._is_alive():
             self._send(Cancel())
             self._send(Quit())
             self._process.closeWriteChannel()
             if not self._process.waitForFinished(_GRACE_MS):
                 self._kill()
+                self._process.waitForFinished(_GRACE_MS)  # Qt must not destroy a process that runs
 
     def _launch(self) -> None:
-        program, *arguments = worker_command(self._program, idle_seconds=IDLE_SECONDS)
+        program, *arguments = worker_command(self._program, idle_seconds=self._idle_seconds)
         process = qt.QProcess()
         surroundings = qt.QProcessEnvironment()
         for name, value in worker_environment(child_environment(self._python)).items():
@@ -104,6 +136,9 @@ class QtJobProcess:
             self._send(Run(self._job))
 
     def _take(self, event: Event) -> None:
+        if isinstance(event, Described):
+            self._on_event(event)
+            return
         self._is_silent = False
         if isinstance(event, Finished | Failed):
             self._finish(event)

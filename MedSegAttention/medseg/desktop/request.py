@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from medseg.imaging.image import Image
-from medseg.io.read import read_image, read_labels
+from medseg.io.nifti_header import HEADER_BYTES, parse_header
+from medseg.io.packed import first_bytes
+from medseg.io.read import read_labels
 from medseg.io.write import write_image
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.job import Job, Options
 from medseg.spec.manifest import ModelManifest
 from medseg.spec.wire import encode_job
 
-# The worker reads this at once and nobody keeps it: packing it would only cost time.
-_INPUT, _LABELS, _PROBABILITIES, _JOB = "input{}.nii", "labels.nrrd", "probabilities.nrrd", "job.json"
+# The other side reads these at once and nobody keeps them: packing them would only cost time.
+_INPUT, _LABELS, _PROBABILITIES, _JOB = "input{}.nii", "labels.nii", "probabilities.nii", "job.json"
 _AS_THE_MODEL_SAYS = ""
 
 
@@ -85,10 +89,46 @@ def read_answer(request: Request, source: Image) -> Image:
 
 
 def read_probabilities(request: Request, source: Image) -> Image | None:
-    """Read the probabilities of a finished job, ``(L, I, J, K)``; None when they were not asked for."""
+    """Open the probabilities of a finished job; None when they were not asked for.
+
+    Returns:
+        ``(L, I, J, K)`` float32, background first, with the affine of ``source``. The array is a read-only view of
+        the file: memory is taken by what is looked at. On Windows the file stays as long as the view.
+
+    Raises:
+        ImageError: if they do not lie on the input's grid.
+    """
     if request.job.probabilities is None:
         return None
-    return Image(read_image(Path(request.job.probabilities)).image.array, source.affine)
+    path = Path(request.job.probabilities)
+    header = parse_header(path, first_bytes(path, HEADER_BYTES))
+    *shape, count = (*header.dims, 1)[:4]  # of one label alone there is no fourth dimension
+    is_whole = path.stat().st_size >= header.voxel_offset + header.voxel_bytes
+    if tuple(shape) != source.shape or header.dtype != np.float32 or not is_whole:
+        found = f"{header.dtype} of shape {tuple(shape)}{'' if is_whole else ', cut short'}"
+        msg = f"the worker's probabilities are {found}, the volume {source.shape}; please report this"
+        raise ImageError(msg)
+    view = np.memmap(path, header.dtype, "r", header.voxel_offset, (*source.shape, count), order="F")
+    return Image(view.transpose(3, 0, 1, 2), source.affine)
+
+
+def read_probability(request: Request, source: Image, label: int) -> Image | None:
+    """Read the probabilities of one label of a finished job, and nothing of the others.
+
+    Args:
+        request: of the job.
+        source: the volume that was segmented.
+        label: its value, 0 for the background.
+
+    Returns:
+        ``(1, I, J, K)`` float32 in memory of its own; None when probabilities were not asked for.
+
+    Raises:
+        ImageError: as ``read_probabilities``.
+        IndexError: if the model has no such label.
+    """
+    every = read_probabilities(request, source)
+    return None if every is None else Image(np.array(every.array[label])[None], every.affine)
 
 
 def make_options(

@@ -7,20 +7,31 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.one_step import OneStep
 from medseg.imaging.image import Image
 from medseg.mrml.grids import Node
 from medseg.mrml.merging import merge_segments
+from medseg.mrml.overlap import Overlap
+from medseg.mrml.placing import place_beside
 from medseg.mrml.segmentations import add_segmentation
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
 from medseg.spec.manifest import LabelSpec
 
-PROVENANCE = "MedSegAttention.Provenance"  # attribute of the node, JSON
+PROVENANCE = "MedSegAttention.Provenance"  # attribute of the node and tag of its segments, JSON
 Mode: TypeAlias = Literal["add", "replace"]
+
+
+class Shown(NamedTuple):
+    """Where labels are in the scene."""
+
+    node: Node  # the segmentation
+    step: OneStep | None  # takes them back out of a segmentation that was there before; None for a new one
+    segment_ids: tuple[str, ...]  # of each label, in the order of the labels
+    overwritten: tuple[tuple[str, int], ...] = ()  # segments that lost voxels by the overlap rule: name, how many
 
 
 def show_labels(
@@ -31,7 +42,8 @@ def show_labels(
     *,
     target: Node = None,
     mode: Mode = "add",
-) -> tuple[Node, OneStep | None]:
+    overlap: Overlap = "allow",
+) -> Shown:
     """Put labels into the scene, as a new segmentation or into one that is there.
 
     Args:
@@ -41,9 +53,7 @@ def show_labels(
         volume_node: what was segmented; None where it is no longer in the scene.
         target: a segmentation to join; None: a new one.
         mode: "add" keeps every segment, "replace" takes the place of those with the same names.
-
-    Returns:
-        The segmentation, and the step that can be taken back; None for a new segmentation.
+        overlap: whether the new segments take voxels away from the others of the target, see ``merge_segments``.
 
     Raises:
         MedSegError: as ``merge_segments``; whatever it raises, the target is as it was before.
@@ -51,31 +61,29 @@ def show_labels(
     if target is None:
         name = "Segmentation" if volume_node is None else f"{volume_node.GetName()} segmentation"
         node = add_segmentation(scene, labels, specs, name=name, reference_node=volume_node)
-        _place_beside(scene, node, volume_node)
-        return node, None
+        place_beside(scene, node, volume_node)
+        return Shown(node, None, tuple(f"Segment_{spec.value}" for spec in specs))
     step = OneStep(target, PROVENANCE)
     with ExitStack() as on_failure:
         on_failure.callback(step.restore)
-        merge_segments(target, labels, specs, mode=mode)
+        merge = merge_segments(target, labels, specs, mode=mode, overlap=overlap)
         on_failure.pop_all()
     step.done()
-    return target, step
+    names = {each: target.GetSegmentation().GetSegment(each).GetName() for each in merge.lost}
+    return Shown(target, step, merge.ids, tuple((names[each], count) for each, count in merge.lost.items()))
 
 
-def _place_beside(scene: Node, node: Node, volume_node: Node) -> None:
-    """Put the segmentation into the volume's study, from where Slicer exports it as DICOM SEG."""
-    import slicer
-
-    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    if tree is None or volume_node is None:
-        return
-    volume_item, item = tree.GetItemByDataNode(volume_node), tree.GetItemByDataNode(node)
-    if volume_item and item:
-        tree.SetItemParent(item, tree.GetItemParent(volume_item))
-
-
-def write_provenance(node: Node, bundle: Bundle, job: Job, finished: Finished, versions: dict[str, str]) -> None:
+def write_provenance(
+    node: Node,
+    bundle: Bundle,
+    job: Job,
+    finished: Finished,
+    versions: dict[str, str],
+    segment_ids: Sequence[str] = (),
+) -> None:
     """Append to a node which model made its segments, how, where and when; saved with the scene.
+
+    A .seg.nrrd file keeps nothing of a node but its segments, so the short of it is written on those too.
 
     Args:
         node: the segmentation.
@@ -83,6 +91,7 @@ def write_provenance(node: Node, bundle: Bundle, job: Job, finished: Finished, v
         job: what was done.
         finished: how it ended.
         versions: of the programs that took part.
+        segment_ids: the segments that were made.
     """
     entry = {
         "model": bundle.manifest.model_id,
@@ -95,6 +104,10 @@ def write_provenance(node: Node, bundle: Bundle, job: Job, finished: Finished, v
         "versions": versions,
     }
     node.SetAttribute(PROVENANCE, json.dumps([*read_provenance(node), entry]))
+    short = {name: entry[name] for name in ("model", "model_version", "weights_sha256", "time")}
+    for segment_id in segment_ids:
+        segment = node.GetSegmentation().GetSegment(segment_id)
+        segment.SetTag(PROVENANCE, json.dumps(short).replace("|", " "))  # the file's own mark between two tags
 
 
 def read_provenance(node: Node) -> list[dict[str, Any]]:
@@ -104,6 +117,20 @@ def read_provenance(node: Node) -> list[dict[str, Any]]:
     except ValueError:
         return []
     return entries if isinstance(entries, list) else []
+
+
+def read_segment_provenance(segment: Any) -> dict[str, Any] | None:
+    """Which model made a ``vtkSegment``: model, model_version, weights_sha256, time; None where nothing says so."""
+    import vtk
+
+    text = vtk.reference("")
+    if not segment.GetTag(PROVENANCE, text):
+        return None
+    try:
+        entry = json.loads(str(text))
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
 
 
 def _sha256(path: Path) -> str | None:

@@ -10,7 +10,7 @@ from medseg.spec.job import Options, Precision
 from medseg.spec.manifest import PostprocessRule
 
 Mirror: TypeAlias = Literal["model", "on", "off"]
-Mode: TypeAlias = Literal["add", "replace"]
+Joining: TypeAlias = Literal["add", "overwrite", "overwrite_visible", "replace"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +18,7 @@ class PanelSettings:
     """Every choice that is not a node; None and "model" mean what the model's manifest says."""
 
     model: str = ""  # id of a bundle; "": the first there is
-    mode: Mode = "add"  # what happens to segments of a segmentation that is joined
+    mode: Joining = "add"  # what happens to segments of a segmentation that is joined
     quick: bool = False  # a preview on voxels twice as large
     device: str = "auto"
     overlap: float | None = None  # 0..0.9

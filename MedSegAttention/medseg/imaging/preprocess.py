@@ -1,6 +1,6 @@
 """From an image as it came to what a network takes, and from its scores back to the image's own grid."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,10 @@ from medseg.spec.manifest import ModelManifest
 __all__ = ["Crop", "Prepared", "Reorient", "Resample", "prepare"]
 
 Roi = tuple[float, float, float, float, float, float]  # R-, R+, A-, A+, S-, S+ in mm
+
+
+def _say_nothing(done: int, total: int) -> None:
+    """Progress nobody asked for."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -57,14 +61,21 @@ class Prepared:
             ValueError: if the scores lie on another grid.
         """
         for value, score in self._on_cropped_grid(scores):
-            whole = self.crop.undo(score, outside=1.0 if value == 0 else 0.0)
-            yield value, np.ascontiguousarray(self.reorient.undo(whole).array[0])
+            yield value, np.ascontiguousarray(self._on_input_grid(value, score))
 
-    def restore_labels(self, scores: NDArray[np.float32]) -> NDArray[Any]:
+    def restore_labels(
+        self,
+        scores: NDArray[np.float32],
+        *,
+        probabilities: NDArray[np.float32] | None = None,
+        on_label: Callable[[int, int], None] = _say_nothing,
+    ) -> NDArray[Any]:
         """Give every voxel of the input its best label: scores interpolated linearly, then the largest.
 
         Args:
             scores: ``(L, i, j, k)`` probabilities on the grid of ``image``.
+            probabilities: ``(L, I, J, K)``, filled on the way, where they are wanted too.
+            on_label: told (labels done, labels in all); whatever it raises stops the work.
 
         Returns:
             ``(I, J, K)``, uint8, or uint16 with more than 255 labels; the lower label where two are equal.
@@ -73,13 +84,14 @@ class Prepared:
             ValueError: if the scores lie on another grid.
         """
         dtype = np.uint8 if len(scores) <= 256 else np.uint16
-        walk = self._on_cropped_grid(scores)
-        best = np.array(next(walk)[1].array)
-        labels = np.zeros(best.shape, dtype=dtype)
-        for value, score in walk:
-            better = score.array > best
-            labels[better] = value
+        labels = np.zeros((1, *self.crop.shape), dtype=dtype)
+        best = np.full(labels.shape, -np.inf, dtype=np.float32)
+        for value, score in self._on_cropped_grid(scores):
+            labels[score.array > best] = value
             np.maximum(best, score.array, out=best)
+            if probabilities is not None:
+                probabilities[value] = self._on_input_grid(value, score)
+            on_label(value + 1, len(scores))
         whole = self.reorient.undo(self.crop.undo(Image(labels, self.crop.source_affine), outside=0))
         return np.ascontiguousarray(whole.array[0])
 
@@ -100,6 +112,12 @@ class Prepared:
             whole[value] = score
         return whole
 
+    def _on_input_grid(self, value: int, score: Image) -> NDArray[np.float32]:
+        """Paste and turn the score of one label."""
+        whole = self.crop.undo(score, outside=1.0 if value == 0 else 0.0)
+        turned: NDArray[np.float32] = self.reorient.undo(whole).array[0]
+        return turned
+
     def _on_cropped_grid(self, scores: NDArray[np.float32]) -> Iterator[tuple[int, Image]]:
         """Undo the resampling label by label; turning and pasting are cheaper on the finished labels."""
         if scores.ndim != 4 or len(scores) == 0 or scores.shape[1:] != self.image.shape:
@@ -109,7 +127,7 @@ class Prepared:
             yield value, self.resample.undo(Image(score[None], self.resample.affine), order="linear")
 
 
-def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None) -> Prepared:
+def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None, *, coarser: float = 1.0) -> Prepared:
     """Turn, crop, resample and normalise an image for a model, in that order.
 
     A given region replaces the crop to the body. Intensity statistics are those of the cropped, resampled image.
@@ -118,6 +136,7 @@ def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None
         image: ``(C, I, J, K)``, channels in the model's order.
         manifest: orientation, spacing, intensity rule and crop of the model.
         roi_ras_mm: only this region is segmented: R-, R+, A-, A+, S-, S+ in millimetres.
+        coarser: voxels this many times larger than the model's along every axis, for a quick preview.
 
     Raises:
         JobError: if the channels are not the model's or the region misses the volume.
@@ -131,11 +150,38 @@ def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None
     turned = reorient.apply(image)
     crop = _plan_crop(turned, manifest, roi_ras_mm)
     cropped = crop.apply(turned)
-    resample = Resample.to_spacing(cropped, manifest.spacing_mm or cropped.spacing)
+    resample = _plan_resample(cropped, manifest, coarser)
     if not resample.is_identity:  # interpolation would spread what is not finite
         cropped = resample.apply(Image(as_finite(cropped.array), cropped.affine))
     ready = Image(normalise(cropped.array, manifest.intensity), cropped.affine)
     return Prepared(image=ready, reorient=reorient, crop=crop, resample=resample)
+
+
+def plan_grids(
+    shape: Shape, affine: Affine, manifest: ModelManifest, roi_ras_mm: Roi | None = None, *, coarser: float = 1.0
+) -> tuple[Crop, Resample]:
+    """Plan what ``prepare`` does to the grid of an image, without its voxels.
+
+    A crop to the body needs the voxels: the whole image is taken, so that the plan is never too small.
+
+    Args:
+        shape: voxels of the image along i, j, k.
+        affine: ``(4, 4)``, voxel -> RAS mm.
+        manifest: of the model.
+        roi_ras_mm: R-, R+, A-, A+, S-, S+ in millimetres; None: the whole volume.
+        coarser: as in ``prepare``.
+
+    Returns:
+        The box kept and the resampling, both in the model's orientation.
+
+    Raises:
+        JobError: if the region misses the volume.
+        ImageError: if the image would become absurdly large at the model's spacing.
+    """
+    empty = Image(np.broadcast_to(np.uint8(0), (len(manifest.channels), *shape)), affine)  # one byte, seen many times
+    turned = Reorient.to_orientation(empty, manifest.orientation).apply(empty)
+    crop = Crop.to_box(turned, (0, 0, 0), turned.shape) if roi_ras_mm is None else Crop.to_roi(turned, roi_ras_mm)
+    return crop, _plan_resample(crop.apply(turned), manifest, coarser)
 
 
 def _plan_crop(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None) -> Crop:
@@ -145,3 +191,9 @@ def _plan_crop(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None) ->
     if manifest.crop_to_body:
         return Crop.to_box(image, *body_box(image))
     return Crop.to_box(image, (0, 0, 0), image.shape)
+
+
+def _plan_resample(image: Image, manifest: ModelManifest, coarser: float) -> Resample:
+    """Choose the grid: the model's spacing, or the image's own, made coarser."""
+    i, j, k = manifest.spacing_mm or image.spacing
+    return Resample.to_spacing(image, (i * coarser, j * coarser, k * coarser))

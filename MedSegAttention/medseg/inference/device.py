@@ -38,11 +38,16 @@ def choose_device(name: str) -> torch.device:
 
 def device_name(device: torch.device) -> str:
     """What the device is called by its maker, with torch's name for it, e.g. "NVIDIA RTX A2000 (cuda:0)"."""
+    return f"{device_title(device)} ({device})"
+
+
+def device_title(device: torch.device) -> str:
+    """What the device is called by its maker, e.g. "NVIDIA RTX A2000"."""
     if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)} ({device})"
+        return torch.cuda.get_device_name(device)
     if device.type == "mps":
-        return f"Apple GPU ({device})"
-    return f"{_processor_name()} ({device})"
+        return "Apple GPU"
+    return _processor_name()
 
 
 def _processor_name() -> str:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medseg.inference.mirror_axes import mirror_axes
 from medseg.inference.mirroring import mirrored
 from medseg.inference.sliding_window import predict_volume
 from medseg.inference.windows import plan_windows
@@ -71,13 +72,13 @@ def predict(
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     volume, inside = pad_to_window(_as_tensor(array, device), manifest.window_shape)
     windows = plan_windows(volume.shape[1:], manifest.window_shape, manifest.overlap if overlap is None else overlap)
-    answer = mirrored(_in_precision(network, device, precision), _mirror_axes(manifest, mirror))
+    answer = mirrored(_in_precision(network, device, precision), mirror_axes(manifest, mirror))
     progress = {} if on_window is None else {"on_window": on_window}
     with torch.inference_mode():
         logits = predict_volume(
             volume, answer, windows, label_count=manifest.label_count, batch=window_batch, **progress
         )[inside]
-        if not bool(torch.isfinite(logits).all()):
+        if not _is_finite(logits):
             raise _not_finite(manifest, precision)
         return _softmax_in_place(logits).cpu().numpy()
 
@@ -116,13 +117,6 @@ def _not_finite(manifest: ModelManifest, precision: Precision) -> JobError:
     return JobError(f"{rule}; check the image for absurd values, or use another model")
 
 
-def _mirror_axes(manifest: ModelManifest, mirror: bool | None) -> tuple[int, ...]:
-    if mirror and not manifest.mirror_axes:
-        msg = f"{manifest.model_id} names no axes to mirror, it was not trained for that; run it without mirroring"
-        raise JobError(msg)
-    return () if mirror is False else manifest.mirror_axes
-
-
 def _in_precision(
     network: Callable[[Tensor], Tensor], device: torch.device, precision: Precision
 ) -> Callable[[Tensor], Tensor]:
@@ -133,6 +127,11 @@ def _in_precision(
             return network(windows)
 
     return run
+
+
+def _is_finite(logits: Tensor) -> bool:
+    """Ask slice by slice: the question makes copies, and all at once they would be as large as the scores."""
+    return all(bool(torch.isfinite(logits[:, plane]).all()) for plane in range(logits.shape[1]))
 
 
 def _softmax_in_place(logits: Tensor) -> Tensor:

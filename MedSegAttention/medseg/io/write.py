@@ -97,7 +97,7 @@ def _smallest(labels: Image, specs: Sequence[LabelSpec]) -> Image:
         msg = f"labels are (1, I, J, K) integers from 0 up, got {array.shape} of type {array.dtype}"
         raise ValueError(msg)
     highest = max([int(array.max(initial=0)), *(spec.value for spec in specs)])
-    return Image(array.astype(np.min_scalar_type(highest)), labels.affine)
+    return Image(array.astype(np.min_scalar_type(highest), copy=False), labels.affine)
 
 
 def _storable(image: Image) -> Image:

@@ -1,12 +1,12 @@
 """Requests as they arrive: read by a thread, so that "cancel" is heard while a job runs."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from medseg.spec.errors import JobError
-from medseg.spec.wire import Cancel, Quit, Run, decode_request
+from medseg.spec.wire import Cancel, Describe, Quit, Run, decode_request
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Refused:
 class Order:
     """One thing to do, and whether it was called off."""
 
-    request: Run | Quit | Refused
+    request: Run | Describe | Quit | Refused
     cancelled: threading.Event
 
 
@@ -34,6 +34,14 @@ class Inbox:
     def __init__(self) -> None:
         self._orders: SimpleQueue[Order] = SimpleQueue()
         self._asked = threading.Event()  # shared by all orders since the last cancel
+        self._describe: Callable[[], None] | None = None
+
+    def answer_at_once(self, describe: Callable[[], None]) -> None:
+        """From now on answer a request to describe in the thread that listens, also while a job runs.
+
+        Until then it is an order like others: what can answer is still being loaded.
+        """
+        self._describe = describe
 
     def listen(self, lines: Iterable[bytes]) -> None:
         """Take orders from lines until they end; meant for a thread of its own."""
@@ -49,6 +57,8 @@ class Inbox:
             return
         if isinstance(request, Cancel):
             self.cancel()
+        elif isinstance(request, Describe) and self._describe is not None:
+            self._describe()
         else:
             self.put(request)
 
@@ -69,6 +79,6 @@ class Inbox:
         except Empty:
             return None
 
-    def put(self, request: Run | Quit | Refused) -> None:
+    def put(self, request: Run | Describe | Quit | Refused) -> None:
         """Append an order."""
         self._orders.put(Order(request, self._asked))

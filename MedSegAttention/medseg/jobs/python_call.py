@@ -33,6 +33,7 @@ def segment(
     roi: Roi | None = None,
     window_batch: int = 1,
     precision: Precision = "float32",
+    coarser: float = 1.0,
     postprocess: PostprocessRule | None = None,
     probabilities: bool = False,
     frame: int | None = None,
@@ -52,6 +53,7 @@ def segment(
         roi: R-, R+, A-, A+, S-, S+ in RAS mm; only this region is segmented.
         window_batch: windows computed at a time.
         precision: of the network's arithmetic.
+        coarser: voxels 1 to 8 times larger than the model's, for a quick preview.
         postprocess: replaces the model's rule.
         probabilities: also return the probabilities.
         frame: which time point of a 4-D file.
@@ -71,6 +73,7 @@ def segment(
         precision=precision,
         roi_ras_mm=roi,
         postprocess=postprocess,
+        coarser=coarser,
     )
     bundle = find_bundle(model)
     story = Stages(on_event, cancelled)

@@ -61,7 +61,8 @@ def run_job(
     )
     with story.stage("write"):
         outputs = _write(job, result, story)
-    on_event(Finished(outputs, result.device, time.perf_counter() - begun))
+    took = time.perf_counter() - begun
+    on_event(Finished(outputs, result.device, took, result.windows_seconds, result.window_count))
     return replace(result, seconds=dict(story.seconds), warnings=tuple(story.warnings))
 
 

@@ -1,5 +1,6 @@
 """Images in memory to segments in memory: preprocess, predict, restore, postprocess, measure."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from medseg.imaging.measure import SegmentMeasures, measure
 from medseg.imaging.postprocess import postprocess
 from medseg.imaging.preprocess import Prepared, prepare
 from medseg.inference.device import choose_device, device_name
+from medseg.inference.mirror_axes import mirror_axes
 from medseg.inference.predictor import HalfPrecisionOverflow, predict
 from medseg.io.write import write_segmentation
 from medseg.jobs.stages import IsCancelled, OnEvent, Stages, ignore_event, never
@@ -38,6 +40,8 @@ class Segmentation:
         device: what the network really ran on.
         seconds: wall time by stage.
         warnings: what the user was told.
+        windows_seconds: seconds the network took, without attempts that ran out of memory.
+        window_count: windows it saw in that time, each mirror image counted.
     """
 
     labels: Image
@@ -48,6 +52,8 @@ class Segmentation:
     device: str
     seconds: dict[str, float]
     warnings: tuple[str, ...]
+    windows_seconds: float
+    window_count: int
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the labels; the ending says the format, and ``.seg.nrrd`` keeps names, colours and codes.
@@ -92,15 +98,12 @@ def segment_images(
     device = choose_device(options.device)
     with story.stage("preprocess"):
         image = _one_image(images)
-        prepared = prepare(image, bundle.manifest, options.roi_ras_mm)
+        prepared = prepare(image, bundle.manifest, options.roi_ras_mm, coarser=options.coarser)
         network = network or load_network(bundle)
-    scores, device = _predict(prepared, network, bundle.manifest, options, device, story)
-    with story.stage("restore"):
-        array = prepared.restore_labels(scores)[None]
-        probabilities = Image(prepared.restore_probabilities(scores), image.affine) if want_probabilities else None
+    found = _find(prepared, network, bundle.manifest, options, device, story, want_probabilities=want_probabilities)
     with story.stage("postprocess"):
         rule = options.postprocess or bundle.manifest.postprocess
-        labels = postprocess(Image(array, image.affine), rule)
+        labels = postprocess(found.labels, rule)
         measures = measure(labels, image, bundle.manifest.labels)
     if not labels.array.any():
         story.warn("nothing was segmented: every voxel is background; check that the model fits this image")
@@ -109,10 +112,12 @@ def segment_images(
         image=image,
         specs=bundle.manifest.labels,
         measures=measures,
-        probabilities=probabilities,
-        device=device_name(device),
+        probabilities=found.probabilities,
+        device=device_name(found.device),
         seconds=dict(story.seconds),
         warnings=tuple(story.warnings),
+        windows_seconds=found.seconds,
+        window_count=found.window_count,
     )
 
 
@@ -130,6 +135,52 @@ def _one_image(images: Sequence[Image]) -> Image:
     return image
 
 
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    """What the network said, and what that took."""
+
+    scores: NDArray[np.float32]  # (L, i, j, k) on the prepared grid
+    device: torch.device
+    seconds: float
+    window_count: int  # each mirror image counted
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The same on the input's grid."""
+
+    labels: Image
+    probabilities: Image | None
+    device: torch.device
+    seconds: float
+    window_count: int
+
+
+def _find(
+    prepared: Prepared,
+    network: nn.Module,
+    manifest: ModelManifest,
+    options: Options,
+    device: torch.device,
+    story: Stages,
+    *,
+    want_probabilities: bool,
+) -> _Found:
+    """Run the network and bring its scores back; they are the largest array of a job and end with this function."""
+    answer = _predict(prepared, network, manifest, options, device, story)
+    shape = (len(answer.scores), *prepared.source_shape)
+    whole = np.empty(shape, dtype=np.float32) if want_probabilities else None
+    with story.stage("restore", total=len(answer.scores)) as step:
+        labels = prepared.restore_labels(answer.scores, probabilities=whole, on_label=step)
+    return _Found(
+        labels=Image(labels[None], prepared.source_affine),
+        probabilities=None if whole is None else Image(whole, prepared.source_affine),
+        device=answer.device,
+        seconds=answer.seconds,
+        window_count=answer.window_count,
+    )
+
+
 def _predict(
     prepared: Prepared,
     network: nn.Module,
@@ -137,10 +188,19 @@ def _predict(
     options: Options,
     device: torch.device,
     story: Stages,
-) -> tuple[NDArray[np.float32], torch.device]:
+) -> _Answer:
     """Run the network; when the device has too little memory ask for less, and say so."""
+    passes = 2 ** len(mirror_axes(manifest, options.mirror))
+    windows = 0
     with story.stage("windows", total=0) as step:
+
+        def on_window(done: int, total: int) -> None:
+            nonlocal windows
+            windows = total
+            step(done, total)
+
         for used, batch, precision in _attempts(device, options):
+            begun = time.perf_counter()
             try:
                 scores = predict(
                     prepared.image.array,
@@ -151,7 +211,7 @@ def _predict(
                     mirror=options.mirror,
                     window_batch=batch,
                     precision=precision,
-                    on_window=step,
+                    on_window=on_window,
                 )
             except torch.OutOfMemoryError:
                 reason = f"{used} ran out of memory with {batch} window(s) at a time in {precision}"
@@ -160,7 +220,7 @@ def _predict(
                     raise
                 reason = f"{precision} is too small for the numbers of {manifest.model_id}"
             else:
-                return scores, used
+                return _Answer(scores, used, time.perf_counter() - begun, windows * passes)
             story.warn(f"{reason}; trying with less memory")
             torch.cuda.empty_cache()  # here, where the failed attempt holds no tensors any more
     msg = f"{device} has too little memory for {manifest.model_id}; try --roi to segment a smaller region"

@@ -8,7 +8,7 @@ from medseg.jobs.inbox import Inbox, Refused
 from medseg.spec.errors import Cancelled, MedSegError
 from medseg.spec.events import CANCELLED, Event, Failed, Started
 from medseg.spec.job import Job
-from medseg.spec.wire import Quit, Run
+from medseg.spec.wire import Describe, Quit, Run
 
 _TAIL = 12  # lines of a traceback that a message carries
 
@@ -23,6 +23,7 @@ def serve(
     *,
     idle_seconds: float | None = None,
     after_job: Callable[[], None] = lambda: None,
+    describe: Callable[[], None] = lambda: None,
 ) -> bool:
     """Do orders one after the other; each is answered by Started, its events, and Finished or Failed.
 
@@ -33,6 +34,7 @@ def serve(
             worker: nothing is known about the state it leaves.
         idle_seconds: end after so long without an order; None: never.
         after_job: called after each job that was no bug, when nothing holds what it left any more.
+        describe: answers a request to describe this computer.
 
     Returns:
         Whether every order ended well.
@@ -45,6 +47,8 @@ def serve(
             case Refused(reason):
                 tell(Failed(reason, is_bug=False))
                 all_well = False
+            case Describe():
+                describe()
             case Run(job, name):
                 tell(Started(name))
                 all_well &= _attempt(job, tell, run, order.cancelled.is_set)

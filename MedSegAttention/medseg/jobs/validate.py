@@ -13,6 +13,7 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import load_network
 from medseg.bundles.write import update_bundle
 from medseg.imaging.image import Image
+from medseg.inference.forecast import SECONDS_KEY
 from medseg.io.dataset import CaseFiles, read_case
 from medseg.jobs.evaluate import CaseScores, Evaluation, LabelScores, evaluate_pair, summarise
 from medseg.jobs.segment import segment_images
@@ -29,12 +30,14 @@ class Validation:
             is worth on the other side of the body.
         seconds: median wall time of a case, from image in memory to labels on its grid.
         device: what it ran on.
+        window_seconds: median time of one forward pass of one window.
     """
 
     plain: Evaluation
     mirrored: Evaluation
     seconds: float
     device: str
+    window_seconds: float
 
 
 def validate(
@@ -58,7 +61,7 @@ def validate(
     network = load_network(bundle)
     values = [label.value for label in bundle.manifest.labels]
     rows: tuple[list[CaseScores], list[CaseScores]] = ([], [])
-    seconds, device = [], ""
+    seconds, paces, device = [], [], ""
     for done, files in enumerate(cases, start=1):
         image, labels = read_case(files)
         for into, picture, truth in (
@@ -68,11 +71,12 @@ def validate(
             begun = time.perf_counter()
             found = segment_images([picture], bundle, options, network=network)
             seconds.append(time.perf_counter() - begun)
+            paces.append(found.windows_seconds / found.window_count)
             device = found.device
             into.extend(CaseScores(files.name, scores) for scores in evaluate_pair(found.labels, truth, values))
         on_case(done, len(cases))
     plain, mirrored = (Evaluation(tuple(part), summarise(row.scores for row in part)) for part in rows)
-    return Validation(plain, mirrored, statistics.median(seconds), device)
+    return Validation(plain, mirrored, statistics.median(seconds), device, statistics.median(paces))
 
 
 def exchange_sides(image: Image) -> Image:
@@ -100,7 +104,10 @@ def write_scores(bundle: Bundle, validation: Validation, *, dataset: str) -> Bun
             "left and right exchanged": _table(validation.mirrored, names),
         }
     }
-    timings = {f"seconds a case, median ({validation.device})": round(validation.seconds, 2)}
+    timings = {
+        f"seconds a case, median ({validation.device})": round(validation.seconds, 2),
+        f"{SECONDS_KEY} ({validation.device})": float(f"{validation.window_seconds:.3g}"),
+    }
     manifest = dataclasses.replace(
         bundle.manifest,
         scores={**bundle.manifest.scores, **scores},

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,7 @@ from medseg.jobs.pipes import EventWriter, claim_pipes, read_lines
 from medseg.jobs.process_tree import die_with_parent, end_with_children, own_group, watch_parent
 from medseg.jobs.serve import RunJob, bug_report, serve
 from medseg.spec.errors import JobError
-from medseg.spec.events import CANCELLED, Event, Failed, Progress
+from medseg.spec.events import CANCELLED, Described, Event, Failed, Progress
 from medseg.spec.job import Job
 from medseg.spec.wire import Quit, Run, decode_job
 
@@ -53,18 +54,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     loaded = _load(tell)
     if loaded is None:
         return 1
-    run, after_job = loaded
-    all_well = serve(inbox, tell, run, idle_seconds=options.idle, after_job=after_job)
+    inbox.answer_at_once(loaded.describe)
+    all_well = serve(
+        inbox, tell, loaded.run, idle_seconds=options.idle, after_job=loaded.after_job, describe=loaded.describe
+    )
     return 0 if all_well or options.job is None else 1
 
 
-def _load(tell: Callable[[Event], None]) -> tuple[RunJob, Callable[[], None]] | None:
+@dataclass(frozen=True)
+class Loaded:
+    """What computes."""
+
+    run: RunJob
+    after_job: Callable[[], None] = lambda: None
+    describe: Callable[[], None] = lambda: None
+
+
+def _load(tell: Callable[[Event], None]) -> Loaded | None:
     """Import what computes, after the pipes were claimed: libraries print while they are imported.
 
     Returns:
-        What does a job, and what to call after each; None when something is missing.
+        None when something is missing.
     """
     try:
+        from medseg.inference.describe_devices import describe_devices
         from medseg.inference.device import choose_device
         from medseg.jobs.loaded_networks import LoadedNetworks
         from medseg.jobs.run_job import run_job
@@ -88,7 +101,7 @@ def _load(tell: Callable[[Event], None]) -> tuple[RunJob, Callable[[], None]] | 
 
         run_job(job, tell_usage_too, cancelled, load=networks.load)
 
-    return run, networks.free_devices
+    return Loaded(run, networks.free_devices, lambda: tell(Described(describe_devices())))
 
 
 def _listen(inbox: Inbox, requests: int, on_end: Callable[[], None] | None) -> None:

@@ -7,11 +7,11 @@ from typing import Self
 from medseg.jobs.child_process import ChildProcess
 from medseg.jobs.worker_command import describe_exit, worker_command, worker_environment
 from medseg.spec.errors import JobError
-from medseg.spec.events import CANCELLED, Event, Failed, Finished
+from medseg.spec.events import CANCELLED, Described, Device, Event, Failed, Finished
 from medseg.spec.job import Job
-from medseg.spec.wire import Cancel, Run
+from medseg.spec.wire import Cancel, Describe, Run
 
-GRACE_SECONDS = 2.0  # between a word and the kill
+GRACE_SECONDS = 1.5  # between a word and the kill; with the kill itself it is over within 2 s
 
 
 class WorkerProcess:
@@ -96,6 +96,23 @@ class WorkerProcess:
         finally:
             if self._child is not None:
                 self._child.end_of_job(answered=answered)
+
+    def describe(self) -> tuple[Device, ...]:
+        """Ask what networks can run on there; between jobs, and starts the worker when there is none.
+
+        Raises:
+            JobError: when the interpreter cannot be started, or its worker ends without an answer.
+        """
+        for _ in range(2):  # once more when a worker was about to end just as it was asked
+            child = self._living_child()
+            child.send(Describe())
+            for event in child.events():
+                if isinstance(event, Described):
+                    return event.devices
+                if isinstance(event, Failed):  # something it needs is not installed
+                    raise JobError(event.message)
+            code = child.wait()
+        raise JobError(describe_exit(code, child.log).message)
 
     def cancel(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ask the running job to stop; a worker that does not answer in time is killed with its children."""

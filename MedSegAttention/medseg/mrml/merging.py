@@ -1,16 +1,17 @@
 """Put new labels into a segmentation that is already there, without losing a segment somebody drew."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from medseg.imaging.image import Image
+import numpy as np
+
+from medseg.imaging.image import Affine, Image
 from medseg.mrml.grids import Node, world_to_parent
-from medseg.mrml.segmentations import BINARY_LABELMAP, make_segment, modifying, shared_labelmap, voxels
+from medseg.mrml.overlap import Overlap, overwritable, overwrite
+from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE, make_segment, modifying, shared_labelmap, voxels
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import LabelSpec
-
-CLOSED_SURFACE = "Closed surface"
 
 
 @dataclass(frozen=True)
@@ -19,15 +20,22 @@ class Merge:
 
     added: tuple[str, ...]
     replaced: tuple[str, ...]
-    kept: tuple[str, ...]  # were there before and have not changed
+    kept: tuple[str, ...]  # were there before and are there still
+    ids: tuple[str, ...] = ()  # the segment of each label, in the order of the labels
+    lost: Mapping[str, int] = field(default_factory=dict)  # voxels taken away from those kept, by the overlap rule
 
 
 def merge_segments(
-    node: Node, labels: Image, specs: Sequence[LabelSpec], *, mode: Literal["add", "replace"] = "add"
+    node: Node,
+    labels: Image,
+    specs: Sequence[LabelSpec],
+    *,
+    mode: Literal["add", "replace"] = "add",
+    overlap: Overlap = "allow",
 ) -> Merge:
     """Add labels to a segmentation.
 
-    New segments lie in a labelmap of their own, so they may overlap the old ones and change no voxel of them.
+    New segments lie in a labelmap of their own. By default they overlap the old ones and change no voxel of them.
 
     Args:
         node: the segmentation; stays under its transform.
@@ -36,6 +44,8 @@ def merge_segments(
         mode: ``"add"``: every label becomes a new segment; a name that is taken gets a number. ``"replace"``: a
             segment of the same id and name, or failing that of the same name, gets the label's voxels and keeps
             its id, colour and codes as the user set them; a label without such a segment is added.
+        overlap: the Segment Editor's rule: "allow", or the new voxels are taken away from "all" or the "visible" ones
+            of the segments that were there and are not replaced; ``Merge.lost`` says from whom and how many.
 
     Raises:
         JobError: if the mode is neither of these.
@@ -48,21 +58,27 @@ def merge_segments(
     check_target(node)
     segmentation = node.GetSegmentation()
     before = list(segmentation.GetSegmentIDs())
-    shared = shared_labelmap(labels, world_to_parent(node))
+    local = world_to_parent(node)
+    shared = shared_labelmap(labels, local)
     has_surfaces = segmentation.ContainsRepresentation(CLOSED_SURFACE)
-    added, replaced = [], []
+    added: list[str] = []
+    replaced: list[str] = []
+    ids: list[str] = []
     with modifying(node):
         for spec in specs:
             twin = _twin(segmentation, spec, before) if mode == "replace" else None
             if twin is None:
                 added.append(_add(segmentation, shared, spec))
             else:
-                _replace(segmentation, twin, shared, spec)
+                move_segment(segmentation, twin, shared, spec.value)
                 replaced.append(twin)
-        if has_surfaces and replaced:  # Slicer converts all or none; added segments have got theirs already
+            ids.append(twin or added[-1])
+        kept = tuple(segment_id for segment_id in before if segment_id not in replaced)
+        losers = overwritable(node, kept, overlap)
+        lost = overwrite(segmentation, _known(labels, specs, local), losers) if losers else {}
+        if has_surfaces and (replaced or lost):  # Slicer converts all or none; added segments have got theirs already
             segmentation.CreateRepresentation(CLOSED_SURFACE, True)
-    kept = tuple(segment_id for segment_id in before if segment_id not in replaced)
-    return Merge(tuple(added), tuple(replaced), kept)
+    return Merge(tuple(added), tuple(replaced), kept, tuple(ids), lost)
 
 
 def check_target(node: Node) -> None:
@@ -79,6 +95,12 @@ def check_target(node: Node) -> None:
             "would coarsen; choose a new segmentation, or make binary labelmap its source in the Segmentations module"
         )
         raise ImageError(msg)
+
+
+def _known(labels: Image, specs: Sequence[LabelSpec], local: Affine) -> Image:
+    """The voxels that become segments; a value nobody asked for takes nothing away."""
+    known = np.isin(labels.array, [spec.value for spec in specs])
+    return Image(known, local @ labels.affine)
 
 
 def _twin(segmentation: Any, spec: LabelSpec, ids: Sequence[str]) -> str | None:
@@ -105,19 +127,24 @@ def _free_name(name: str, taken: set[str]) -> str:
     return free
 
 
-def _replace(segmentation: Any, segment_id: str, shared: Any, spec: LabelSpec) -> None:
+def move_segment(segmentation: Any, segment_id: str, labelmap: Any, value: int) -> None:
+    """Give a segment another labelmap; the one it shared with others keeps no voxel of it, and all of theirs.
+
+    Args:
+        segmentation: the ``vtkSegmentation``.
+        segment_id: which of its segments; its surface goes, since it is no longer true.
+        labelmap: the ``vtkOrientedImageData`` it lies in from now on.
+        value: of its voxels there.
+    """
     segment = segmentation.GetSegment(segment_id)
     old = segment.GetRepresentation(BINARY_LABELMAP)
-    others = [
-        segmentation.GetNthSegment(n)
-        for n in range(segmentation.GetNumberOfSegments())
-        if segmentation.GetNthSegmentID(n) != segment_id
-    ]
+    others = [each for each in segmentation.GetSegmentIDs() if each != segment_id]
     is_drawn = old is not None and not old.IsEmpty()  # Slicer's fresh segments share one labelmap without voxels
-    if is_drawn and any(other.GetRepresentation(BINARY_LABELMAP) is old for other in others):
+    if is_drawn and any(segmentation.GetSegment(each).GetRepresentation(BINARY_LABELMAP) is old for each in others):
         array = voxels(old)  # others stay in the old labelmap; this segment's voxels must not stay behind unowned
         array[array == segment.GetLabelValue()] = 0
+        old.GetPointData().GetScalars().Modified()
         old.Modified()
     segment.RemoveAllRepresentations()
-    segment.SetLabelValue(spec.value)
-    segment.AddRepresentation(BINARY_LABELMAP, shared)
+    segment.SetLabelValue(value)
+    segment.AddRepresentation(BINARY_LABELMAP, labelmap)

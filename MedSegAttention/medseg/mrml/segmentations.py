@@ -16,6 +16,7 @@ from medseg.spec.errors import ImageError
 from medseg.spec.manifest import LabelSpec
 
 BINARY_LABELMAP = "Binary labelmap"
+CLOSED_SURFACE = "Closed surface"
 
 
 def add_segmentation(
@@ -69,7 +70,7 @@ def labels_from_segmentation(
     """
     segmentation = node.GetSegmentation()
     ids = list(segmentation.GetSegmentIDs()) if segment_ids is None else list(segment_ids)
-    names = tuple(_existing(node, segment_id).GetName() for segment_id in ids)
+    names = tuple(existing_segment(node, segment_id).GetName() for segment_id in ids)
     if ids and not segmentation.ContainsRepresentation(BINARY_LABELMAP):
         node.CreateBinaryLabelmapRepresentation()
     layers: dict[Any, dict[int, int]] = {}  # segments share labelmaps: value in the labelmap -> number in the result
@@ -131,6 +132,29 @@ def voxels(pixels: vtk.vtkImageData) -> NDArray[Any]:
     return flat.reshape(slices, rows, columns).transpose(2, 1, 0)  # type: ignore[no-any-return]
 
 
+def existing_segment(node: Node, segment_id: str) -> Any:
+    """A segment by its id.
+
+    Raises:
+        ImageError: if there is none; the sentence lists those there are.
+    """
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        known = ", ".join(node.GetSegmentation().GetSegmentIDs()) or "none"
+        msg = f"segmentation {node.GetName()!r} has no segment {segment_id!r}; it has: {known}"
+        raise ImageError(msg)
+    return segment
+
+
+def set_drawing_grid(node: Node, volume_node: Node) -> None:
+    """Make a volume's own grid the one further segments are drawn on, also where the two are in different scenes."""
+    import slicer
+
+    name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
+    text = slicer.vtkSegmentationConverter.SerializeImageGeometry(_empty_grid(volume_node))
+    node.GetSegmentation().SetConversionParameter(name, text)
+
+
 @contextmanager
 def modifying(node: Node) -> Iterator[None]:
     """Let the views hear of a segmentation once, when everything is in it."""
@@ -139,15 +163,6 @@ def modifying(node: Node) -> Iterator[None]:
         yield
     finally:
         node.EndModify(changing)
-
-
-def _existing(node: Node, segment_id: str) -> Any:
-    segment = node.GetSegmentation().GetSegment(segment_id)
-    if segment is None:
-        known = ", ".join(node.GetSegmentation().GetSegmentIDs()) or "none"
-        msg = f"segmentation {node.GetName()!r} has no segment {segment_id!r}; it has: {known}"
-        raise ImageError(msg)
-    return segment
 
 
 def _empty_grid(volume_node: Node) -> Any:

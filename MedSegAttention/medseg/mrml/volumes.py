@@ -28,6 +28,15 @@ def image_from_volume_node(node: Node) -> Image:
     Raises:
         ImageError: if the node has no voxels, they are no numbers, or a parent transform is not linear.
     """
+    return Image(np.array(channel_view(node), order="K"), ijk_to_world(node))
+
+
+def channel_view(node: Node) -> NDArray[Any]:
+    """The voxels of a volume as ``(C, I, J, K)`` without a copy: what is written to it is written to the scene.
+
+    Raises:
+        ImageError: if the node has no voxels, or they are no numbers.
+    """
     pixels = node.GetImageData()
     if pixels is None or pixels.GetPointData().GetScalars() is None or pixels.GetNumberOfPoints() == 0:
         msg = f"volume {node.GetName()!r} has no voxels; load it again or choose another volume"
@@ -36,7 +45,7 @@ def image_from_volume_node(node: Node) -> Image:
     if scalars.GetDataType() == vtk.VTK_BIT:
         msg = f"volume {node.GetName()!r} is stored as bits, and voxels must be numbers; cast it to unsigned char"
         raise ImageError(msg)
-    return Image(np.array(_channels(pixels), order="K"), ijk_to_world(node))
+    return _channels(pixels)
 
 
 def volume_node_from_image(scene: Node, image: Image, name: str) -> Node:

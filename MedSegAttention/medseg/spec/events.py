@@ -4,6 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
+from medseg.spec.errors import FieldError
+from medseg.spec.fields import read_record
+
 Stage: TypeAlias = Literal["read", "preprocess", "windows", "restore", "postprocess", "write"]
 
 
@@ -44,12 +47,31 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Device:
+    """Something a network can run on; memory in MiB, None where nothing can be said."""
+
+    name: str  # what a job asks for: "cpu", "cuda:0", "mps"
+    title: str  # what its maker calls it
+    free_mb: int | None
+    total_mb: int | None
+
+
+@dataclass(frozen=True)
+class Described:
+    """What this computer can run networks on, as it is now; the processor is always there and comes last."""
+
+    devices: tuple[Device, ...]
+
+
+@dataclass(frozen=True)
 class Finished:
     """The job is done and its files are in place."""
 
     outputs: tuple[str, ...]
     device: str
     seconds: float
+    windows_seconds: float | None = None  # of them in the network
+    window_count: int | None = None  # each mirror image counted: the quotient is what one forward pass of one takes
 
 
 @dataclass(frozen=True)
@@ -60,9 +82,11 @@ class Failed:
     is_bug: bool
 
 
-Event: TypeAlias = Started | Using | Progress | Warned | Finished | Failed
+Event: TypeAlias = Started | Using | Progress | Warned | Described | Finished | Failed
 
-_KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in (Started, Using, Progress, Warned, Finished, Failed)}
+_KINDS: dict[str, type[Event]] = {
+    kind.__name__: kind for kind in (Started, Using, Progress, Warned, Described, Finished, Failed)
+}
 
 
 def encode_event(event: Event) -> str:
@@ -75,8 +99,6 @@ def decode_event(line: str) -> Event | None:
     try:
         fields = json.loads(line)
         kind = _KINDS[fields.pop("event")]
-        if "outputs" in fields:
-            fields["outputs"] = tuple(fields["outputs"])
-        return kind(**fields)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return read_record(kind, fields, "event")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, FieldError):
         return None

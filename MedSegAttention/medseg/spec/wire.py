@@ -23,11 +23,16 @@ class Cancel:
 
 
 @dataclass(frozen=True)
+class Describe:
+    """Say what networks can run on here: answered by Described, between jobs or while one runs."""
+
+
+@dataclass(frozen=True)
 class Quit:
     """End the worker when the jobs asked for are done."""
 
 
-Request: TypeAlias = Run | Cancel | Quit
+Request: TypeAlias = Run | Cancel | Describe | Quit
 
 
 def encode_job(job: Job) -> str:
@@ -50,7 +55,7 @@ def decode_job(text: str | bytes) -> Job:
 
 
 def encode_request(request: Request) -> str:
-    """Write a request as one line of JSON in ASCII, without the newline: {"run": job}, "cancel" or "quit".
+    """Write a request as one line of JSON in ASCII, without the newline: {"run": job}, "cancel", "describe" or "quit".
 
     Raises:
         JobError: as ``encode_job`` raises it.
@@ -60,6 +65,8 @@ def encode_request(request: Request) -> str:
             return _dump({"run": asdict(job), **({"name": name} if name else {})})
         case Cancel():
             return '"cancel"'
+        case Describe():
+            return '"describe"'
         case Quit():
             return '"quit"'
 
@@ -73,6 +80,8 @@ def decode_request(line: str | bytes) -> Request:
     match _load(line):
         case "cancel":
             return Cancel()
+        case "describe":
+            return Describe()
         case "quit":
             return Quit()
         case {"run": job, "name": str(name), **rest} if not rest:
@@ -80,7 +89,7 @@ def decode_request(line: str | bytes) -> Request:
         case {"run": job, **rest} if not rest:
             return Run(_read_job(job))
         case _:
-            msg = f'a request is {{"run": job, "name": text}}, "cancel" or "quit", got {line[:80]!r}'
+            msg = f'a request is {{"run": job, "name": text}}, "cancel", "describe" or "quit", got {line[:80]!r}'
             raise JobError(msg)
 
 

@@ -1,5 +1,7 @@
 """What the controls hold becomes a job the worker understands, and its answer lies on the volume's grid."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from medseg.desktop.request import (
     make_options,
     read_answer,
     read_probabilities,
+    read_probability,
     write_request,
 )
 from medseg.imaging.image import Image
@@ -43,7 +46,7 @@ def test_the_worker_finds_every_channel_and_option_in_the_job_folder(tmp_path, i
 def test_the_answer_has_the_exact_affine_of_the_volume(tmp_path, images, manifest):
     request = write_request(tmp_path, images, manifest, Options())
     labels = (images[0].array > 0).astype(np.uint8)
-    write_segmentation(tmp_path / "labels.nrrd", Image(labels, AFFINE + 1e-7), manifest.labels)
+    write_segmentation(tmp_path / "labels.nii", Image(labels, AFFINE + 1e-7), manifest.labels)
     answer = read_answer(request, images[0])
     np.testing.assert_array_equal(answer.array, labels)
     np.testing.assert_array_equal(answer.affine, AFFINE)
@@ -51,7 +54,7 @@ def test_the_answer_has_the_exact_affine_of_the_volume(tmp_path, images, manifes
 
 def test_an_answer_of_another_shape_is_refused(tmp_path, images, manifest):
     request = write_request(tmp_path, images, manifest, Options())
-    write_segmentation(tmp_path / "labels.nrrd", Image(np.zeros((1, 5, 4, 2), np.uint8)), manifest.labels)
+    write_segmentation(tmp_path / "labels.nii", Image(np.zeros((1, 5, 4, 2), np.uint8)), manifest.labels)
     with pytest.raises(ImageError, match=r"\(5, 4, 2\), the volume \(5, 4, 3\)"):
         read_answer(request, images[0])
 
@@ -61,10 +64,55 @@ def test_probabilities_come_back_only_when_asked_for(tmp_path, images, manifest)
     assert read_probabilities(write_request(tmp_path / "without", images, manifest, Options()), images[0]) is None
     request = write_request(tmp_path, images, manifest, Options(), probabilities=True)
     scores = np.random.default_rng(1).random((2, 5, 4, 3), dtype=np.float32)
-    write_image(tmp_path / "probabilities.nrrd", Image(scores, AFFINE))
+    write_image(Path(request.job.probabilities), Image(scores, AFFINE))
     again = read_probabilities(request, images[0])
     np.testing.assert_array_equal(again.array, scores)
     np.testing.assert_array_equal(again.affine, AFFINE)
+
+
+def test_the_probability_of_one_label_is_read_alone(tmp_path, images, manifest):
+    request = write_request(tmp_path, images, manifest, Options(), probabilities=True)
+    scores = np.random.default_rng(1).random((3, 5, 4, 3), dtype=np.float32)
+    write_image(Path(request.job.probabilities), Image(scores, AFFINE))
+    for label in range(3):
+        one = read_probability(request, images[0], label)
+        np.testing.assert_array_equal(one.array[0], scores[label])
+        np.testing.assert_array_equal(one.affine, AFFINE)
+        assert one.array.base is None or not isinstance(one.array.base, np.memmap)  # the file may go
+    with pytest.raises(IndexError):
+        read_probability(request, images[0], 3)
+    (tmp_path / "without").mkdir()
+    assert read_probability(write_request(tmp_path / "without", images, manifest, Options()), images[0], 1) is None
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [np.zeros((2, 5, 4, 2), np.float32), np.zeros((2, 4, 5, 3), np.float32), np.zeros((2, 5, 4, 3), np.float64)],
+    ids=["fewer", "turned", "of another type"],
+)
+def test_probabilities_that_do_not_fit_the_volume_are_refused(tmp_path, images, manifest, scores):
+    request = write_request(tmp_path, images, manifest, Options(), probabilities=True)
+    write_image(Path(request.job.probabilities), Image(scores, AFFINE))
+    with pytest.raises(ImageError, match=r"the volume \(5, 4, 3\)"):
+        read_probabilities(request, images[0])
+
+
+def test_probabilities_that_were_cut_short_are_refused(tmp_path, images, manifest):
+    request = write_request(tmp_path, images, manifest, Options(), probabilities=True)
+    path = Path(request.job.probabilities)
+    write_image(path, Image(np.zeros((2, 5, 4, 3), np.float32), AFFINE))
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ImageError):
+        read_probabilities(request, images[0])
+
+
+def test_files_between_the_processes_are_as_large_as_their_voxels(tmp_path, images, manifest):
+    request = write_request(tmp_path, images, manifest, Options(), probabilities=True)
+    flat = Image(np.zeros((1, 50, 40, 30), np.uint8), AFFINE)
+    write_segmentation(Path(request.job.output), flat, manifest.labels)
+    assert Path(request.job.output).stat().st_size == 352 + flat.array.size
+    write_image(Path(request.job.probabilities), Image(np.zeros((2, 50, 40, 30), np.float32), AFFINE))
+    assert Path(request.job.probabilities).stat().st_size == 352 + 8 * flat.array.size
 
 
 def test_a_wrong_number_of_channels_is_refused_with_their_names(tmp_path, images, manifest):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.imaging.image import Image
-from medseg.imaging.preprocess import prepare
+from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import IntensityRule
 
@@ -253,3 +253,56 @@ def test_every_grid_gets_an_answer_for_every_voxel(  # one value everywhere must
     scores = np.broadcast_to(np.array([0.25, 0.75], np.float32)[:, None, None, None], (2, *prepared.image.shape))
     np.testing.assert_allclose(prepared.restore_probabilities(scores)[1], np.full(shape, 0.75), rtol=1e-6)
     assert (prepared.restore_labels(scores) == 1).all()
+
+
+@pytest.mark.parametrize("spacing", [None, (1.0, 1.0, 1.0)])
+def test_a_preview_once_as_coarse_changes_no_bit(make_affine, make_manifest, spacing):
+    image = Image(np.random.default_rng(3).normal(size=(1, 9, 8, 7)), make_affine(spacing=(0.7, 1.2, 3.0), degrees=9))
+    manifest = make_manifest(spacing_mm=spacing, intensity=IntensityRule(kind="zscore"))
+    plain, once = prepare(image, manifest), prepare(image, manifest, coarser=1.0)
+    np.testing.assert_array_equal(plain.image.array, once.image.array)
+    np.testing.assert_array_equal(plain.image.affine, once.image.affine)
+
+
+@pytest.mark.parametrize("spacing", [None, (1.0, 1.5, 1.0)])
+def test_a_preview_has_fewer_voxels_and_its_labels_lie_where_the_phantom_is(make_affine, make_manifest, world, spacing):
+    shape, affine = (40, 36, 20), make_affine((1, 0, 2), (-1, 1, -1), spacing=(1.0, 1.0, 2.0), degrees=15)
+    centre = affine @ [24.0, 14.0, 9.0, 1.0]
+    ball = np.linalg.norm(world(shape, affine) - centre[:3, None, None, None], axis=0) < 9
+    manifest = make_manifest(spacing_mm=spacing, intensity=IntensityRule(kind="none"))
+    image = Image(np.where(ball, 1.0, 0.0)[None], affine)
+    plain, quick = prepare(image, manifest), prepare(image, manifest, coarser=2.0)
+    assert quick.image.array.size == pytest.approx(plain.image.array.size / 8, rel=0.15)
+    inside = quick.image.array[0].clip(0, 1)
+    labels = quick.restore_labels(np.stack([1 - inside, inside]))
+    assert labels.shape == shape
+    assert 2 * (labels & ball).sum() / (labels.sum() + ball.sum()) > 0.93
+    found = np.argwhere(labels).mean(axis=0)
+    np.testing.assert_allclose(found, np.argwhere(ball).mean(axis=0), atol=0.15)
+
+
+def test_labels_and_probabilities_of_one_walk_are_those_of_two(make_affine, make_manifest, world):
+    image = Image(np.zeros((1, 9, 8, 7)), make_affine((2, 0, 1), (1, -1, 1), spacing=(0.7, 1.2, 3.0)))
+    centre = image.affine @ [4, 4, 3, 1]
+    roi = tuple(np.stack([centre[:3] - 3, centre[:3] + 3], axis=1).ravel())
+    prepared = prepare(image, make_manifest(spacing_mm=(1.0, 1.0, 1.0)), roi)
+    scores, told = three_regions(world(prepared.image.shape, prepared.image.affine)), []
+    whole = np.empty((3, *image.shape), np.float32)
+    labels = prepared.restore_labels(scores, probabilities=whole, on_label=lambda *step: told.append(step))
+    np.testing.assert_array_equal(labels, prepared.restore_labels(scores))
+    np.testing.assert_array_equal(whole, prepared.restore_probabilities(scores))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_plan_without_voxels_is_the_one_of_the_image(all_orientations, make_affine, make_manifest):
+    shape = (9, 8, 7)
+    for order, signs in all_orientations:
+        affine = make_affine(order, signs, spacing=(0.7, 1.2, 3.0), degrees=20)
+        centre = affine @ [4, 4, 3, 1]
+        roi = tuple(np.stack([centre[:3] - 2, centre[:3] + 2], axis=1).ravel())
+        manifest = make_manifest(spacing_mm=(1.0, 2.0, 1.5), orientation="PSL")
+        crop, resample = plan_grids(shape, affine, manifest, roi, coarser=1.5)
+        prepared = prepare(Image(np.zeros((1, *shape)), affine), manifest, roi, coarser=1.5)
+        assert (crop.start, crop.shape) == (prepared.crop.start, prepared.crop.shape)
+        assert resample.shape == prepared.image.shape
+        np.testing.assert_allclose(resample.affine, prepared.image.affine)

@@ -2,7 +2,7 @@ import pytest
 
 from medseg.jobs.inbox import Inbox, Refused
 from medseg.spec.job import Job
-from medseg.spec.wire import Cancel, Quit, Run, encode_request
+from medseg.spec.wire import Cancel, Describe, Quit, Run, encode_request
 
 
 def run(name):
@@ -34,3 +34,12 @@ def test_a_cancel_stops_what_was_asked_before_it_and_nothing_after():
 @pytest.mark.parametrize("seconds", [0, 0.05])
 def test_an_idle_inbox_says_so(seconds):
     assert Inbox().next_order(seconds) is None
+
+
+def test_a_request_to_describe_waits_until_something_can_answer_and_is_answered_at_once_from_then_on():
+    inbox, answers = Inbox(), []
+    inbox.listen(lines(run("1"), Describe()))
+    inbox.answer_at_once(lambda: answers.append("described"))
+    inbox.listen(lines(run("2"), Describe(), run("3")))
+    assert answers == ["described"]
+    assert [inbox.next_order(0).request for _ in range(4)] == [run("1"), Describe(), run("2"), run("3")]

@@ -9,7 +9,8 @@ import pytest
 
 from medseg.jobs.worker_command import describe_exit, worker_command, worker_environment
 from medseg.jobs.worker_process import WorkerProcess
-from medseg.spec.events import CANCELLED, Failed, Finished, Started, Warned
+from medseg.spec.errors import JobError
+from medseg.spec.events import CANCELLED, Device, Failed, Finished, Started, Warned
 from medseg.spec.job import Job
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are started by their #! line")
@@ -119,6 +120,27 @@ def test_leaving_a_job_early_ends_its_worker(stand_in):
         while worker.pid is not None and time.monotonic() < deadline:
             time.sleep(0.01)
         assert worker.pid is None
+
+
+def test_a_worker_says_what_it_can_run_on(stand_in):
+    word = "assert sys.stdin.readline() == '\"describe\"\\n'"
+    described = "tell(event='Described', devices=[{'name': 'cpu', 'title': 'P', 'free_mb': 5, 'total_mb': None}])"
+    with stand_in(word, "print('loading', flush=True)", described, START, DONE) as worker:
+        assert worker.describe() == (Device("cpu", "P", 5, None),)
+        assert list(worker.run(JOB)) == [Started(""), Finished(("o",), "cpu", 1)]
+
+
+def test_a_worker_that_ends_instead_of_describing_is_a_job_error_with_its_own_words(stand_in):
+    torchless = "tell(event='Failed', message='this needs torch', is_bug=False); sys.exit(1)"
+    with stand_in(torchless) as worker, pytest.raises(JobError, match="this needs torch"):
+        worker.describe()
+
+
+def test_a_worker_whose_idle_time_ended_just_then_is_asked_again(stand_in, tmp_path):
+    mark = tmp_path / "second"
+    first = f"if not os.path.exists({str(mark)!r}): open({str(mark)!r}, 'w').close(); sys.exit(0)"
+    with stand_in(first, "tell(event='Described', devices=[])", "sys.stdin.read()") as worker:
+        assert worker.describe() == ()
 
 
 def test_an_interpreter_that_is_not_there_is_named():

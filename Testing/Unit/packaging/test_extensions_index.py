@@ -1,6 +1,7 @@
 """The rules of Slicer's extensions index, as its own checks and reviewers apply them."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
@@ -66,6 +67,84 @@ def test_a_clone_stays_far_below_100_megabytes(checkout):
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=checkout, capture_output=True, text=True, check=True).stdout
     files = [checkout / name for name in listed.split("\0") if name]
     assert kibibytes / 1024 + sum(path.stat().st_size for path in files if path.is_file()) / 2**20 < 100
+
+
+# What the schema of a catalogue entry knows; the first three have to be there.
+ENTRY_FIELDS = (
+    "$schema",
+    "category",
+    "scm_url",
+    "build_dependencies",
+    "build_subdirectory",
+    "dicom_support_rule",
+    "enabled",
+    "scm_revision",
+    "scm_type",
+    "tier",
+)
+
+
+@pytest.fixture
+def entry_path(checkout):
+    """The file that goes into the root of the index."""
+    (path,) = (checkout / "Resources" / "ExtensionsIndex").glob("*.json")
+    return path
+
+
+def test_the_entry_of_the_catalogue_is_named_and_written_as_the_index_wants(entry_path):
+    assert entry_path.name == "MedSegAttention.json"
+    raw = entry_path.read_bytes()
+    assert b"\r" not in raw
+    assert raw.endswith(b"}\n")
+
+
+def test_the_entry_has_the_fields_of_the_schema_and_no_other(entry_path):
+    entry = json.loads(entry_path.read_text(encoding="utf-8"))
+    assert set(ENTRY_FIELDS[:3]) <= set(entry) <= set(ENTRY_FIELDS)
+    assert entry["$schema"].endswith("slicer-extension-catalog-entry-schema-v1.0.2.json#")
+    assert entry["tier"] in (1, 3, 5)
+
+
+def test_the_entry_says_what_the_extension_says(entry_path, cmake_text, checkout):
+    entry = json.loads(entry_path.read_text(encoding="utf-8"))
+    assert entry["scm_url"] == value(cmake_text, "EXTENSION_HOMEPAGE") + ".git"
+    assert entry["build_dependencies"] == value(cmake_text, "EXTENSION_DEPENDS").split()
+    assert f"/{entry['scm_revision']}/" in RAW
+    door = (checkout / "MedSegAttention" / "MedSegAttention.py").read_text(encoding="utf-8")
+    assert f'translate("qSlicerAbstractCoreModule", "{entry["category"]}")' in door
+
+
+def test_the_category_and_the_state_are_the_indexs_to_say(cmake_text):
+    assert not re.search(r"EXTENSION_(CATEGORY|STATUS|ENABLED)", cmake_text)
+
+
+def test_the_readme_shows_and_says_what_reviewers_look_for(checkout):
+    text = (checkout / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[([^\]]+)\]\((Resources/Screenshots/[^)]+\.png)\)", text)
+    assert pictures
+    for caption, path in pictures:
+        assert len(caption) > 10
+        with Image.open(checkout / path) as picture:
+            assert picture.format == "PNG"
+    for words in ("The module *MedSegAttention*", "LICENSE.txt", "CITATION.cff", "Resources/SampleData"):
+        assert words in text
+
+
+def test_the_sample_volumes_say_where_they_are_from(checkout):
+    folder = checkout / "Resources" / "SampleData"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    for volume in folder.glob("*.nii.gz"):
+        assert volume.name in text
+    assert "BSD-3-Clause" in text
+    assert (folder / "LICENSE.txt").is_file()
+
+
+def test_every_model_brings_its_licence_and_card(checkout):
+    models = [path.parents[1] for path in (checkout / "Models").glob("*/configs/metadata.json")]
+    assert models
+    for model in models:
+        assert (model / "LICENSE").stat().st_size > 200
+        assert (model / "docs" / "README.md").stat().st_size > 200
 
 
 def package_files(checkout):

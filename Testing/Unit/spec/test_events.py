@@ -2,7 +2,18 @@ import json
 
 import pytest
 
-from medseg.spec.events import Failed, Finished, Progress, Started, Using, Warned, decode_event, encode_event
+from medseg.spec.events import (
+    Described,
+    Device,
+    Failed,
+    Finished,
+    Progress,
+    Started,
+    Using,
+    Warned,
+    decode_event,
+    encode_event,
+)
 
 EVENTS = [
     Started("case 1"),
@@ -13,6 +24,9 @@ EVENTS = [
     Warned('spacing of "scan 1"\nis odd: 1 \u00b5m\u2028'),
     Finished(outputs=("a.nii.gz", "b.seg.nrrd"), device="cpu", seconds=12.25),
     Finished(outputs=(), device="cuda:0", seconds=0.0),
+    Finished(outputs=("a.nii",), device="cpu", seconds=3.5, windows_seconds=2.25, window_count=54),
+    Described((Device("cuda:0", "NVIDIA A2000", 1024, 6144), Device("cpu", "a processor", None, None))),
+    Described(()),
     Failed("no such file", is_bug=False),
 ]
 
@@ -42,7 +56,14 @@ def test_an_event_is_one_line_whatever_it_says(event):
         '{"event": ["Progress"]}',
         '{"event": "Warned", "message": "x", "extra": 1}',
         '{"event": "Finished", "outputs": 3, "device": "cpu", "seconds": 1}',
+        '{"event": "Described", "devices": [{"name": "cpu"}]}',
+        '{"event": "Described", "devices": [["cpu", "a processor", 1, 2]]}',
     ],
 )
 def test_a_line_that_is_no_event_is_log_text(line):
     assert decode_event(line) is None
+
+
+def test_a_line_from_before_windows_were_timed_is_understood():
+    line = '{"event": "Finished", "outputs": ["a.nii"], "device": "cpu", "seconds": 1}'
+    assert decode_event(line) == Finished(("a.nii",), "cpu", 1.0, windows_seconds=None, window_count=None)

@@ -7,7 +7,7 @@ import pytest
 from medseg.spec.errors import JobError
 from medseg.spec.job import Job, Options
 from medseg.spec.manifest import PostprocessRule
-from medseg.spec.wire import Cancel, Quit, Run, decode_job, decode_request, encode_job, encode_request
+from medseg.spec.wire import Cancel, Describe, Quit, Run, decode_job, decode_request, encode_job, encode_request
 
 PLAIN = Job(inputs=("a.nii.gz",), model="tiny", output="b.seg.nrrd")
 FULL = Job(
@@ -22,6 +22,7 @@ FULL = Job(
         precision="bfloat16",
         roi_ras_mm=(-10.5, 20, 0, 1, -3, 1e3),
         postprocess=PostprocessRule(keep_largest=True, min_island_mm3=5.0),
+        coarser=1.5,
     ),
     probabilities="p.nrrd",
     preview="p.png",
@@ -36,7 +37,7 @@ def test_a_job_comes_back_from_its_text(job):
     assert decode_job(encode_job(job).encode("ascii")) == job
 
 
-@pytest.mark.parametrize("request_", [Run(PLAIN), Run(FULL, "nr. 7 \u2028"), Cancel(), Quit()], ids=repr)
+@pytest.mark.parametrize("request_", [Run(PLAIN), Run(FULL, "nr. 7 \u2028"), Cancel(), Describe(), Quit()], ids=repr)
 def test_a_request_comes_back_from_its_line_and_is_one_line(request_):
     line = encode_request(request_)
     assert decode_request(line) == request_
@@ -61,6 +62,7 @@ def test_fields_that_are_left_out_have_their_defaults():
         ({"options": []}, "job.options: expected an object"),
         ({"options": {"overlap": "half"}}, "job.options.overlap: expected a finite number"),
         ({"options": {"overlap": 1}}, r"job.options: overlap must lie in 0..0.9, got 1"),
+        ({"options": {"coarser": 0.5}}, "job.options: voxels can be made 1 to 8 times coarser, got 0.5"),
         ({"options": {"overlap": 10**400}}, "job.options.overlap: expected a finite number"),
         ({"options": {"precision": "int8"}}, "job.options.precision: expected one of float32, bfloat16, float16"),
         ({"options": {"roi_ras_mm": [0, 1, 0, 1, 0]}}, "job.options.roi_ras_mm: expected 6 numbers"),

@@ -99,7 +99,7 @@ def test_scores_reach_the_metadata_and_the_model_card(trained: Bundle, phantoms:
 def test_a_score_that_does_not_exist_leaves_the_bundle_readable(trained: Bundle):
     nothing = LabelScores(1, 0.0, 0.0, math.nan, 0.0, -1.0, -100.0)
     evaluation = Evaluation((CaseScores("a", nothing),), (nothing,))
-    scored = write_scores(trained, Validation(evaluation, evaluation, 1.0, "cpu"), dataset="found nothing")
+    scored = write_scores(trained, Validation(evaluation, evaluation, 1.0, "cpu", 0.25), dataset="found nothing")
     table = scored.manifest.scores["found nothing"]["as they are"]["ball"]
     assert table["Dice"] == 0
     assert "HD95 mm" not in table  # JSON has no word for a distance that does not exist

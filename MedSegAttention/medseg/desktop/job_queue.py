@@ -1,0 +1,257 @@
+"""Several runs one after the other in one warm worker; what befalls one row never stops the next. No Qt."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from medseg.desktop.job_process import JobProcess
+from medseg.desktop.job_row import Row, State
+from medseg.desktop.landing import Landing, PendingRun
+from medseg.desktop.order import Order
+from medseg.desktop.texts import _, describe_event
+from medseg.spec.errors import MedSegError
+from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Warned
+
+__all__ = ["JobQueue", "MakeProcess", "Row", "State"]
+
+MakeProcess: TypeAlias = Callable[[Callable[[Event], None], Callable[[str], None]], JobProcess]
+
+
+def call_now(action: Callable[[], None]) -> None:
+    """Do it at once."""
+    action()
+
+
+class JobQueue:
+    """Rows that run in order.
+
+    Args:
+        make_process: given who hears events and log lines, makes the process that computes; called once.
+        prepare: writes the input of an order into an empty folder; called when the row's turn comes. A ``MedSegError``
+            or ``OSError`` that it raises, or that starting the process raises, is the end of that row alone.
+        land: shows a result in the scene.
+        on_change: called after every change of any row.
+        on_log: hears each line of the worker's log, each warning, and all lines of a failure.
+        on_end: hears each row that has ended, however it did, before the next one begins.
+        on_described: hears the answer to ``describe``, which belongs to no row.
+        later: does something soon, from outside the callback it is called in; in Qt a timer of 0 ms, so that the
+            window is painted between two rows, and no process is replaced from within its own signal.
+    """
+
+    def __init__(
+        self,
+        make_process: MakeProcess,
+        prepare: Callable[[Order, Path], PendingRun],
+        land: Callable[[PendingRun, Finished], Landing],
+        on_change: Callable[[], None] = lambda: None,
+        on_log: Callable[[str], None] = lambda _: None,
+        *,
+        on_end: Callable[[Row], None] = lambda _: None,
+        on_described: Callable[[Described], None] = lambda _: None,
+        later: Callable[[Callable[[], None]], None] = call_now,
+    ) -> None:
+        self._prepare = prepare
+        self._land = land
+        self._on_change = on_change
+        self._on_log = on_log
+        self._on_end = on_end
+        self._on_described = on_described
+        self._later = later
+        self._rows: list[Row] = []
+        self._current: Row | None = None
+        self._count = 0
+        self._is_starting = False
+        self._is_closed = False
+        self._process = make_process(self._hear, on_log)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every row, in the order in which they run."""
+        return tuple(self._rows)
+
+    @property
+    def current(self) -> Row | None:
+        """The row that runs now."""
+        return self._current
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a row runs or waits."""
+        return any(not row.has_ended for row in self._rows)
+
+    def add(self, order: Order) -> Row:
+        """Put an order at the end of the queue; it begins when those before it have ended."""
+        self._count += 1
+        row = Row(self._count, order, message=_("Waiting"))
+        self._rows.append(row)
+        self._on_change()
+        self._later(self._start_next)
+        return row
+
+    def cancel(self, row: Row) -> None:
+        """Stop a row that runs, or let one that waits not begin; a row that has ended stays as it is."""
+        if row.state is State.WAITING:
+            row.is_stopping = True
+            self._end(row, Failed(CANCELLED, is_bug=False))
+        elif row.state is State.RUNNING and not row.is_stopping:
+            row.is_stopping = True
+            row.say(_("Stopping..."))
+            self._on_change()
+            self._process.cancel()
+
+    def cancel_all(self) -> None:
+        """Stop the row that runs and let none of the others begin."""
+        for row in [*(row for row in self._rows if row.state is State.WAITING), *filter(None, [self._current])]:
+            self.cancel(row)
+
+    def retry(self, row: Row) -> Row | None:
+        """Run the order of an ended row again, as a new row at the end.
+
+        A failed or cancelled row makes room for the new one; a done row stays, with its result.
+
+        Returns:
+            The new row; None where the row has not ended, or belongs to a scene that was closed.
+        """
+        if not row.can_be_retried:
+            return None
+        if row.state is not State.DONE and row in self._rows:
+            self._rows.remove(row)
+        return self.add(row.order)
+
+    def remove(self, row: Row) -> None:
+        """Take a row out of the list; one that waits is cancelled, one that runs stays."""
+        if row.state is State.WAITING:
+            self.cancel(row)
+        if row.has_ended and row in self._rows:
+            self._rows.remove(row)
+            self._on_change()
+
+    def clear_ended(self) -> None:
+        """Take every row that has ended out of the list; a result kept in a file stays there."""
+        self._rows = [row for row in self._rows if not row.has_ended]
+        self._on_change()
+
+    def leave_scene(self) -> None:
+        """Let go of all that belongs to the scene, which is being closed; nothing of these rows is shown any more.
+
+        The next scene gives the same ids to other nodes. Rows added later wait until the present one has stopped.
+        """
+        for row in self._rows:
+            row.is_stale, row.landing = True, None
+            if row.run is not None:
+                row.run = replace(row.run, is_stale=True)
+        self.cancel_all()
+        self._on_change()
+
+    def describe(self) -> None:
+        """Ask the worker which devices it has, where it can be asked; ``on_described`` hears the answer."""
+        ask: Callable[[], None] | None = getattr(self._process, "describe", None)
+        if ask is not None:
+            ask()
+
+    def close(self) -> None:
+        """End the worker with the panel and remove what the running row left; nothing begins any more."""
+        self._is_closed = True
+        self._process.close()
+        for row in self._rows:
+            if not row.has_ended:
+                row.is_stopping = True
+                row.end(Failed(CANCELLED, is_bug=False))
+                _drop(row)
+        self._current = None
+
+    def _start_next(self) -> None:
+        """Begin the first row that waits; while rows end at once, the next ones, in a loop and not in each other."""
+        if self._is_starting:
+            return
+        self._is_starting = True
+        try:
+            while self._current is None and not self._is_closed:
+                row = next((row for row in self._rows if row.state is State.WAITING), None)
+                if row is None:
+                    return
+                self._begin(row)
+        finally:
+            self._is_starting = False
+
+    def _begin(self, row: Row) -> None:
+        self._current = row
+        row.state = State.RUNNING
+        row.say(_("Starting..."))
+        self._on_change()
+        answer: Failed | None = Failed("the row could not begin; the log of the application says why", is_bug=True)
+        try:
+            row.folder = Path(tempfile.mkdtemp(prefix="medseg-"))
+            row.run = replace(self._prepare(row.order, row.folder), is_stale=row.is_stale)
+            if row.is_stopping:  # where preparing let events through
+                answer = Failed(CANCELLED, is_bug=False)
+            else:
+                self._process.start(row.run.request.job)
+                answer = None
+        except (MedSegError, OSError) as error:
+            row.error = error
+            answer = Failed(str(error), is_bug=False)
+        finally:  # what no user can mend goes on to the caller, and leaves no row that seems to run
+            if answer is not None:
+                self._end(row, answer)
+
+    def _hear(self, event: Event) -> None:
+        row = self._current
+        if isinstance(event, Described):
+            self._on_described(event)
+        elif isinstance(event, Finished | Failed) and row is not None:
+            self._end(row, event)
+        elif row is not None:
+            row.hear(event)
+            if isinstance(event, Warned):
+                self._on_log(row.warnings[-1])
+            self._on_change()
+
+    def _end(self, row: Row, event: Finished | Failed) -> None:
+        """Take the last word on a row, show its result, and go on with the next."""
+        if row.has_ended:
+            return
+        row.end(event)
+        if row.state is State.FAILED:
+            self._on_log(row.details)
+        try:
+            if row.state is State.DONE:
+                self._show(row)
+        finally:
+            _drop(row)
+            row.is_stopping = False
+            if self._current is row:
+                self._current = None
+            if not self._is_closed:
+                self._on_end(row)
+                self._on_change()
+                self._later(self._start_next)
+
+    def _show(self, row: Row) -> None:
+        """Let a result land; a row whose result cannot be shown has failed, whatever is raised."""
+        if row.run is None or row.finished is None:
+            return
+        row.state = State.FAILED
+        try:
+            row.landing = self._land(row.run, row.finished)
+        except (MedSegError, OSError) as error:
+            row.error = error
+            row.say(str(error))
+            self._on_log(row.details)
+            return
+        row.state = State.DONE
+        lines = [describe_event(row.finished), *filter(None, [row.landing.message])]
+        if row.landing.message is not None:
+            self._on_log(row.landing.message)
+        row.say(" ".join(" ".join(lines).splitlines()))
+
+
+def _drop(row: Row) -> None:
+    """Remove the folder of a row, unless it holds a result that no node does."""
+    folder, row.folder, row.run = row.folder, None, None
+    kept = row.landing is not None and row.landing.kept is not None
+    if folder is not None and not kept:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,54 @@
+"""The collapsed sections under the result; a title says what in its section differs from the default."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import ctk
+import qt
+
+from medseg.desktop.texts import _
+
+
+class Section(Protocol):
+    """A part of the panel that most people never open."""
+
+    title: str
+    widget: Any
+
+    def refresh(self) -> None:
+        """Show what is chosen now."""
+
+    def differences(self) -> list[str]:
+        """Names of what differs from the default; empty where nothing does."""
+
+
+class SectionStack:
+    """Sections below each other, each under a button that opens it.
+
+    Args:
+        sections: from top to bottom.
+    """
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self.widget = qt.QWidget()
+        column = qt.QVBoxLayout(self.widget)
+        column.setContentsMargins(0, 0, 0, 0)
+        self.buttons: list[Any] = []
+        self._sections = tuple(sections)
+        for section in self._sections:
+            button = ctk.ctkCollapsibleButton()
+            button.collapsed = True
+            button.text = section.title
+            inner = qt.QVBoxLayout(button)
+            inner.addWidget(section.widget)
+            column.addWidget(button)
+            self.buttons.append(button)
+
+    def refresh(self) -> None:
+        """Show what is chosen now, in the sections and in their titles."""
+        for section, button in zip(self._sections, self.buttons, strict=True):
+            section.refresh()
+            names = section.differences()
+            title = _("{section} (changed: {names})").format(section=section.title, names=", ".join(names))
+            button.text = title if names else section.title
+            button.setAccessibleName(button.text)

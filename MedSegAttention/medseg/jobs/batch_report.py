@@ -1,0 +1,168 @@
+"""What became of each case of a batch: a table on disk that is whole at any time, and read back to go on."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias, get_args
+
+from medseg.spec.errors import JobError, OutputExists
+
+Status: TypeAlias = Literal["running", "done", "failed", "cancelled"]
+
+CSV_NAME, HTML_NAME = "report.csv", "report.html"
+_BEFORE = ("case", "status", "seconds", "device", "error", "warnings", "output")
+_AFTER = ("inputs", "model", "weights_sha256", "options")
+_ML = " ml"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a result depends on besides its images; with another recipe a case is run again."""
+
+    model: str  # id and version
+    weights_sha256: str
+    options: str  # JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseRow:
+    """One line of the report."""
+
+    case: str
+    status: Status  # "running" on disk: the batch was ended by force there
+    inputs: tuple[str, ...]
+    output: str  # below the output folder, with forward slashes
+    recipe: Recipe
+    seconds: float | None = None
+    device: str = ""
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+    volumes_ml: dict[str, float] = field(default_factory=dict)  # by segment
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """The rows of a batch, and where they are written."""
+
+    folder: Path
+    rows: tuple[CaseRow, ...]  # of this batch, in its order; fewer than ``total`` when it was stopped
+    total: int
+    skipped: int = 0  # of the rows: were done before and are not done again
+
+    @property
+    def csv_path(self) -> Path:
+        """The table for programs."""
+        return self.folder / CSV_NAME
+
+    @property
+    def html_path(self) -> Path:
+        """The table for people."""
+        return self.folder / HTML_NAME
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every case is done."""
+        return self.count("done") == self.total
+
+    def count(self, status: Status) -> int:
+        """How many rows have a status."""
+        return sum(row.status == status for row in self.rows)
+
+
+def read_rows(folder: Path) -> dict[str, CaseRow]:
+    """Read the report of an earlier batch in a folder, by case; empty where there is none.
+
+    Raises:
+        OutputExists: if a file has the report's name and is none.
+    """
+    path = folder / CSV_NAME
+    if not path.exists():
+        if (folder / HTML_NAME).exists():
+            msg = f"{folder / HTML_NAME} belongs to no batch and is kept; choose another output folder"
+            raise OutputExists(msg)
+        return {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            rows = [_row(cells) for cells in csv.DictReader(stream, strict=True)]
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+        msg = f"{path} is no report of a batch ({type(error).__name__}: {error}) and is kept; choose another folder"
+        raise OutputExists(msg) from error
+    return {row.case: row for row in rows}
+
+
+def write_rows(folder: Path, work: Path, rows: Sequence[CaseRow], labels: Sequence[str], html: str) -> None:
+    """Replace both files of the report, each at once.
+
+    Args:
+        folder: of the report.
+        work: a folder on the same disk for what is not whole yet.
+        rows: in their order.
+        labels: segments that get a column, before those that only earlier rows have.
+        html: the second file.
+
+    Raises:
+        JobError: if one of them is in use or cannot be written; what was there before is kept.
+    """
+    for name, text in ((CSV_NAME, table_text(rows, labels)), (HTML_NAME, html)):
+        try:
+            (work / name).write_text(text, encoding="utf-8", newline="")
+            (work / name).replace(folder / name)
+        except OSError as error:
+            reason = error.strerror or error
+            msg = f"{folder / name} cannot be written ({reason}); close it or free space, then run the batch again"
+            raise JobError(msg) from error
+
+
+def table_text(rows: Sequence[CaseRow], labels: Sequence[str]) -> str:
+    """The rows as CSV."""
+    columns = _in_order([*labels, *(name for row in rows for name in row.volumes_ml)])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_BEFORE, *(name + _ML for name in columns), *_AFTER])
+    for row in rows:
+        volumes = [f"{row.volumes_ml[name]:.6g}" if name in row.volumes_ml else "" for name in columns]
+        before = [
+            row.case,
+            row.status,
+            "" if row.seconds is None else f"{row.seconds:.2f}",
+            row.device,
+            row.error,
+            json.dumps(row.warnings) if row.warnings else "",
+            row.output,
+        ]
+        recipe = row.recipe
+        writer.writerow(
+            [*before, *volumes, json.dumps(row.inputs), recipe.model, recipe.weights_sha256, recipe.options]
+        )
+    return text.getvalue()
+
+
+def _row(cells: dict[str, str]) -> CaseRow:
+    status = cells["status"]
+    if status not in get_args(Status):
+        msg = f"a status is one of {', '.join(get_args(Status))}, got {status!r}"
+        raise ValueError(msg)
+    known = {*_BEFORE, *_AFTER}
+    return CaseRow(
+        case=cells["case"],
+        status=status,  # type: ignore[arg-type] # just checked
+        inputs=tuple(map(str, json.loads(cells["inputs"]))),
+        output=cells["output"],
+        recipe=Recipe(cells["model"], cells["weights_sha256"], cells["options"]),
+        seconds=float(cells["seconds"]) if cells["seconds"] else None,
+        device=cells["device"],
+        error=cells["error"],
+        warnings=tuple(map(str, json.loads(cells["warnings"] or "[]"))),
+        volumes_ml={
+            name.removesuffix(_ML): float(value)
+            for name, value in cells.items()
+            if name not in known and name.endswith(_ML) and value
+        },
+    )
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))

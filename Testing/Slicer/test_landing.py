@@ -1,0 +1,186 @@
+"""A finished job lands as it was asked for: segments, time points, probabilities; whatever happened meanwhile."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
+
+import slicer
+
+from medseg.bundles.catalogue import Bundle
+from medseg.desktop.landing import PendingRun, land
+from medseg.desktop.order import TimePoint
+from medseg.desktop.request import Request
+from medseg.desktop.results import read_provenance, read_segment_provenance
+from medseg.desktop.settings import PanelSettings
+from medseg.imaging.image import Image
+from medseg.io.write import write_image
+from medseg.mrml.probabilities import linked_probabilities, normalised_entropy
+from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation
+from medseg.mrml.sequences import add_output_sequence, item_image, proxy_of
+from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
+from medseg.spec.events import Finished
+from medseg.spec.job import Job
+
+FINISHED = Finished(("labels.nii",), "cpu", 2.0)
+
+
+@pytest.fixture
+def scores(array):
+    """Probabilities of which the labels are the largest."""
+    values = np.random.default_rng(7).random((4, *array.shape[1:]), dtype=np.float32)
+    for label in range(4):
+        values[label][array[0] == label] += 1
+    return values / values.sum(axis=0)
+
+
+@pytest.fixture
+def volume(scene, array, affines):
+    return volume_node_from_image(scene, Image(array.astype(np.int16), affines[-1]), "CT")
+
+
+@pytest.fixture
+def run(tmp_path, specs, array, scores, volume):
+    """A run whose worker has answered."""
+
+    def make(image=None, **fields):
+        image = image_from_volume_node(volume) if image is None else image
+        folder = tmp_path / "job"
+        folder.mkdir(exist_ok=True)
+        probabilities = folder / "probabilities.nii"
+        job = Job(
+            inputs=("input0.nii",), model="m", output=str(folder / "labels.nii"), probabilities=str(probabilities)
+        )
+        write_image(folder / "labels.nii", Image(array, image.affine), overwrite=True)
+        write_image(probabilities, Image(scores, image.affine), overwrite=True)
+        bundle = Bundle(tmp_path, SimpleNamespace(model_id="m", version="1", labels=specs))
+        whole = {"volume_id": volume.GetID(), "target_id": None, "mode": "add", **fields}
+        return PendingRun(request=Request(folder, job), bundle=bundle, image=image, **whole)
+
+    return make
+
+
+def test_a_result_has_its_segments_and_its_note_and_nothing_more(scene, run, volume, array):
+    landing = land(scene, run(), FINISHED, {})
+    assert landing.message is None
+    assert landing.maps == ()
+    assert landing.segment_ids == ("Segment_1", "Segment_2", "Segment_3")
+    labels, _ = labels_from_segmentation(landing.node, volume)
+    np.testing.assert_array_equal(labels.array, array)
+    assert read_provenance(landing.node)[0]["model"] == "m"
+    assert read_segment_provenance(landing.node.GetSegmentation().GetSegment("Segment_2"))["model"] == "m"
+
+
+def test_probabilities_and_entropy_come_along_when_asked_for(scene, run, scores):
+    landing = land(scene, run(settings=PanelSettings(probabilities=True, entropy=True)), FINISHED, {})
+    assert len(landing.maps) == 4
+    found = linked_probabilities(scene, landing.node)
+    assert list(found) == ["Segment_1", "Segment_2", "Segment_3"]
+    for label, node in enumerate(found.values(), start=1):
+        np.testing.assert_array_equal(image_from_volume_node(node).array[0], scores[label])
+    doubt = image_from_volume_node(landing.maps[-1]).array[0]
+    np.testing.assert_allclose(doubt, normalised_entropy(scores), atol=1e-6)
+
+
+@pytest.mark.parametrize(("asked", "count"), [({"probabilities": True}, 3), ({"entropy": True}, 1)])
+def test_only_what_was_asked_for_comes(scene, run, asked, count):
+    assert len(land(scene, run(settings=PanelSettings(**asked)), FINISHED, {}).maps) == count
+
+
+def test_they_lie_on_a_volume_that_was_moved_meanwhile(scene, run, volume, hang, motion, affines):
+    pending = run(settings=PanelSettings(probabilities=True))
+    transform = hang(volume, motion)
+    landing = land(scene, pending, FINISHED, {})
+    for node in landing.maps:
+        assert node.GetParentTransformNode() is transform
+        np.testing.assert_allclose(image_from_volume_node(node).affine, motion @ affines[-1], atol=1e-9)
+
+
+def test_probabilities_join_the_segments_of_a_segmentation_that_was_there(scene, run, volume, array, specs):
+    target = add_segmentation(scene, Image(array), specs[:1], name="mine", reference_node=volume)
+    pending = run(target_id=target.GetID(), settings=PanelSettings(probabilities=True))
+    landing = land(scene, pending, FINISHED, {})
+    assert landing.node is target
+    assert set(linked_probabilities(scene, target)) == set(landing.segment_ids)
+    assert "Segment_1" not in landing.segment_ids  # that is the one drawn before
+
+
+def test_probabilities_that_cannot_be_read_cost_no_segment(scene, run, volume, array):
+    pending = run(settings=PanelSettings(probabilities=True))
+    (pending.request.folder / "probabilities.nii").unlink()
+    landing = land(scene, pending, FINISHED, {})
+    assert landing.message.startswith("The probabilities could not be shown")
+    labels, _ = labels_from_segmentation(landing.node, volume)
+    np.testing.assert_array_equal(labels.array, array)
+
+
+def test_what_the_overlap_rule_took_is_said_and_can_be_taken_back(scene, run, volume, array, specs, affines):
+    target = add_segmentation(scene, Image(np.full_like(array, 3), affines[-1]), specs[2:], name="mine")
+    landing = land(scene, run(target_id=target.GetID(), overlap="all"), FINISHED, {})
+    assert f"Spleen ({np.count_nonzero(array)})" in landing.message
+    landing.step.turn()
+    labels, names = labels_from_segmentation(target, volume)
+    assert names == ("Spleen",)
+    assert labels.array.all()
+
+
+@pytest.fixture
+def sequence(scene, array, affines):
+    node = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "cine")
+    for number in range(2):
+        frame = volume_node_from_image(scene, Image(array.astype(np.int16), affines[-1]), "frame")
+        node.SetDataNodeAtValue(frame, str(number))
+        scene.RemoveNode(frame)
+    return node
+
+
+@pytest.fixture
+def browser(scene, sequence):
+    logic = slicer.vtkSlicerSequencesLogic()
+    logic.SetMRMLScene(scene)
+    node = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    node.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    logic.UpdateAllProxyNodes()
+    yield node
+    logic.SetMRMLScene(None)
+
+
+def test_a_time_point_lands_in_the_sequence_of_segmentations(scene, run, sequence, browser, array, specs):
+    output = add_output_sequence(scene, sequence)
+    point = TimePoint(sequence.GetID(), 1, output.GetID())
+    shown = browser.GetProxyNode(sequence)
+    pending = run(image=item_image(scene, sequence, 1), volume_id=shown.GetID(), time_point=point)
+    landing = land(scene, pending, FINISHED, {})
+    assert landing.message is None
+    item = output.GetNthDataNode(1)
+    assert item.GetSegmentation().GetNumberOfSegments() == 3
+    assert read_provenance(item)[0]["model"] == "m"
+    assert landing.node is proxy_of(scene, output)
+    assert output.GetNthDataNode(0).GetSegmentation().GetNumberOfSegments() == 0
+    browser.SetSelectedItemNumber(1)
+    labels, names = labels_from_segmentation(landing.node, shown)
+    np.testing.assert_array_equal(labels.array, array)
+    assert names == tuple(spec.name for spec in specs)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+
+
+def test_a_time_point_whose_sequence_is_gone_is_shown_by_itself(scene, run, sequence, browser, volume, array):
+    output = add_output_sequence(scene, sequence)
+    point = TimePoint(sequence.GetID(), 0, output.GetID())
+    pending = run(image=item_image(scene, sequence, 0), time_point=point)
+    scene.RemoveNode(output)
+    landing = land(scene, pending, FINISHED, {})
+    assert "no longer in the scene" in landing.message
+    labels, _ = labels_from_segmentation(landing.node, volume)
+    np.testing.assert_array_equal(labels.array, array)
+
+
+def test_time_points_say_that_they_bring_no_probabilities(scene, run, sequence, browser):
+    output = add_output_sequence(scene, sequence)
+    point = TimePoint(sequence.GetID(), 0, output.GetID())
+    pending = run(time_point=point, settings=PanelSettings(probabilities=True))
+    landing = land(scene, pending, FINISHED, {})
+    assert "of time points only the segments are" in landing.message
+    assert landing.maps == ()

@@ -1,0 +1,398 @@
+"""Region, performance and postprocessing: what is chosen there is in the job, and what the scene holds is shown."""
+
+import numpy as np
+import pytest
+
+from medseg.bundles.catalogue import Bundle
+from medseg.imaging.image import Image
+from medseg.spec.events import Device
+from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest, PostprocessRule
+
+CARD = Device(name="cuda:0", title="NVIDIA RTX A5000", free_mb=20582, total_mb=24576)
+PROCESSOR = Device(name="cpu", title="AMD EPYC", free_mb=8192, total_mb=None)
+
+
+@pytest.fixture
+def scene(slicer_scene):
+    """The one that the widgets are in."""
+    return slicer_scene
+
+
+@pytest.fixture
+def parameters(scene):
+    from medseg.desktop.parameters import Parameters
+
+    return Parameters(scene)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    code = Code("SCT", "10200004", "Liver")
+    return Bundle(
+        tmp_path,
+        ModelManifest(
+            model_id="liver",
+            title="Liver",
+            version="1.0.0",
+            description="",
+            network="ultralight_unet",
+            labels=(LabelSpec(value=1, name="Liver", color=(1, 2, 3), category=code, type=code),),
+            channels=(ChannelSpec(name="CT", modality="CT"),),
+            intensity=IntensityRule(kind="zscore"),
+            window_shape=(16, 16, 16),
+            overlap=0.5,
+            mirror_axes=(0,),
+            postprocess=PostprocessRule(keep_largest=True, min_island_mm3=30.0),
+            anatomy="liver",
+            intended_use="research",
+            licence="Apache-2.0",
+            authors="nobody",
+            training_data="none",
+        ),
+    )
+
+
+@pytest.fixture
+def volume(scene):
+    """40 x 30 x 20 voxels of 1 x 2 x 3 mm, oblique to nothing."""
+    from medseg.mrml.volumes import volume_node_from_image
+
+    image = Image(np.zeros((1, 40, 30, 20), np.uint8), np.diag([1.0, 2.0, 3.0, 1.0]))
+    return volume_node_from_image(scene, image, "scan")
+
+
+@pytest.fixture
+def performance(parameters, bundle):
+    from medseg.desktop.sections.performance import PerformanceSection
+
+    section = PerformanceSection(parameters, lambda: bundle, lambda: None)
+    parameters.listen(section.refresh)
+    return section
+
+
+@pytest.fixture
+def postprocessing(parameters, bundle):
+    from medseg.desktop.sections.postprocessing import PostprocessingSection
+
+    section = PostprocessingSection(parameters, lambda: bundle)
+    parameters.listen(section.refresh)
+    return section
+
+
+@pytest.fixture
+def region(parameters, volume):
+    from medseg.desktop.sections.region import RegionSection
+
+    section = RegionSection(parameters, lambda: volume)
+    parameters.listen(section.refresh)
+    yield section
+    section.close()
+
+
+@pytest.fixture
+def roi(scene):
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "Box")
+    node.SetCenter(10.0, 20.0, 30.0)
+    node.SetSize(10.0, 10.0, 9.0)
+    return node
+
+
+def child(section, name):
+    found = section.widget.findChild("QWidget", name)
+    assert found is not None, name
+    return found
+
+
+def texts(box):
+    return [box.itemText(index) for index in range(box.count)]
+
+
+def choose(box, text):
+    box.setCurrentIndex(texts(box).index(text))
+
+
+# Performance
+
+
+@pytest.mark.parametrize(
+    ("control", "text", "field", "expected"),
+    [
+        ("device", "Processor (CPU)", "device", "cpu"),
+        ("overlap", "25%", "overlap", 0.25),
+        ("overlap", "0%", "overlap", 0.0),
+        ("mirror", "Off", "mirror", False),
+        ("mirror", "On", "mirror", True),
+        ("precision", "16 bits, float16", "precision", "float16"),
+    ],
+)
+def test_what_is_chosen_for_performance_is_in_the_job(performance, parameters, control, text, field, expected):
+    choose(child(performance, control), text)
+    assert getattr(parameters.settings.options(), field) == expected
+    assert performance.differences() == [child(performance, control).accessibleName]
+
+
+def test_windows_at_once_are_in_the_job(performance, parameters):
+    child(performance, "windowBatch").setValue(4)
+    assert parameters.settings.options().window_batch == 4
+    assert performance.differences() == ["Windows at once"]
+
+
+def test_nothing_differs_at_first_and_all_goes_back_to_what_the_model_says(performance, parameters):
+    assert performance.differences() == []
+    assert child(performance, "overlap").currentText == "As the model says (50%)"
+    assert child(performance, "mirror").currentText == "As the model says (on)"
+    choose(child(performance, "overlap"), "75%")
+    choose(child(performance, "overlap"), "As the model says (50%)")
+    assert parameters.settings.options().overlap is None
+    assert performance.differences() == []
+
+
+def test_performance_changed_elsewhere_is_shown_and_not_written_back(performance, parameters):
+    heard = []
+    parameters.listen(lambda: heard.append(1))
+    parameters.change(device="cuda:1", overlap=1 / 3, mirror="off", precision="bfloat16", window_batch=100)
+    assert len(heard) == 1
+    assert child(performance, "device").currentText == "cuda:1 (not looked for yet)"
+    assert child(performance, "overlap").currentText == "33%"
+    assert child(performance, "mirror").currentText == "Off"
+    assert child(performance, "precision").currentText == "16 bits, bfloat16"
+    assert child(performance, "windowBatch").value == 64  # the most the box can show
+    settings = parameters.settings
+    assert (settings.overlap, settings.window_batch) == (1 / 3, 100)
+    assert performance.differences() == ["Device", "Overlap", "Mirroring", "Precision", "Windows at once"]
+
+
+def test_devices_are_listed_with_their_free_memory_and_can_be_chosen(performance, parameters):
+    performance.show_devices((CARD, PROCESSOR))
+    box = child(performance, "device")
+    assert texts(box) == [
+        "Best available",
+        "NVIDIA RTX A5000 (cuda:0), 20.1 of 24 GiB free",
+        "AMD EPYC (cpu), 8 GiB free",
+    ]
+    box.setCurrentIndex(1)
+    assert parameters.settings.options().device == "cuda:0"
+    box.setCurrentIndex(2)
+    assert parameters.settings.options().device == "cpu"
+
+
+def test_a_chosen_device_that_is_gone_stays_chosen_and_says_so(performance, parameters):
+    performance.show_devices((CARD, PROCESSOR))
+    child(performance, "device").setCurrentIndex(1)
+    performance.show_devices((PROCESSOR,))
+    assert parameters.settings.device == "cuda:0"
+    assert child(performance, "device").currentText == "cuda:0 (not found on this computer)"
+    assert "cuda:0 was chosen and is not there now" in child(performance, "deviceNote").text
+    performance.show_devices((CARD, PROCESSOR))
+    assert child(performance, "device").currentText.startswith("NVIDIA")
+    assert child(performance, "deviceNote").text == ""
+
+
+def test_the_first_card_of_any_number_is_a_device_too(performance, parameters):
+    parameters.change(device="cuda")
+    performance.show_devices((CARD, PROCESSOR))
+    assert child(performance, "device").currentText == "First NVIDIA graphics card"
+    performance.show_devices((PROCESSOR,))
+    assert child(performance, "device").currentText == "cuda (not found on this computer)"
+
+
+def test_refresh_asks_once_for_the_devices_and_waits_for_the_answer(parameters, bundle):
+    from medseg.desktop.sections.performance import PerformanceSection
+
+    asked = []
+    section = PerformanceSection(parameters, lambda: bundle, lambda: asked.append(1))
+    button = child(section, "look")
+    button.click()
+    button.click()
+    assert asked == [1]
+    assert child(section, "deviceNote").text == "Looking for devices..."
+    section.show_devices((PROCESSOR,))
+    assert button.enabled
+    assert "No graphics card" in child(section, "deviceNote").text
+
+
+def test_without_a_model_performance_can_still_be_chosen(parameters):
+    from medseg.desktop.sections.performance import PerformanceSection
+
+    section = PerformanceSection(parameters, lambda: None, lambda: None)
+    assert child(section, "overlap").currentText == "As the model says"
+    choose(child(section, "overlap"), "50%")
+    assert parameters.settings.overlap == 0.5
+
+
+# Postprocessing
+
+
+def test_the_models_cleaning_is_said_in_words(postprocessing):
+    assert child(postprocessing, "words").text == (
+        "Afterwards: only the largest piece of each segment is kept; pieces below 30 mm³ are removed."
+    )
+    assert child(postprocessing, "own").isHidden()
+    assert postprocessing.differences() == []
+
+
+def test_values_of_ones_own_begin_with_the_models(postprocessing, parameters, bundle):
+    choose(child(postprocessing, "rule"), "With values of my own")
+    assert not child(postprocessing, "own").isHidden()
+    assert parameters.settings.options().postprocess == bundle.manifest.postprocess
+
+
+def test_values_of_ones_own_are_in_the_job_and_kept_while_the_models_are_used(postprocessing, parameters):
+    choose(child(postprocessing, "rule"), "With values of my own")
+    child(postprocessing, "keepLargest").setChecked(False)
+    child(postprocessing, "minIsland").setValue(12.5)
+    child(postprocessing, "fillHoles").setValue(3)
+    own = PostprocessRule(keep_largest=False, min_island_mm3=12.5, fill_holes_mm3=3.0)
+    assert parameters.settings.options().postprocess == own
+    assert child(postprocessing, "words").text.startswith("Afterwards: pieces below 12.5")
+    assert postprocessing.differences() == ["Clean-up", "Remove pieces below", "Fill holes up to"]
+    choose(child(postprocessing, "rule"), "As the model says")
+    assert parameters.settings.options().postprocess is None
+    assert postprocessing.differences() == []
+    choose(child(postprocessing, "rule"), "With values of my own")
+    assert parameters.settings.options().postprocess == own
+
+
+def test_postprocessing_changed_elsewhere_is_shown(postprocessing, parameters):
+    parameters.change(own_postprocess=True, keep_largest=True, min_island_mm3=7.0, fill_holes_mm3=0.25)
+    assert child(postprocessing, "rule").currentText == "With values of my own"
+    assert child(postprocessing, "keepLargest").checked
+    assert child(postprocessing, "minIsland").value == 7.0
+    assert parameters.settings.fill_holes_mm3 == 0.25  # the box rounds to 0.1, the scene keeps what it had
+
+
+# Region
+
+
+def test_without_a_region_the_whole_volume_is_segmented(region):
+    assert region.differences() == []
+    assert child(region, "extent").text == "The whole volume is segmented."
+    assert not child(region, "fit").enabled
+    assert not child(region, "snap").enabled
+
+
+def test_a_chosen_region_is_kept_shown_in_the_views_and_measured(region, parameters, roi):
+    child(region, "roi").setCurrentNode(roi)
+    assert parameters.node("roi") is roi
+    assert roi.GetDisplayNode().GetVisibility()
+    assert region.differences() == ["Region"]
+    # 5..15, 15..25 and 25.5..34.5 mm: voxels 5..15 of 1 mm, 8..12 of 2 mm (7.5 to 12.5), 9..11 of 3 mm (8.5 to 11.5)
+    assert child(region, "extent").text == "10.0 × 10.0 × 9.0 mm (R, A, S); 11 × 5 × 3 voxels (I, J, K)"
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_voxels_said_are_those_that_a_run_cuts_out(scene, roi, affines, seed):
+    from medseg.desktop.sections.region import extent_text
+    from medseg.imaging.steps import Crop
+    from medseg.mrml.rois import roi_bounds
+    from medseg.mrml.volumes import volume_node_from_image
+
+    chance = np.random.default_rng(seed)
+    image = Image(np.zeros((1, 20, 30, 25), np.uint8), affines[[-1, -2, *range(0, 48, 8)][seed]])
+    volume = volume_node_from_image(scene, image, "scan")
+    middle = (image.affine @ [*chance.uniform(0, 20, 3), 1])[:3]
+    roi.SetCenter(*middle)
+    roi.SetSize(*chance.uniform(1, 30, 3))
+    cut = Crop.to_roi(image, roi_bounds(roi)).shape
+    assert extent_text(roi, volume).endswith("; " + " × ".join(map(str, cut)) + " voxels (I, J, K)")
+
+
+def test_a_region_chosen_elsewhere_is_shown_and_followed_while_it_is_dragged(region, parameters, roi):
+    parameters.set_node("roi", roi)
+    assert child(region, "roi").currentNode() is roi
+    roi.SetSize(20.0, 10.0, 9.0)
+    assert child(region, "extent").text.startswith("20.0 × 10.0 × 9.0 mm")
+
+
+def test_fit_makes_the_region_the_volume(region, parameters, roi):
+    from medseg.mrml.rois import roi_bounds
+
+    parameters.set_node("roi", roi)
+    child(region, "fit").click()
+    np.testing.assert_allclose(roi_bounds(roi), (-0.5, 39.5, -1, 59, -1.5, 58.5), atol=1e-6)
+    assert child(region, "extent").text == "40.0 × 60.0 × 60.0 mm (R, A, S); 40 × 30 × 20 voxels (I, J, K)"
+
+
+def test_snap_moves_the_faces_onto_the_edges_of_voxels_and_the_count_stays(region, parameters, roi):
+    parameters.set_node("roi", roi)
+    before = child(region, "extent").text.partition("; ")[2]
+    child(region, "snap").click()
+    assert child(region, "extent").text == f"11.0 × 10.0 × 9.0 mm (R, A, S); {before}"
+
+
+def test_a_new_region_lies_inside_the_volume_around_its_middle(region, parameters):
+    from medseg.mrml.rois import roi_bounds
+
+    child(region, "roi").addNode()
+    low, high = np.array(roi_bounds(parameters.node("roi"))).reshape(3, 2).T
+    edges = np.array([40, 60, 60])
+    np.testing.assert_array_less([-0.5, -1, -1.5], low)
+    np.testing.assert_array_less(high, [39.5, 59, 58.5])
+    np.testing.assert_allclose((low + high) / 2, [19.5, 29, 28.5], atol=3)
+    np.testing.assert_allclose(high - low, edges / 2, atol=6.1)
+
+
+def test_a_region_beside_the_volume_is_said_to_be_there(region, parameters, roi):
+    roi.SetCenter(500, 500, 500)
+    parameters.set_node("roi", roi)
+    assert "beside the volume" in child(region, "extent").text
+    child(region, "snap").click()
+    assert "beside the volume" in child(region, "extent").text
+
+
+def test_a_deleted_region_is_no_region(region, parameters, roi, scene):
+    parameters.set_node("roi", roi)
+    scene.RemoveNode(roi)
+    assert parameters.node("roi") is None
+    assert child(region, "roi").currentNode() is None
+    assert child(region, "extent").text == "The whole volume is segmented."
+
+
+def test_a_quick_preview_makes_voxels_twice_as_large(region, parameters):
+    child(region, "quick").click()
+    assert parameters.settings.options().coarser == 2.0
+    assert region.differences() == ["Quick preview"]
+    parameters.change(quick=False)
+    assert not child(region, "quick").checked
+
+
+# Scenes
+
+
+def test_a_saved_scene_brings_every_choice_back(region, performance, postprocessing, parameters, roi, scene, tmp_path):
+    parameters.change(quick=True, device="cpu", overlap=0.75, own_postprocess=True, min_island_mm3=5.0, window_batch=3)
+    parameters.set_node("roi", roi)
+    sections = (region, performance, postprocessing)
+    before = [section.differences() for section in sections]
+    path = tmp_path / "scene.mrml"
+    assert scene.Commit(str(path))
+    parameters.detach()
+    scene.Clear(0)
+    parameters.attach(scene)
+    assert [section.differences() for section in sections] == [[], [], []]
+    parameters.detach()
+    scene.SetURL(str(path))
+    assert scene.Import()
+    parameters.attach(scene)
+    assert [section.differences() for section in sections] == before
+    assert child(region, "quick").checked
+    assert child(region, "roi").currentNode().GetName() == "Box"
+    assert child(performance, "device").currentText == "Processor (CPU)"
+    assert child(performance, "overlap").currentText == "75%"
+    assert child(performance, "windowBatch").value == 3
+    assert child(postprocessing, "minIsland").value == 5.0
+
+
+@pytest.mark.parametrize("kind", ["region", "performance", "postprocessing"])
+def test_the_tab_key_reaches_every_control_in_the_order_of_the_form(kind, request):
+    section = request.getfixturevalue(kind)
+    names = {
+        "region": ["roi", "fit", "snap", "quick"],
+        "performance": ["device", "look", "overlap", "mirror", "precision", "windowBatch"],
+        "postprocessing": ["rule", "keepLargest", "minIsland", "fillHoles"],
+    }[kind]
+    reached, widget = [], section.widget
+    for _ in range(200):
+        widget = widget.nextInFocusChain()
+        reached.append(widget.objectName)
+    assert [name for name in dict.fromkeys(reached) if name in names] == names

@@ -1,0 +1,164 @@
+"""A threshold changes one segment, at once, and what was there can be brought back."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
+
+from medseg.imaging.image import Image
+from medseg.mrml.probabilities import add_probability_volume
+from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation, voxels
+from medseg.mrml.surfaces import surface_steps
+from medseg.mrml.thresholds import ThresholdEdit, threshold_segment
+from medseg.mrml.volumes import volume_node_from_image
+from medseg.spec.errors import ImageError, JobError
+
+
+@pytest.fixture
+def volume(scene, array, affines):
+    return volume_node_from_image(scene, Image(array, affines[-1]), "scan")
+
+
+@pytest.fixture
+def node(scene, array, specs, affines, volume):
+    return add_segmentation(scene, Image(array, affines[-1]), specs, name="organs", reference_node=volume)
+
+
+@pytest.fixture
+def values(array):
+    return np.random.default_rng(3).random(array.shape, dtype=np.float32)
+
+
+@pytest.fixture
+def probability(scene, values, affines, volume):
+    return add_probability_volume(scene, Image(values, affines[-1]), "Liver", volume)
+
+
+def mask(node, volume, segment_id):
+    return labels_from_segmentation(node, volume, [segment_id])[0].array == 1
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9, 1.0])
+def test_the_segment_is_where_the_probability_is_at_least_the_threshold(node, volume, probability, values, threshold):
+    threshold_segment(node, "Segment_2", probability, threshold)
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values >= threshold)
+
+
+def test_a_threshold_of_nothing_leaves_out_what_has_no_probability(scene, node, volume, values, affines):
+    values[0, :3] = 0
+    probability = add_probability_volume(scene, Image(values, affines[-1]), "Liver", volume)
+    threshold_segment(node, "Segment_2", probability, 0.0)
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values > 0)
+
+
+def test_the_other_segments_keep_every_voxel_also_where_they_overlap_now(node, volume, probability, array):
+    edit = ThresholdEdit(node, "Segment_2", probability)
+    for threshold in (0.5, 0.1, 0.7):
+        edit.apply(threshold)
+        np.testing.assert_array_equal(mask(node, volume, "Segment_1"), array == 1)
+        assert not mask(node, volume, "Segment_3").any()
+
+
+def test_no_voxel_of_the_segment_stays_behind_unowned(node, probability):
+    shared = node.GetSegmentation().GetSegment("Segment_1").GetRepresentation("Binary labelmap")
+    threshold_segment(node, "Segment_2", probability, 0.5)
+    assert set(np.unique(voxels(shared))) == {0, 1}
+
+
+def test_restoring_brings_back_what_the_network_decided(node, volume, probability, array):
+    edit = ThresholdEdit(node, "Segment_2", probability)
+    assert not edit.is_changed
+    edit.apply(0.5)
+    edit.apply(0.8)
+    assert edit.is_changed
+    edit.restore()
+    assert not edit.is_changed
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), array == 2)
+    np.testing.assert_array_equal(mask(node, volume, "Segment_1"), array == 1)
+
+
+def test_after_restoring_it_can_begin_again(node, volume, probability, values, array):
+    edit = ThresholdEdit(node, "Segment_2", probability)
+    for _ in range(2):
+        edit.apply(0.5)
+        np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values >= 0.5)
+        edit.restore()
+        np.testing.assert_array_equal(mask(node, volume, "Segment_2"), array == 2)
+
+
+def test_a_segment_that_was_empty_is_empty_again(node, volume, probability):
+    edit = ThresholdEdit(node, "Segment_3", probability)
+    edit.apply(0.5)
+    assert mask(node, volume, "Segment_3").any()
+    edit.restore()
+    assert not mask(node, volume, "Segment_3").any()
+
+
+def test_name_colour_and_codes_stay(node, probability):
+    segment = node.GetSegmentation().GetSegment("Segment_2")
+    before = segment.GetName(), segment.GetColor(), segment.GetTerminology()
+    ThresholdEdit(node, "Segment_2", probability).apply(0.5)
+    assert (segment.GetName(), segment.GetColor(), segment.GetTerminology()) == before
+
+
+def test_work_done_by_hand_since_is_not_lost(node, volume, probability):
+    edit = ThresholdEdit(node, "Segment_2", probability)
+    edit.apply(0.5)
+    layer = node.GetSegmentation().GetSegment("Segment_2").GetRepresentation("Binary labelmap")
+    voxels(layer)[0, 0, 0] = 1
+    layer.Modified()
+    before = mask(node, volume, "Segment_2")
+    for again in (lambda: edit.apply(0.9), edit.restore):
+        with pytest.raises(JobError, match="'Liver' was changed by hand"):
+            again()
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), before)
+
+
+def test_a_scene_that_moved_on_is_said(scene, node, probability):
+    edit = ThresholdEdit(node, "Segment_2", probability)
+    node.GetSegmentation().RemoveSegment("Segment_2")
+    with pytest.raises(JobError, match="no longer in the scene"):
+        edit.apply(0.5)
+    other = ThresholdEdit(node, "Segment_1", probability)
+    scene.RemoveNode(probability)
+    with pytest.raises(JobError, match="no longer in the scene"):
+        other.apply(0.5)
+
+
+def test_surfaces_of_the_others_stay_and_the_own_one_follows_when_the_slider_is_let_go(node, probability):
+    list(surface_steps(node))
+    inside = node.GetSegmentation()
+    first, second = (inside.GetSegmentRepresentation(each, CLOSED_SURFACE) for each in ("Segment_1", "Segment_2"))
+    edit = ThresholdEdit(node, "Segment_2", probability)
+    edit.apply(0.5, is_final=False)
+    assert inside.GetSegmentRepresentation("Segment_1", CLOSED_SURFACE) is first
+    assert inside.GetSegmentRepresentation("Segment_2", CLOSED_SURFACE) is second
+    edit.apply(0.5)
+    assert inside.GetSegmentRepresentation("Segment_1", CLOSED_SURFACE) is first
+    assert inside.GetSegmentRepresentation("Segment_2", CLOSED_SURFACE) is not second
+
+
+def test_without_surfaces_none_are_made(node, probability):
+    ThresholdEdit(node, "Segment_2", probability).apply(0.5)
+    assert not node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
+
+
+def test_probabilities_and_segments_may_hang_under_different_transforms(
+    scene, array, specs, values, affines, hang, motion
+):
+    volume = volume_node_from_image(scene, Image(array, affines[-1]), "moved")
+    hang(volume, motion)
+    node = add_segmentation(scene, Image(array, motion @ affines[-1]), specs, name="organs")
+    probability = add_probability_volume(scene, Image(values, motion @ affines[-1]), "Liver", volume)
+    ThresholdEdit(node, "Segment_2", probability).apply(0.5)
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values >= 0.5)
+
+
+def test_what_cannot_be_thresholded_is_refused_before_anything_changes(scene, node, probability, warp, array):
+    with pytest.raises(ImageError, match="no segment 'Segment_9'"):
+        ThresholdEdit(node, "Segment_9", probability)
+    with pytest.raises(ImageError, match="has no voxels"):
+        ThresholdEdit(node, "Segment_1", scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode"))
+    warp(probability)
+    with pytest.raises(ImageError, match="non-linear transform"):
+        ThresholdEdit(node, "Segment_1", probability)

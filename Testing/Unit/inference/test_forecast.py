@@ -1,0 +1,131 @@
+"""The forecast against the run itself: windows and passes are counted there, memory is a closed form."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from medseg.imaging.image import Image
+from medseg.imaging.preprocess import prepare
+from medseg.inference.forecast import MEMORY_KEY, SECONDS_KEY, WORKER_MB, forecast
+from medseg.inference.predictor import predict
+from medseg.spec.errors import JobError
+from medseg.spec.job import Options
+from medseg.spec.manifest import PostprocessRule
+
+MB = 2**20
+BIG = (256, 256, 200)
+
+
+def diagonal(*spacing):
+    return np.diag([*spacing, 1.0])
+
+
+def counted(shape, affine, manifest, options):
+    """Windows and forward passes of a real run, with a network that only counts."""
+    calls, totals = [], []
+
+    class Counting(torch.nn.Module):
+        def forward(self, x):
+            calls.append(len(x))
+            return torch.zeros(len(x), manifest.label_count, *x.shape[2:])
+
+    image = Image(np.random.default_rng(0).normal(size=(1, *shape)), affine)
+    prepared = prepare(image, manifest, options.roi_ras_mm, coarser=options.coarser)
+    device = torch.device("cpu")
+    predict(
+        prepared.image.array, Counting(), manifest, device=device, overlap=options.overlap, mirror=options.mirror,
+        on_window=lambda _, total: totals.append(total),
+    )  # fmt: skip
+    return totals[-1], sum(calls)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(),
+        Options(overlap=0.9),
+        Options(mirror=False, coarser=2),
+        Options(roi_ras_mm=(-9, -3, 0, 12, 2, 30)),
+    ],
+    ids=["plain", "overlap", "coarser", "region"],
+)
+@pytest.mark.parametrize("shape", [(5, 6, 3), (19, 14, 11)], ids=["below a window", "several windows"])
+def test_windows_and_passes_are_those_of_the_run(manifest, options, shape):
+    manifest = replace(manifest, spacing_mm=(1.5, 1.0, 2.0), mirror_axes=(0, 2), orientation="PIR")
+    affine = diagonal(-1.0, 2.0, 3.0)
+    expected = forecast(shape, affine, manifest, options)
+    windows, passes = counted(shape, affine, manifest, options)
+    assert expected.windows == windows
+    assert expected.windows * expected.passes == passes
+
+
+def test_seconds_are_windows_times_passes_times_the_pace(manifest):
+    manifest = replace(manifest, mirror_axes=(0,))
+    found = forecast((16, 12, 8), diagonal(1, 1, 1), manifest, Options(overlap=0.0), seconds_per_window=0.25)
+    assert (found.windows, found.passes, found.seconds) == (8, 2, 4.0)
+
+
+def test_the_pace_of_a_manifest_is_used_for_its_kind_of_device_only(manifest):
+    manifest = replace(manifest, timings={"seconds a case, median (P (cpu))": 9.0, f"{SECONDS_KEY} (P (cpu))": 0.5})
+    affine = diagonal(1, 1, 1)
+    assert forecast((8, 6, 4), affine, manifest, Options(device="cpu")).seconds == 0.5
+    assert forecast((8, 6, 4), affine, manifest, Options(device="auto")).seconds == 0.5
+    assert forecast((8, 6, 4), affine, manifest, Options(device="auto"), auto_device="cuda").seconds is None
+    assert forecast((8, 6, 4), affine, manifest, Options(device="cuda:1")).seconds is None
+    card = replace(manifest, timings={f"{SECONDS_KEY} (NVIDIA RTX A2000 (cuda:0))": 0.125})
+    assert forecast((8, 6, 4), affine, card, Options(device="cuda:1")).seconds == 0.125
+    assert forecast((8, 6, 4), affine, card, Options(device="cpu")).seconds is None
+
+
+def test_memory_grows_by_four_bytes_a_voxel_for_each_label(manifest):
+    more = replace(manifest, labels=tuple(replace(manifest.labels[0], value=v, name=str(v)) for v in range(1, 20)))
+    few, many = (forecast(BIG, diagonal(1, 1, 1), m, Options()).memory_mb for m in (manifest, more))
+    assert many - few == pytest.approx(4 * 17 * np.prod(BIG) / MB, abs=2)
+    wanted = forecast(BIG, diagonal(1, 1, 1), more, Options(), probabilities=True).memory_mb
+    assert wanted - many == pytest.approx(4 * 20 * np.prod(BIG) / MB, rel=0.1)
+
+
+def test_a_tiny_job_takes_little_more_than_the_bare_worker(manifest):
+    assert WORKER_MB < forecast((8, 6, 4), diagonal(1, 1, 1), manifest, Options()).memory_mb < WORKER_MB + 64
+
+
+def test_a_preview_takes_less_of_everything(manifest):
+    manifest = replace(manifest, spacing_mm=(1.0, 1.0, 1.0))
+    full, quick = (forecast(BIG, diagonal(1, 1, 1), manifest, Options(coarser=c)) for c in (1.0, 2.0))
+    assert quick.windows < full.windows / 6
+    assert quick.memory_mb < full.memory_mb
+
+
+def test_the_sums_lie_on_the_card_where_there_is_one(manifest):
+    host, card = (forecast(BIG, diagonal(1, 1, 1), manifest, Options(device=name)) for name in ("cpu", "cuda"))
+    assert host.device_memory_mb is None
+    assert card.device_memory_mb > 4 * 5 * np.prod(BIG) / MB  # a channel, the count and three labels
+    batched = forecast(BIG, diagonal(1, 1, 1), replace(manifest, timings={f"{MEMORY_KEY} (cuda:0)": 900.0}),
+                       Options(device="cuda", window_batch=4))  # fmt: skip
+    assert batched.device_memory_mb - card.device_memory_mb == pytest.approx(4 * 900, abs=64)
+
+
+def test_tidying_and_weights_are_counted(manifest):
+    tidy = Options(postprocess=PostprocessRule(keep_largest=True))
+    small = replace(manifest, labels=manifest.labels[:1])
+    plain = forecast(BIG, diagonal(1, 1, 1), small, Options()).memory_mb
+    assert forecast(BIG, diagonal(1, 1, 1), small, tidy).memory_mb >= plain
+    assert forecast(BIG, diagonal(1, 1, 1), small, Options(), weights_mb=300).memory_mb - plain == 300
+
+
+def test_what_the_run_would_refuse_is_refused(manifest):
+    with pytest.raises(JobError, match="misses the volume"):
+        forecast((8, 6, 4), diagonal(1, 1, 1), manifest, Options(roi_ras_mm=(100, 110, 0, 5, 0, 5)))
+    with pytest.raises(JobError, match="names no axes to mirror"):
+        forecast((8, 6, 4), diagonal(1, 1, 1), manifest, Options(mirror=True))
+
+
+def test_slicers_own_process_can_ask_without_torch():
+    code = "import sys; import medseg.inference.forecast; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, encoding="utf-8").stdout
+    assert "medseg.inference.windows" in loaded.split()
+    assert not {"torch", "monai", "scipy", "lightning"} & set(loaded.split())
