@@ -17,7 +17,9 @@ from slicer.ScriptedLoadableModule import (
 )
 
 HOME = Path(__file__).resolve().parent
+REQUIREMENTS = HOME / "Resources" / "requirements.txt"
 SAMPLE = HOME.parent / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
+MODEL = "hippocampus-ultralight3d"
 
 
 class MedSegAttention(ScriptedLoadableModule):
@@ -59,20 +61,15 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
-        from medseg.desktop.panel import Panel
-        from medseg.desktop.qt_process import QtJobProcess
+        from medseg.desktop.start import start_panel
 
-        self.panel = Panel(
-            slicer.mrmlScene,
-            QtJobProcess,
-            ensure_packages=ensurePackages,
-            versions=_versions(),
-        )
-        self.layout.addWidget(self.panel.widget)
         scene = slicer.mrmlScene
+        self.panel = start_panel(scene, REQUIREMENTS, _versions())
+        self.layout.addWidget(self.panel.widget)
         self._observed = [
             scene.AddObserver(scene.StartCloseEvent, lambda *_: self.panel.leave_scene()),
             scene.AddObserver(scene.EndCloseEvent, lambda *_: self.panel.set_scene(scene)),
+            scene.AddObserver(scene.EndImportEvent, lambda *_: self.panel.set_scene(scene)),
         ]
 
     def cleanup(self) -> None:
@@ -200,6 +197,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             cancelled=cancelled or (lambda: False),
             suffix=suffix,
             overwrite=overwrite,
+            versions=_versions(),
         )
 
     def models(self) -> dict[str, str]:
@@ -220,47 +218,67 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
 
 
 class MedSegAttentionTest(ScriptedLoadableModuleTest):
-    """Runs inside Slicer: a real segmentation of the sample; fails where it cannot run, and never skips."""
+    """Runs inside Slicer: real segmentations of the sample; fails where it cannot run, and never skips."""
 
     def setUp(self) -> None:
-        """Start from an empty scene."""
+        """Start from an empty scene, with the packages that the worker needs."""
         slicer.mrmlScene.Clear(0)
+        ensurePackages()
+        # The sample lies beside the source and is not installed with the extension.
+        self.assertTrue(SAMPLE.is_file(), f"this test reads {SAMPLE}; run it from a source tree of the extension")
 
     def runTest(self) -> None:
         """Run every test."""
         self.setUp()
-        self.test_every_model_can_be_listed()
-        self.setUp()
         self.test_a_volume_becomes_segments_on_its_own_grid()
-
-    def test_every_model_can_be_listed(self) -> None:
-        """At least one model comes with the extension."""
-        self.assertTrue(MedSegAttentionLogic().models())
+        self.setUp()
+        self.test_apply_in_the_panel_segments_while_the_window_lives()
 
     def test_a_volume_becomes_segments_on_its_own_grid(self) -> None:
         """The left half of the Colin27 head: names, sizes and grid of what is found."""
-        import numpy as np
-
-        # The sample lies beside the source and is not installed with the extension.
-        self.assertTrue(SAMPLE.is_file(), f"this test reads {SAMPLE}; run it from a source tree of the extension")
+        self.assertIn(MODEL, MedSegAttentionLogic().models())
         volume = slicer.util.loadVolume(str(SAMPLE))
-        node = MedSegAttentionLogic().segment(volume, "hippocampus-ultralight3d", device="cpu")
-        segmentation = node.GetSegmentation()
-        ids = list(segmentation.GetSegmentIDs())
-        names = [segmentation.GetSegment(each).GetName() for each in ids]
-        self.assertEqual(names, ["anterior hippocampus", "posterior hippocampus"])
-        reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
-        self.assertEqual(reference.GetID(), volume.GetID())
+        node = MedSegAttentionLogic().segment(volume, MODEL, device="cpu")
+        self._check(node, volume)
+
+    def test_apply_in_the_panel_segments_while_the_window_lives(self) -> None:
+        """What a clinician does: choose the volume, press Apply, look at the result; Qt's events go on meanwhile."""
+        import time
+
+        volume = slicer.util.loadVolume(str(SAMPLE))
+        slicer.util.selectModule("MedSegAttention")
+        panel = slicer.util.getModuleWidget("MedSegAttention").panel
+        panel.parameters.change(model=MODEL, device="cpu")
+        panel.parameters.set_inputs([volume])
+        self.assertTrue(panel.names.apply.enabled, panel.names.status.text)
+        panel.names.apply.click()
+        end = time.monotonic() + 300
+        while time.monotonic() < end and (panel.queue.is_busy or not panel.queue.rows):
+            slicer.app.processEvents()
+            time.sleep(0.01)
+        row = panel.queue.rows[-1]
+        self.assertEqual(str(row.state), "done", row.details)
+        self._check(row.landing.node, volume)
+        self.assertTrue(panel.results.widget.visible, "the result is shown")
+
+    def _check(self, node: Any, volume: Any) -> None:
+        """Both parts of the left hippocampus: names, reference, grid, plausible sizes, side."""
+        import numpy as np
 
         from medseg.mrml.grids import ijk_to_world
         from medseg.mrml.segmentations import labels_from_segmentation
 
+        segmentation = node.GetSegmentation()
+        names = [segmentation.GetSegment(each).GetName() for each in segmentation.GetSegmentIDs()]
+        self.assertEqual(names, ["anterior hippocampus", "posterior hippocampus"])
+        reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        self.assertEqual(reference.GetID(), volume.GetID())
         labels, _names = labels_from_segmentation(node, volume)
         self.assertEqual(labels.shape, volume.GetImageData().GetDimensions())
         np.testing.assert_allclose(labels.affine, ijk_to_world(volume), atol=1e-6)
         voxel_ml = abs(np.linalg.det(labels.affine[:3, :3])) / 1000
-        millilitres = [float((labels.array == number).sum() * voxel_ml) for number in (1, 2)]
-        for name, size in zip(names, millilitres, strict=True):
+        for number, name in enumerate(names, start=1):
+            size = float((labels.array == number).sum() * voxel_ml)
             self.assertTrue(0.5 < size < 4.0, f"{name}: {size:.2f} ml, in an adult's head 0.5 to 4")
         centre = np.argwhere(labels.array[0] > 0).mean(axis=0)
         left, _front, _up = (labels.affine @ [*centre, 1])[:3]
@@ -279,4 +297,4 @@ def ensurePackages() -> None:
     """Install what is missing, after asking; called when Apply is pressed."""
     from medseg.desktop.dependencies import ensure_packages
 
-    ensure_packages(HOME / "Resources" / "requirements.txt", slicer.util.confirmOkCancelDisplay)
+    ensure_packages(REQUIREMENTS, slicer.util.confirmOkCancelDisplay)

@@ -49,7 +49,7 @@ def small_job(folder: Path, model: str) -> Job:
     manifest = find_bundle(model).manifest
     noise = np.random.default_rng(0).normal(100, 20, (1, *manifest.window_shape)).astype(np.float32)
     path = folder / "small.nii"
-    write_image(path, Image(noise, np.diag([*(manifest.spacing_mm or (1.0, 1.0, 1.0)), 1.0])))
+    write_image(path, Image(noise, np.diag([*(manifest.spacing_mm or (1.0, 1.0, 1.0)), 1.0])), overwrite=True)
     return Job(inputs=(str(path),), model=model, output=str(folder / "labels.nii"), overwrite=True)
 
 

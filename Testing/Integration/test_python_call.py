@@ -98,3 +98,15 @@ def test_a_gpu_steps_down_to_half_precision_and_then_to_the_processor():
         ("cuda", 1, "float16"),
         ("cpu", 1, "float32"),
     ]
+
+
+def test_a_preview_has_fewer_windows_and_lies_on_the_grid_of_the_input(volume):
+    full, quick = (medseg.segment(volume, model=MODEL, device="cpu", overlap=0.9, coarser=c) for c in (1.0, 2.0))
+    assert 0 < quick.window_count < full.window_count
+    assert quick.labels.shape == volume.shape
+    np.testing.assert_array_equal(quick.labels.affine, volume.affine)
+
+
+def test_a_preview_once_as_coarse_is_no_preview(volume):
+    results = [medseg.segment(volume, model=MODEL, device="cpu", probabilities=True, **c) for c in ({}, {"coarser": 1})]
+    np.testing.assert_array_equal(*(result.probabilities.array for result in results))

@@ -17,7 +17,7 @@ from medseg.jobs import preview
 from medseg.jobs.run_job import run_job
 from medseg.spec.errors import Cancelled
 from medseg.spec.events import Finished, Progress
-from medseg.spec.job import Job
+from medseg.spec.job import Job, Options
 
 
 def child(checkout, *arguments):
@@ -173,3 +173,29 @@ def test_a_job_tells_its_stages_in_order_and_ends_with_finished(tmp_path, scan_f
     last = [event for event in events if isinstance(event, Progress) and event.stage == "windows"][-1]
     assert last.done == last.total
     assert last.seconds_left == 0
+
+
+def test_a_forecast_names_the_windows_of_the_run_and_runs_nothing(tmp_path, scan_file, capsys):
+    output = tmp_path / "labels.nii"
+    command = ["segment", str(scan_file), "-m", MODEL, "-o", str(output), "--device", "cpu", "--overlap", "0.9"]
+    windows = []
+    for flags in ([], ["--coarser", "2"]):
+        assert run([*command, *flags, "--forecast"]) == 0
+        assert not output.exists()
+        said = capsys.readouterr().out
+        assert "MiB of memory" in said
+        assert "time unknown" in said
+        windows.append(int(said.split()[1]))
+    job = Job(inputs=(str(scan_file),), model=MODEL, output=str(output), options=Options(device="cpu", overlap=0.9))
+    assert windows[0] == run_job(job).window_count
+    assert windows[1] < windows[0]
+
+
+def test_quick_is_twice_as_coarse_and_not_both(tmp_path, scan_file, capsys):
+    quick, coarser = tmp_path / "quick.nii", tmp_path / "coarser.nii"
+    command = ["segment", str(scan_file), "-m", MODEL, "--device", "cpu", "-o"]
+    assert run([*command, str(quick), "--quick"]) == 0
+    assert run([*command, str(coarser), "--coarser", "2"]) == 0
+    np.testing.assert_array_equal(read_labels(quick).array, read_labels(coarser).array)
+    assert run([*command, str(tmp_path / "both.nii"), "--quick", "--coarser", "3"]) == 2
+    assert "--coarser 3 was given too" in capsys.readouterr().err

@@ -166,7 +166,8 @@ def test_a_time_point_lands_in_the_sequence_of_segmentations(scene, run, sequenc
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
 
 
-def test_a_time_point_whose_sequence_is_gone_is_shown_by_itself(scene, run, sequence, browser, volume, array):
+@pytest.mark.usefixtures("browser")
+def test_a_time_point_whose_sequence_is_gone_is_shown_by_itself(scene, run, sequence, volume, array):
     output = add_output_sequence(scene, sequence)
     point = TimePoint(sequence.GetID(), 0, output.GetID())
     pending = run(image=item_image(scene, sequence, 0), time_point=point)
@@ -177,7 +178,8 @@ def test_a_time_point_whose_sequence_is_gone_is_shown_by_itself(scene, run, sequ
     np.testing.assert_array_equal(labels.array, array)
 
 
-def test_time_points_say_that_they_bring_no_probabilities(scene, run, sequence, browser):
+@pytest.mark.usefixtures("browser")
+def test_time_points_say_that_they_bring_no_probabilities(scene, run, sequence):
     output = add_output_sequence(scene, sequence)
     point = TimePoint(sequence.GetID(), 0, output.GetID())
     pending = run(time_point=point, settings=PanelSettings(probabilities=True))

@@ -1,10 +1,12 @@
 """The module without its panel: a volume node in, a segmentation node out, computed by a real child process."""
 
 import sys
+import time
 import unittest
 from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
@@ -14,10 +16,11 @@ import medseg
 from medseg.bundles.write import write_bundle
 from medseg.desktop.results import read_provenance
 from medseg.imaging.image import Image
+from medseg.io.write import write_image
 from medseg.mrml.segmentations import labels_from_segmentation
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.networks import build_network
-from medseg.spec.errors import ImageError, JobError, ModelNotFound
+from medseg.spec.errors import Cancelled, ImageError, JobError, ModelNotFound
 from medseg.spec.events import Finished, Progress
 from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest
 
@@ -122,6 +125,225 @@ def test_a_target_made_of_surfaces_is_refused_before_anything_starts(door, volum
     node.SetSourceRepresentationToClosedSurface()
     with pytest.raises(ImageError, match="Closed surface"):
         door.MedSegAttentionLogic().segment(volume, model, node, python="/nowhere/python")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mode": "join"}, "mode is one of add, .*'join'"),
+        ({"mirror": "maybe"}, "mirroring is 'on', 'off'"),
+        ({"overlapp": 0.5}, "overlapp"),
+        ({"overlap": 2}, "overlap must lie in"),
+        ({"allTimePoints": True}, "takes one volume that shows a sequence.*'brain'"),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused_before_anything_starts(door, volume, model, options, words):
+    with pytest.raises(JobError, match=words):
+        door.MedSegAttentionLogic().segment(volume, model, python="/nowhere/python", **options)
+
+
+def test_a_node_of_no_scene_is_refused(door, model):
+    import slicer
+
+    for nodes in (None, slicer.vtkMRMLScalarVolumeNode(), []):
+        with pytest.raises(JobError, match="a volume in the scene is needed"):
+            door.MedSegAttentionLogic().segment(nodes, model)
+
+
+def test_what_a_callback_raises_ends_the_run_and_its_worker(door, volume, model, scene):
+    class Enough(Exception):
+        pass
+
+    def stop(event):
+        if isinstance(event, Progress):
+            raise Enough
+
+    with pytest.raises(Enough):
+        door.MedSegAttentionLogic().segment(volume, model, device="cpu", python=sys.executable, onEvent=stop)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_every_time_point_of_a_sequence_gets_its_own_segments_from_one_worker(door, scene, model, affines):
+    import slicer
+
+    logic = slicer.vtkSlicerSequencesLogic()
+    logic.SetMRMLScene(scene)
+    rng = np.random.default_rng(1)
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "beats")
+    for number in range(3):
+        frame = volume_node_from_image(
+            scene, Image(rng.normal(size=(1, 18, 17, 16)).astype(np.float32), affines[0]), "frame"
+        )
+        sequence.SetDataNodeAtValue(frame, str(number))
+        scene.RemoveNode(frame)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    logic.UpdateAllProxyNodes()
+    volume = browser.GetProxyNode(sequence)
+    pids = []
+    node = door.MedSegAttentionLogic().segment(
+        volume,
+        model,
+        allTimePoints=True,
+        device="cpu",
+        python=sys.executable,
+        onEvent=lambda event: pids.append(worker_pids()) if isinstance(event, Finished) else None,
+    )
+    assert len(pids) == 3
+    assert pids[0] == pids[1] == pids[2] != ()
+    output = browser.GetSequenceNode(node)
+    assert output.GetNumberOfDataNodes() == 3
+    for number in range(3):
+        item = sequence.GetNthDataNode(number)
+        labels, _names = labels_from_segmentation(output.GetNthDataNode(number), item)
+        np.testing.assert_array_equal(labels.array, in_memory(item, model).array)
+    logic.SetMRMLScene(None)
+
+
+def worker_pids():
+    return tuple(sorted(child.pid for child in psutil.Process().children()))
+
+
+@pytest.fixture
+def scans(tmp_path):
+    """A folder of four small images."""
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    for number in range(4):
+        voxels = np.random.default_rng(number).normal(size=(1, 18, 17, 16)).astype(np.float32)
+        write_image(folder / f"{number}.nii.gz", Image(voxels, np.eye(4)))
+    return folder
+
+
+def test_a_folder_is_done_by_a_worker_and_a_crash_costs_one_case(door, scans, model, tmp_path):
+    """The worker is killed in the second case; the third finds a new one."""
+    killed = []
+
+    def kill_once(event):
+        if isinstance(event, Progress) and event.stage == "windows" and len(told) == 3 and not killed:
+            killed.extend(worker_pids())
+            for pid in killed:
+                psutil.Process(pid).kill()
+
+    told = []
+    logic, out = door.MedSegAttentionLogic(), tmp_path / "out"
+    options = {"device": "cpu", "python": sys.executable, "onCase": lambda *case: told.append(case)}
+    report = logic.segmentFolder(scans, model, str(out), onEvent=kill_once, **options)
+    assert [row.status for row in report.rows] == ["done", "failed", "done", "done"]
+    assert "SIGKILL" in report.rows[1].error
+    assert not (out / "1.seg.nrrd").exists()
+    told.clear()
+    again = logic.segmentFolder(scans, model, out, **options)
+    assert (again.is_complete, again.skipped) == (True, 3)
+    assert [(number, total, row.status) for number, total, row in told] == [(2, 4, "running"), (2, 4, "done")]
+    assert not psutil.Process().children()
+
+
+def test_a_folder_can_be_stopped_in_the_middle_of_a_case(door, scans, model, tmp_path):
+    heard = []
+    report = door.MedSegAttentionLogic().segmentFolder(
+        scans,
+        model,
+        tmp_path / "out",
+        device="cpu",
+        python=sys.executable,
+        onEvent=heard.append,
+        cancelled=lambda: any(isinstance(event, Progress) for event in heard),
+    )
+    assert [row.status for row in report.rows] == ["cancelled"]
+    assert not report.is_complete
+
+
+def test_a_folder_gets_no_probabilities(door, scans, model, tmp_path):
+    with pytest.raises(JobError, match="segmentations only"):
+        door.MedSegAttentionLogic().segmentFolder(scans, model, tmp_path / "out", probabilities=True)
+
+
+class Background:
+    """What a call that is not waited for said at the end."""
+
+    def __init__(self):
+        self.node, self.error, self.calls, self.events = None, None, 0, []
+
+    def finished(self, node, error):
+        self.node, self.error, self.calls = node, error, self.calls + 1
+
+    @property
+    def is_computing(self):
+        return any(isinstance(event, Progress) and event.stage == "windows" and event.done for event in self.events)
+
+
+@pytest.fixture
+def background(qt_app, monkeypatch):
+    assert qt_app
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    return Background()
+
+
+def start(door, background, volume, model, **options):
+    return door.MedSegAttentionLogic().segment(
+        volume,
+        model,
+        wait=False,
+        onFinished=background.finished,
+        onEvent=background.events.append,
+        python=sys.executable,
+        device="cpu",
+        **options,
+    )
+
+
+def test_a_call_that_is_not_waited_for_comes_back_at_once_and_tells_its_end(door, background, volume, model, spin):
+    begun = time.monotonic()
+    run = start(door, background, volume, model)
+    assert time.monotonic() - begun < 1.0
+    assert not run.is_done
+    assert background.calls == 0
+    del run  # nobody has to keep it
+    spin(lambda: background.calls, seconds=60)
+    assert background.error is None
+    labels, _names = labels_from_segmentation(background.node, volume)
+    np.testing.assert_array_equal(labels.array, in_memory(volume, model).array)
+    assert read_provenance(background.node)[0]["model"] == "tiny"
+    spin(lambda: not worker_pids(), seconds=10)
+    assert background.calls == 1
+
+
+def test_cancel_ends_a_background_run_in_two_seconds(door, background, scene, model, spin):
+    large = volume_node_from_image(scene, Image(np.random.default_rng(0).random((1, 48, 48, 48)), np.eye(4)), "large")
+    run = start(door, background, large, model, overlap=0.9)
+    spin(lambda: background.is_computing, seconds=60)
+    run.cancel()
+    begun = time.monotonic()
+    spin(lambda: run.is_done, seconds=10)
+    assert time.monotonic() - begun < 6  # two, and time for a computer that does other things too
+    assert isinstance(background.error, Cancelled)
+    assert background.node is None
+    spin(lambda: not worker_pids(), seconds=10)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_a_crash_in_the_background_is_an_exception_with_what_the_worker_said(door, background, scene, model, spin):
+    large = volume_node_from_image(scene, Image(np.random.default_rng(0).random((1, 48, 48, 48)), np.eye(4)), "large")
+    start(door, background, large, model, overlap=0.9)
+    spin(lambda: background.is_computing, seconds=60)
+    for pid in worker_pids():
+        psutil.Process(pid).kill()
+    spin(lambda: background.calls, seconds=30)
+    assert isinstance(background.error, RuntimeError)
+    assert "SIGKILL" in str(background.error)
+
+
+def test_closing_the_scene_stops_a_background_run_and_shows_nothing(door, background, scene, model, spin):
+    large = volume_node_from_image(scene, Image(np.random.default_rng(0).random((1, 48, 48, 48)), np.eye(4)), "large")
+    start(door, background, large, model, overlap=0.9)
+    spin(lambda: background.is_computing, seconds=60)
+    scene.Clear(False)
+    spin(lambda: background.calls, seconds=10)
+    assert isinstance(background.error, Cancelled)
+    assert "scene was closed" in str(background.error)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
 
 
 def test_the_panel_hears_that_the_scene_is_closed_before_and_after(door, scene, monkeypatch):

@@ -63,7 +63,7 @@ def test_by_default_nobody_gives_way(drawn, volume, array, mine, specs, affines)
     np.testing.assert_array_equal(mask(drawn, volume, "Segment_2"), mine == 2)
 
 
-def test_a_labelmap_on_another_grid_gives_way_where_its_voxels_lie(scene, drawn, volume, array, specs, affines):
+def test_a_labelmap_on_another_grid_gives_way_where_its_voxels_lie(drawn, volume, array, specs, affines):
     finer = affines[11] @ np.diag([0.5, 0.5, 0.5, 1])
     finer[:3, 3] = (affines[11] @ [-0.25, -0.25, -0.25, 1])[:3]
     fine = np.kron(array[0], np.ones((2, 2, 2), dtype=np.uint8))[None]

@@ -282,13 +282,17 @@ def test_a_worker_that_cannot_even_be_looked_for_is_a_line_in_the_panel(ready, p
 
 
 def test_a_missing_package_is_asked_for_on_apply_and_not_before(scene, process, volume, bundles, spin):
-    def refuse():
-        msg = "PyTorch was not installed"
-        raise MissingDependency(msg)
+    class Closed:
+        def open(self):
+            msg = "PyTorch was not installed"
+            raise MissingDependency(msg)
+
+        def state(self):
+            return "not installed"
 
     from medseg.desktop.panel import Panel
 
-    made = Panel(scene, process.made_for, ensure_packages=refuse, find_models=lambda: bundles)
+    made = Panel(scene, process.made_for, gate=Closed(), find_models=lambda: bundles)
     panel = Driver(made, process, spin)
     panel.inputs[0].setCurrentNode(volume)
     assert panel.status == ""

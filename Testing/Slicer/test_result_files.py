@@ -9,7 +9,6 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 
 import slicer
 import slicerio
-from mrb_scenes import opened_scene, save
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.results import read_provenance, read_segment_provenance, show_labels, write_provenance
@@ -19,6 +18,7 @@ from medseg.mrml.surfaces import CLOSED_SURFACE, surface_steps
 from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
+from mrb_scenes import opened_scene, save
 
 VERSIONS = {"Slicer": "5.13", "MedSegAttention": "0.1.0"}
 
@@ -66,7 +66,7 @@ def test_an_mrb_file_keeps_voxels_names_codes_grid_surfaces_and_what_made_it(sho
         assert node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
 
 
-def test_a_seg_nrrd_file_says_of_each_segment_which_model_made_it(show, bundle, specs, tmp_path):
+def test_a_seg_nrrd_file_says_of_each_segment_which_model_made_it(show, specs, tmp_path):
     path = tmp_path / "result.seg.nrrd"
     with opened_scene(tmp_path / "first") as scene:
         node, _volume = show(scene)

@@ -35,7 +35,7 @@ def in_voxels(roi_node, volume_node):
     return spots.min(axis=0), spots.max(axis=0)
 
 
-def test_the_bounds_are_those_of_the_world(roi, hang, motion):
+def test_the_bounds_are_those_of_the_world(roi, hang):
     node = roi((1, 2, 3), (4, 6, 8))
     np.testing.assert_allclose(roi_bounds(node), (-1, 3, -1, 5, -1, 7))
     hang(node, [[1, 0, 0, 10], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
@@ -76,7 +76,7 @@ def test_on_every_grid_and_under_a_transform_its_edges_lie_between_voxels(
     assert (high <= shape - 0.5 + 1e-6).all()
 
 
-def test_fitting_holds_the_volume_and_nothing_more(scene, array, affines, roi, hang, motion):
+def test_fitting_holds_the_volume_and_nothing_more(scene, array, affines, roi):
     for affine in affines[::9]:
         volume = volume_node_from_image(scene, Image(array, affine), "volume")
         node = roi((0, 0, 0), (1, 1, 1))

@@ -6,7 +6,6 @@ import pytest
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
 import slicer
-from mrb_scenes import opened_scene, save
 
 from medseg.imaging.image import Image
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation
@@ -22,6 +21,7 @@ from medseg.mrml.sequences import (
 )
 from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError
+from mrb_scenes import opened_scene, save
 
 
 @pytest.fixture
@@ -66,7 +66,8 @@ def test_a_volume_that_is_played_knows_its_sequence(scene, sequence, browser, ar
     assert sequence_of(scene, None) is None
 
 
-def test_each_time_point_can_be_read(scene, sequence, browser, array, affines):
+@pytest.mark.usefixtures("browser")
+def test_each_time_point_can_be_read(scene, sequence, array, affines):
     assert item_count(sequence) == 3
     for number in range(3):
         image = item_image(scene, sequence, number)
@@ -74,6 +75,8 @@ def test_each_time_point_can_be_read(scene, sequence, browser, array, affines):
         np.testing.assert_allclose(image.affine, affines[-1], atol=1e-9)
     assert volume_item(sequence, 3) is None
     assert volume_item(sequence, -1) is None
+    with pytest.raises(ImageError, match="has 3 time points, got number 4"):
+        item_image(scene, sequence, 3)
 
 
 def test_time_points_lie_where_the_one_that_is_seen_lies(scene, sequence, browser, affines, hang, motion):
@@ -81,7 +84,8 @@ def test_time_points_lie_where_the_one_that_is_seen_lies(scene, sequence, browse
     np.testing.assert_allclose(item_image(scene, sequence, 2).affine, motion @ affines[-1], atol=1e-9)
 
 
-def test_the_output_is_numbered_like_the_input_and_empty_at_first(scene, sequence, browser):
+@pytest.mark.usefixtures("browser")
+def test_the_output_is_numbered_like_the_input_and_empty_at_first(scene, sequence):
     output = add_output_sequence(scene, sequence)
     assert output.GetName() == "cine segmentation"
     assert (output.GetIndexName(), output.GetIndexUnit()) == ("time", "ms")
@@ -106,11 +110,13 @@ def test_the_browser_shows_the_segments_of_its_time_point(scene, sequence, brows
         assert names == tuple(spec.name for spec in specs)
 
 
-def test_the_current_time_point_is_seen_as_soon_as_it_is_there(scene, sequence, browser, array, specs):
+@pytest.mark.usefixtures("browser")
+def test_the_current_time_point_is_seen_as_soon_as_it_is_there(scene, sequence, array, specs):
     """No play: the browser itself tells the logic."""
     output = add_output_sequence(scene, sequence)
     put_labels(scene, output, sequence, 0, Image(array), specs)
     assert proxy_of(scene, output).GetSegmentation().GetNumberOfSegments() == 3
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
 
 
 def test_what_is_seen_hangs_under_the_volumes_transform(scene, sequence, browser, play, array, specs, hang, motion):

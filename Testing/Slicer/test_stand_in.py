@@ -128,6 +128,18 @@ def test_what_slicer_would_refuse_is_refused(qt_app):
     assert (mine.note, mine.className()) == ("mine", "QWidget")
 
 
+def test_a_getter_written_in_python_is_used_by_qt_and_still_a_value(qt_app):
+    class Wide(qt_app.QWidget):
+        def sizeHint(self):  # noqa: N802 - Qt's name
+            return qt_app.QSize(123, 45)
+
+    around, wide = qt_app.QWidget(), Wide()
+    column = qt_app.QVBoxLayout(around)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.addWidget(wide)
+    assert around.sizeHint == wide.sizeHint == qt_app.QSize(123, 45)
+
+
 def test_a_slot_gets_as_many_arguments_as_it_takes(qt_app):
     button, heard = qt_app.QPushButton(), []
 
@@ -170,6 +182,14 @@ def test_what_a_slot_raises_is_printed_by_qt_and_fails_the_test_afterwards(qt_ap
     button.connect("clicked()", lambda: 1 / 0)
     button.click()
     assert ["ZeroDivisionError" in each for each in qt_errors] == [True]
+    qt_errors.clear()
+
+
+def test_what_qt_warns_of_fails_the_test_afterwards(qt_app, qt_errors):
+    widget = qt_app.QWidget()
+    qt_app.QVBoxLayout(widget)
+    qt_app.QVBoxLayout(widget)
+    assert ["already has a layout" in each for each in qt_errors] == [True]
     qt_errors.clear()
 
 
@@ -339,6 +359,19 @@ def test_numbers_stay_in_their_range():
     assert (slider.value, heard) == (1.0, [0.25, 1.0])
     slider.setRange(0.0, 0.5)
     assert (slider.value, heard[-1]) == (0.5, 0.5)
+
+
+@pytest.mark.usefixtures("slicer_app")
+def test_an_emptied_path_is_told_as_not_valid_and_not_as_a_path(answers):
+    import ctk
+
+    line, heard = ctk.ctkPathLineEdit(), []
+    line.connect("currentPathChanged(QString)", heard.append)
+    line.connect("validInputChanged(bool)", heard.append)
+    answers.queue("/opt/venv")
+    line.browse()
+    line.currentPath = ""
+    assert heard == ["/opt/venv", True, False]
 
 
 @pytest.mark.usefixtures("slicer_app")

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
 from medseg.imaging.image import Image
-from medseg.mrml.probabilities import add_probability_volume
+from medseg.mrml.probabilities import add_probability_volumes
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation, voxels
 from medseg.mrml.surfaces import surface_steps
 from medseg.mrml.thresholds import ThresholdEdit, threshold_segment
@@ -30,8 +30,13 @@ def values(array):
 
 
 @pytest.fixture
-def probability(scene, values, affines, volume):
-    return add_probability_volume(scene, Image(values, affines[-1]), "Liver", volume)
+def probability(scene, values, specs, affines, volume):
+    return liver_map(scene, values, specs, affines[-1], volume)
+
+
+def liver_map(scene, values, specs, affine, volume):
+    layers = np.concatenate([np.zeros_like(values)] * 2 + [values])
+    return add_probability_volumes(scene, Image(layers, affine), specs[1:2], volume)[0]
 
 
 def mask(node, volume, segment_id):
@@ -44,9 +49,9 @@ def test_the_segment_is_where_the_probability_is_at_least_the_threshold(node, vo
     np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values >= threshold)
 
 
-def test_a_threshold_of_nothing_leaves_out_what_has_no_probability(scene, node, volume, values, affines):
+def test_a_threshold_of_nothing_leaves_out_what_has_no_probability(scene, node, volume, values, specs, affines):
     values[0, :3] = 0
-    probability = add_probability_volume(scene, Image(values, affines[-1]), "Liver", volume)
+    probability = liver_map(scene, values, specs, affines[-1], volume)
     threshold_segment(node, "Segment_2", probability, 0.0)
     np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values > 0)
 
@@ -149,12 +154,12 @@ def test_probabilities_and_segments_may_hang_under_different_transforms(
     volume = volume_node_from_image(scene, Image(array, affines[-1]), "moved")
     hang(volume, motion)
     node = add_segmentation(scene, Image(array, motion @ affines[-1]), specs, name="organs")
-    probability = add_probability_volume(scene, Image(values, motion @ affines[-1]), "Liver", volume)
+    probability = liver_map(scene, values, specs, motion @ affines[-1], volume)
     ThresholdEdit(node, "Segment_2", probability).apply(0.5)
     np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values >= 0.5)
 
 
-def test_what_cannot_be_thresholded_is_refused_before_anything_changes(scene, node, probability, warp, array):
+def test_what_cannot_be_thresholded_is_refused_before_anything_changes(scene, node, probability, warp):
     with pytest.raises(ImageError, match="no segment 'Segment_9'"):
         ThresholdEdit(node, "Segment_9", probability)
     with pytest.raises(ImageError, match="has no voxels"):

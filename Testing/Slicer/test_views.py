@@ -31,8 +31,7 @@ def result(scene, phantom, specs):
     rng = np.random.default_rng(1)
     scan = Image(rng.normal(100, 5, (1, 40, 40, 20)).astype(np.float32), SPACING)
     volume = volume_node_from_image(scene, scan, "scan")
-    node, _step = show_labels(scene, Image(phantom, SPACING), specs, volume)
-    return volume, node
+    return volume, show_labels(scene, Image(phantom, SPACING), specs, volume).node
 
 
 def hue(pixels):

@@ -47,7 +47,7 @@ class Folding:
         return False
 
 
-@properties(collapsed=False, flat=False, collapsedHeight=0)
+@properties(collapsed=False, collapsedHeight=10)
 class ctkCollapsibleButton(Folding, wrapped(QtWidgets.QAbstractButton)):
     """A button as wide as its column, with children below it; checked while they are shown."""
 
@@ -72,24 +72,21 @@ class ctkCollapsibleButton(Folding, wrapped(QtWidgets.QAbstractButton)):
     def _after_collapsed(self):
         self.checked = not self.collapsed
         self._fold(self.collapsed)
-        self.setMaximumHeight(self._head() if self.collapsed else _ANY_HEIGHT)
+        self.setMaximumHeight(self.sizeHint.height() if self.collapsed else _ANY_HEIGHT)
         self.contentsCollapsed.emit(self.collapsed)
 
     def hitButton(self, point):
         return point.y() <= self._head()
 
     def sizeHint(self):
-        inside = QtCore.QSize(0, self._head())
+        folded = QtCore.QSize(self.fontMetrics().horizontalAdvance(self.text) + 40, self._head() + self.collapsedHeight)
         layout = QtWidgets.QWidget.layout(self)
-        if layout is not None and not self.collapsed:
-            inside = layout.totalSizeHint()
-        title = self.fontMetrics().horizontalAdvance(self.text) + 40
-        return inside.expandedTo(QtCore.QSize(title, self._head()))
+        return folded if layout is None or self.collapsed else layout.totalSizeHint().expandedTo(folded)
 
     def minimumSizeHint(self):
         layout = QtWidgets.QWidget.layout(self)
         if layout is None or self.collapsed:
-            return QtCore.QSize(0, self._head())
+            return QtCore.QSize(0, self._head() + self.collapsedHeight * self.collapsed)
         return layout.totalMinimumSize()
 
     def paintEvent(self, _event):

@@ -15,10 +15,14 @@ from stand_in.widgets import properties
     settingKey="",
     showBrowseButton=True,
     showHistoryButton=True,
-    readOnly=False,
+    minimumContentsLength=0,
 )
 class ctkPathLineEdit(wrapped(QtWidgets.QWidget)):
-    """A path that can be typed, with a button that opens a file dialog."""
+    """A path that can be typed, with a button that opens a file dialog.
+
+    As in the original an empty line is not valid, and a change to what is not valid is told by ``validInputChanged``
+    alone. There is no history, and name filters are not applied.
+    """
 
     currentPathChanged = QtCore.Signal(str)
     validInputChanged = QtCore.Signal(bool)
@@ -42,7 +46,12 @@ class ctkPathLineEdit(wrapped(QtWidgets.QWidget)):
     def _after_currentPath(self):
         if self._line.text() != self.currentPath:
             self._line.setText(self.currentPath)
-        self.currentPathChanged.emit(self.currentPath)
+        was_valid, is_valid = self.__dict__.get("_is_valid", False), bool(self.currentPath)
+        self.__dict__["_is_valid"] = is_valid
+        if is_valid:
+            self.currentPathChanged.emit(self.currentPath)
+        if is_valid != was_valid:
+            self.validInputChanged.emit(is_valid)
 
     def _after_showBrowseButton(self):
         self._browse.setVisible(self.showBrowseButton)
@@ -53,21 +62,24 @@ class ctkPathLineEdit(wrapped(QtWidgets.QWidget)):
     def browse(self):
         import qt
 
-        is_folder = bool(self.filters & self.Dirs)
-        ask = qt.QFileDialog.getExistingDirectory if is_folder else qt.QFileDialog.getOpenFileName
-        chosen = ask(self, self.label)
+        dialog, ask = qt.QFileDialog, qt.QFileDialog.getExistingDirectory
+        if self.filters & self.Files:
+            ask = dialog.getSaveFileName if self.filters & self.Writable else dialog.getOpenFileName
+        chosen = ask(self, self.label, self.currentPath)
         if chosen:
             self.currentPath = chosen
 
 
-@properties(showSearchIcon=False, alwaysShowClearIcon=False)
+@properties(showSearchIcon=False)
 class ctkSearchBox(wrapped(QtWidgets.QLineEdit)):
     """A line to type a search into."""
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self.setClearButtonEnabled(True)
         self.placeholderText = "Search..."
+
+    def setAlwaysShowClearIcon(self, is_shown):
+        self.setClearButtonEnabled(is_shown)
 
 
 @properties(defaultText="", forceDefault=False)

@@ -9,21 +9,18 @@ from stand_in.widgets import properties
 _STEPS = 1000  # of the slider that is drawn; the number itself is not rounded to them
 
 
-@properties(minimum=0.0, maximum=99.0, singleStep=1.0, pageStep=10.0, decimals=2, tracking=True)
+@properties(minimum=0.0, maximum=99.0, singleStep=1.0, decimals=2)
 class _Number(wrapped(QtWidgets.QWidget)):
     """A number within a range."""
 
     valueChanged = QtCore.Signal(float)
-    valueIsChanging = QtCore.Signal(float)
-    rangeChanged = QtCore.Signal(float, float)
-    _cpp_signals = {"valueChanged(double)": "valueChanged", "valueIsChanging(double)": "valueIsChanging"}  # noqa: RUF012
+    _cpp_signals = {"valueChanged(double)": "valueChanged"}  # noqa: RUF012
 
     def setValue(self, value):
         kept = min(max(float(value), self.minimum), self.maximum)
         if kept != self._number():
             self.__dict__["_value"] = kept
             self._show()
-            self.valueIsChanging.emit(kept)
             self.valueChanged.emit(kept)
 
     def _number(self):
@@ -43,7 +40,6 @@ class _Number(wrapped(QtWidgets.QWidget)):
         self._range_changed()
 
     def _range_changed(self):
-        self.rangeChanged.emit(self.minimum, self.maximum)
         self._show()
         self.setValue(self._number())
 
@@ -78,7 +74,7 @@ class _Slider(QtWidgets.QSlider):
         self.blockSignals(False)
 
 
-@properties(orientation=1, invertedAppearance=False, tickInterval=0.0)
+@properties(orientation=1, invertedAppearance=False, tickInterval=0.0, pageStep=10.0, tracking=True)
 class ctkDoubleSlider(_Number):
     """A slider over floating point numbers."""
 
@@ -94,9 +90,14 @@ class ctkDoubleSlider(_Number):
         self._slider.show_number()
 
 
-@properties(prefix="", suffix="", tickInterval=0.1, spinBoxVisible=True, popupSlider=False)
+@properties(
+    prefix="", suffix="", tickInterval=0.0, pageStep=10.0, spinBoxVisible=True, popupSlider=False, tracking=True
+)
 class ctkSliderWidget(_Number):
-    """A slider with a spin box beside it."""
+    """A slider with a spin box beside it; nobody drags it, so ``valueIsChanging`` is never emitted."""
+
+    valueIsChanging = QtCore.Signal(float)
+    _cpp_signals = {**_Number._cpp_signals, "valueIsChanging(double)": "valueIsChanging"}  # noqa: RUF012
 
     def __init__(self, parent=None):
         super().__init__(parent)

@@ -3,11 +3,13 @@
 
 from functools import partial
 from inspect import CO_VARARGS, isbuiltin, isfunction, ismethod
+from types import MethodType
 
 from PySide6 import QtCore
 
 _wrapped: dict[type, type] = {}
 _properties: dict[type, frozenset[str]] = {}
+_reading: set[tuple[int, str]] = set()
 _object_get = QtCore.QObject.__getattribute__
 
 
@@ -22,13 +24,15 @@ class PythonQtObject:
     _cpp_signals: dict[str, str] = {}  # noqa: RUF012 - C++ signature -> name of the signal, where PySide6 has another
 
     def __init__(self, *arguments, **named):
+        for name, getter in _overridden(type(self)).items():  # where Qt finds it, and Python's dot does not
+            self.__dict__[name] = MethodType(getter, self)
         super().__init__(*map(_native, arguments), **named)
 
     def __getattribute__(self, name):
         if name[0] == "_":
             return _object_get(self, name)
         if name in properties_of(type(self)):
-            return _as_python(QtCore.QObject.property(self, name))
+            return _read(self, name)
         if name == "name":
             return QtCore.QObject.objectName(self)
         if name in _OWN:  # PySide6 looks for its own ``connect`` first
@@ -184,6 +188,26 @@ def _adapting(method):
 
 def _as_python(value):
     return tuple(value) if isinstance(value, list) else adapted(value)
+
+
+def _overridden(kind):
+    """Getters of properties that a Python class writes anew, such as ``sizeHint``: name -> function."""
+    found = {}
+    for each in reversed(kind.__mro__[: kind.__mro__.index(PythonQtObject)]):
+        found |= {name: own for name, own in vars(each).items() if isfunction(own)}
+    return {name: own for name, own in found.items() if name in properties_of(kind)}
+
+
+def _read(target, name):
+    """A property; but the method, where Qt looks for one written in Python in order to know the property."""
+    key = (id(target), name)
+    if key in _reading:
+        return _object_get(target, name)
+    _reading.add(key)
+    try:
+        return _as_python(QtCore.QObject.property(target, name))
+    finally:
+        _reading.discard(key)
 
 
 def _set_property(target, name, value):

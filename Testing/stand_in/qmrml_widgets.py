@@ -47,7 +47,7 @@ class qMRMLSliderWidget(ctkSliderWidget):
         return self.__dict__.get("_scene")
 
 
-@properties()
+@properties(locked=False)
 class qMRMLSegmentationShow3DButton(wrapped(QtWidgets.QPushButton)):
     """A button with a check mark: whether the segmentation's surface exists and is shown."""
 
@@ -64,9 +64,6 @@ class qMRMLSegmentationShow3DButton(wrapped(QtWidgets.QPushButton)):
 
     def segmentationNode(self):
         return self._node
-
-    def setMRMLScene(self, _scene):
-        """Where node ids come from; not needed here."""
 
     def _toggled(self, is_on):
         if is_on:

@@ -58,6 +58,7 @@ def batch(
         roi_ras_mm=read_roi(roi),
         postprocess=changed_rule(model, keep_largest, min_island_mm3, fill_holes_mm3),
     )
+    from medseg import __version__
     from medseg.cli.console import Reporter, errors
     from medseg.inference.device import choose_device
     from medseg.jobs.batch import segment_folder
@@ -75,6 +76,7 @@ def batch(
                 options=options,
                 suffix=suffix,
                 overwrite=overwrite,
+                versions={"medseg": __version__},
                 on_case=partial(_tell, reporter.console),
                 on_event=reporter,
             )

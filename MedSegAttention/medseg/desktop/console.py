@@ -19,6 +19,7 @@ from medseg.jobs.worker_command import describe_exit
 from medseg.jobs.worker_process import WorkerProcess
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import proxy_of
+from medseg.spec.errors import JobError
 from medseg.spec.events import Event, Failed, Finished
 from medseg.spec.job import Job
 
@@ -59,7 +60,7 @@ class ConsoleRun:
         scene = orders.scene
         self._orders = orders
         self._on_finished = on_finished
-        self._tag: int | None = scene.AddObserver(scene.StartCloseEvent, lambda *_: self._queue.leave_scene())
+        self._tag: int | None = scene.AddObserver(scene.StartCloseEvent, self._leave_scene)
 
         def make(hear: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
             def hear_both(event: Event) -> None:
@@ -91,6 +92,9 @@ class ConsoleRun:
         """End the worker, and remove what a run that has not ended left."""
         self._stop_observing()
         self._queue.close()
+
+    def _leave_scene(self, *_: object) -> None:
+        self._queue.leave_scene()
 
     def _row_ended(self, row: Row) -> None:
         if self.is_done:
@@ -203,11 +207,14 @@ def segment_folder_in_worker(
         on_case: hears each row when it begins and when it ends.
         on_event: hears the worker's events.
         cancelled: asked between cases and at each event; True stops.
-        more: ``suffix``, ``overwrite``.
+        more: ``suffix``, ``overwrite``, ``versions``.
 
     Raises:
         MedSegError: as ``segment_folder`` raises it; what goes wrong in a case is in its row.
     """
+    if settings.probabilities or settings.entropy:
+        msg = "a folder gets segmentations only, got a wish for probabilities or entropy; leave it out"
+        raise JobError(msg)
     with new_worker(python, logging.info) as worker:
 
         def run(job: Job, hear: Callable[[Event], None], stop: Callable[[], bool]) -> None:

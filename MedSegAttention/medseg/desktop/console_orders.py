@@ -59,6 +59,9 @@ def make_settings(
         }
     roi: Roi | None = None
     if roi_bounds is not None:
+        if len(roi_bounds) != 6:
+            msg = f"roi_bounds are six numbers R-, R+, A-, A+, S-, S+ in mm, got {roi_bounds!r}"
+            raise JobError(msg)
         right, left, back, front, low, high = (float(edge) for edge in roi_bounds)
         roi = (right, left, back, front, low, high)
     try:

@@ -6,14 +6,14 @@ from pathlib import Path
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.one_step import OneStep
 from medseg.desktop.order import TimePoint
-from medseg.desktop.request import Request, read_answer, read_probabilities, read_probability
+from medseg.desktop.request import Request, read_answer, read_probabilities
 from medseg.desktop.results import Mode, show_labels, write_provenance
 from medseg.desktop.settings import DEFAULTS, PanelSettings
 from medseg.desktop.texts import _
 from medseg.imaging.image import Affine, Image
 from medseg.mrml.grids import Node, ijk_to_world
 from medseg.mrml.overlap import Overlap
-from medseg.mrml.probabilities import add_entropy_volume, add_probability_volume, link_probability
+from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, link_probability
 from medseg.mrml.sequences import put_labels, show_current
 from medseg.spec.errors import JobError, MedSegError
 from medseg.spec.events import Finished
@@ -131,7 +131,7 @@ def _output(scene: Node, run: PendingRun) -> Node:
 
 
 def _add_maps(scene: Node, run: PendingRun, landing: Landing) -> tuple[Node, ...]:
-    """Bring the volumes that were asked for, one label in memory at a time."""
+    """Bring the volumes that were asked for; the worker's file is mapped, so that each number is copied once."""
     settings = run.settings
     if not (settings.probabilities or settings.entropy):
         return ()
@@ -139,16 +139,15 @@ def _add_maps(scene: Node, run: PendingRun, landing: Landing) -> tuple[Node, ...
         msg = _("they are brought for single volumes; of time points only the segments are")
         raise JobError(msg)
     volume = scene.GetNodeByID(run.volume_id)
-    source = Image(run.image.array, _affine_now(scene, run))
+    every = read_probabilities(run.request, Image(run.image.array, _affine_now(scene, run)))
+    if every is None:
+        return ()
     nodes = []
     if settings.probabilities:
-        for spec, segment_id in zip(run.bundle.manifest.labels, landing.segment_ids, strict=True):
-            probability = read_probability(run.request, source, spec.value)
-            if probability is not None:
-                nodes.append(add_probability_volume(scene, probability, spec.name, volume))
-                link_probability(nodes[-1], landing.node, segment_id)
-    every = read_probabilities(run.request, source) if settings.entropy else None
-    if every is not None:
+        nodes += add_probability_volumes(scene, every, run.bundle.manifest.labels, volume)
+        for node, segment_id in zip(nodes, landing.segment_ids, strict=True):
+            link_probability(node, landing.node, segment_id)
+    if settings.entropy:
         nodes.append(add_entropy_volume(scene, every, volume))
     return tuple(nodes)
 

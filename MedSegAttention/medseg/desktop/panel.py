@@ -5,7 +5,8 @@ from collections.abc import Callable
 import qt
 
 from medseg.bundles.catalogue import Bundle, catalogue
-from medseg.desktop.binding import Binding, set_choices
+from medseg.desktop.binding import Binding
+from medseg.desktop.dependencies import Gate
 from medseg.desktop.forecast_line import forecast_line
 from medseg.desktop.inputs_view import InputsView
 from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State
@@ -15,7 +16,8 @@ from medseg.desktop.model_picker import ModelPicker
 from medseg.desktop.one_step import OneStep
 from medseg.desktop.order import Order
 from medseg.desktop.orders import make_orders, orders_for_all, prepare
-from medseg.desktop.parameters import OUTPUT, ROI, Parameters
+from medseg.desktop.output_view import OutputView
+from medseg.desktop.parameters import ROI, Parameters
 from medseg.desktop.preferences import Preferences
 from medseg.desktop.section_stack import SectionStack
 from medseg.desktop.sections.diagnostics import DiagnosticsSection
@@ -25,12 +27,14 @@ from medseg.desktop.sections.probabilities import ProbabilitiesSection
 from medseg.desktop.sections.queue import QueueSection
 from medseg.desktop.sections.region import RegionSection
 from medseg.desktop.sections.results import ResultsView
+from medseg.desktop.settings import setting_texts
+from medseg.desktop.support import collect_versions, support_report
 from medseg.desktop.texts import _
 from medseg.desktop.ui import load_ui
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import sequence_of
 from medseg.spec.errors import MedSegError
-from medseg.spec.events import Described, Event
+from medseg.spec.events import Described, Device, Event
 
 
 class Panel:
@@ -40,7 +44,7 @@ class Panel:
         scene: the MRML scene.
         make_process: given who hears events and log lines, makes the process that computes.
         preferences: what belongs to the computer and not to the scene; None: forgotten with the panel.
-        ensure_packages: called on Apply, before anything else; raises ``MissingDependency``.
+        gate: opened on Apply, before anything else, to install what is missing; None: nothing is.
         versions: of Slicer and of this program, written beside each result.
         find_models: gives the installed models by their ids.
     """
@@ -51,18 +55,18 @@ class Panel:
         make_process: MakeProcess,
         *,
         preferences: Preferences | None = None,
-        ensure_packages: Callable[[], None] = lambda: None,
+        gate: Gate | None = None,
         versions: dict[str, str] | None = None,
         find_models: Callable[[], dict[str, Bundle]] = catalogue,
     ) -> None:
         self.preferences = preferences or Preferences()
         self.log = LogBook()
         self.parameters = Parameters(scene)
-        self._ensure_packages = ensure_packages
+        self._gate = gate
         self._versions = versions or {}
         self._bundles = find_models()
         self._model_shown: str | None = None
-        self._is_showing = False
+        self._devices: tuple[Device, ...] = ()  # the last that a worker told of
         self._landing: Landing | None = None  # the last result
         self._step: OneStep | None = None  # the last change of a segmentation that was there before
         self.queue = JobQueue(
@@ -91,7 +95,7 @@ class Panel:
     def set_scene(self, scene: Node) -> None:
         """Show the nodes of a scene; also call when it was closed or another was loaded, with the same scene."""
         self.parameters.attach(scene)
-        self.names.output.setMRMLScene(scene)
+        self.output.set_scene(scene)
         self.inputs.set_scene(scene)
         self.results.set_scene(scene)
         self._model_shown = None
@@ -133,10 +137,10 @@ class Panel:
         if self._step is None:
             return
         try:
-            self._say(self._step.turn())
+            self.say(self._step.turn())
         except MedSegError as error:
             self._step = None
-            self._say(str(error))
+            self.say(str(error))
         self.refresh()
 
     def refresh(self) -> None:
@@ -148,7 +152,7 @@ class Panel:
             self.inputs.set_model(bundle)
         self.inputs.refresh()
         self._binding.refresh()
-        self._show_output()
+        self.output.refresh()
         self.results.refresh()
         self.sections.refresh()
         self._show_forecast(bundle)
@@ -160,16 +164,7 @@ class Panel:
 
     def _build(self) -> None:
         names, parameters = self.names, self.parameters
-        set_choices(
-            names.mode,
-            [
-                (_("Keep them; new ones may overlap"), "add"),
-                (_("Keep them; new ones overwrite"), "overwrite"),
-                (_("Keep them; new ones overwrite visible ones"), "overwrite_visible"),
-                (_("Replace those of the same name"), "replace"),
-            ],
-        )
-        names.output.noneDisplay = _("New segmentation")
+        self.output = OutputView(parameters, names)
         self.inputs = InputsView(parameters)
         self.picker = ModelPicker(parameters, lambda: self._bundles)
         self.results = ResultsView(
@@ -181,7 +176,8 @@ class Panel:
         self.region = RegionSection(parameters, self.current_volume)
         self.performance = PerformanceSection(parameters, self.current_model, self._ask_devices)
         self.probabilities = ProbabilitiesSection(parameters, lambda: self._landing)
-        self.diagnostics = DiagnosticsSection(self.preferences, self.log)
+        check = None if self._gate is None else self._gate.state
+        self.diagnostics = DiagnosticsSection(self.preferences, self.log, check, self._support)
         self.sections = SectionStack(
             [
                 self.region,
@@ -203,9 +199,7 @@ class Panel:
     def _connect(self) -> None:
         names = self.names
         self._binding = Binding(self.parameters)
-        self._binding.choice(names.mode, "mode")
         self._binding.tick(names.allTimePoints, "all_time_points")
-        names.output.connect("currentNodeChanged(vtkMRMLNode*)", self._output_chosen)
         names.apply.connect("clicked()", self.apply)
         names.cancel.connect("clicked()", self.cancel)
         self.parameters.listen(self.refresh)
@@ -214,18 +208,19 @@ class Panel:
     def _order(self, make: Callable[[Parameters, Bundle], list[Order]]) -> None:
         bundle = self.current_model()
         if bundle is None:
-            self._say(_("No model is installed."))
+            self.say(_("No model is installed."))
             return
-        self._say(_("Starting..."))
+        self.say(_("Starting..."))
         self.names.status.repaint()  # copying and writing the volume keeps the window busy for a moment
         try:
-            self._ensure_packages()
+            if self._gate is not None:
+                self._gate.open()
             orders = make(self.parameters, bundle)
-            self._say("" if orders else _("The scene holds no volumes for this model."))
+            self.say("" if orders else _("The scene holds no volumes for this model."))
             for order in orders:
                 self.queue.add(order)
         except (MedSegError, OSError) as error:
-            self._say(str(error))
+            self.say(str(error))
 
     def _ended(self, row: Row) -> None:
         """Show the result of a row that has ended, and remember how long a window took."""
@@ -240,11 +235,11 @@ class Panel:
             self._landing, self._step = row.landing, row.landing.step
             self.results.show(row.landing.node)
         self._show_forecast(self.current_model())
-        self._say("\n".join([row.details or row.message, *row.warnings]))
+        self.say("\n".join([row.details or row.message, *row.warnings]))
 
     def _queue_changed(self) -> None:
         if self.queue.current is not None:
-            self._say(self.queue.current.message)
+            self.say(self.queue.current.message)
         self.sections.refresh()
         self.results.refresh()
         self._show_state()
@@ -259,19 +254,6 @@ class Panel:
         names.forecast.setVisible(running is None and bool(names.forecast.text))
         names.progress.setValue(0 if running is None else running.percent)
 
-    def _show_output(self) -> None:
-        output = self.parameters.node(OUTPUT)
-        self._is_showing = True
-        if self.names.output.currentNode() is not output:
-            self.names.output.setCurrentNode(output)
-        self._is_showing = False
-        for part in (self.names.mode, self.names.modeLabel):
-            part.setVisible(output is not None)
-
-    def _output_chosen(self, node: Node) -> None:
-        if not self._is_showing:
-            self.parameters.set_node(OUTPUT, node)
-
     def _show_forecast(self, bundle: Bundle | None) -> None:
         volume, settings = self.current_volume(), self.parameters.settings
         text = ""
@@ -284,12 +266,24 @@ class Panel:
         try:
             self.queue.describe()
         except MedSegError as error:
-            self._say(str(error))
+            self.say(str(error))
 
     def _described(self, event: Event) -> None:
         if isinstance(event, Described):
+            self._devices = event.devices
             self.performance.show_devices(event.devices)
 
-    def _say(self, text: str) -> None:
+    def _support(self) -> str:
+        return support_report(
+            collect_versions(self._versions),
+            self.preferences,
+            self.log.text(),
+            settings=setting_texts(self.parameters.settings),
+            devices=self._devices,
+            packages="" if self._gate is None else self._gate.state(),
+        )
+
+    def say(self, text: str) -> None:
+        """Show a text in the status line; an empty one hides it."""
         self.names.status.setText(text)
         self.names.status.setVisible(bool(text))

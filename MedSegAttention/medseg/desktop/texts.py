@@ -1,6 +1,6 @@
 """Translation, and sentences that the panel says."""
 
-from medseg.spec.events import CANCELLED, Event, Failed, Finished, Progress, Started, Using, Warned
+from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Progress, Started, Using, Warned
 from medseg.spec.manifest import ModelManifest
 
 try:
@@ -45,6 +45,8 @@ def describe_event(event: Event) -> str:
             return _stage_name(stage) + left
         case Warned(message):
             return _("Warning: {message}").format(message=message)
+        case Described(devices):
+            return _("Networks can run on: {devices}").format(devices=", ".join(each.title for each in devices))
         case Finished(_outputs, device, seconds):
             return _("Done in {seconds:.1f} s on {device}").format(seconds=seconds, device=device)
         case Failed(message, is_bug):

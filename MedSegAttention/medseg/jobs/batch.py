@@ -1,7 +1,7 @@
 """A whole folder, case by case: a failed case never stops the rest, and what was ended half-way goes on. No torch."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,7 @@ def segment_folder(
     options: Options = Options(),  # noqa: B008 - frozen
     suffix: str = ".seg.nrrd",
     overwrite: bool = False,
+    versions: Mapping[str, str] | None = None,
     on_case: OnCase = ignore_case,
     on_event: OnEvent = ignore_event,
     cancelled: IsCancelled = never,
@@ -84,6 +85,7 @@ def segment_folder(
         options: for all cases.
         suffix: how outputs are written: ".seg.nrrd", ".nii.gz", ".nii", ".nrrd" or ".mha".
         overwrite: whether outputs may be replaced that another model or other options made, or somebody else.
+        versions: of the programs that take part, for the report.
         on_case: hears each row when it begins and when it ends.
         on_event: hears what is told while a case runs.
         cancelled: asked between cases and between windows; True stops.
@@ -101,7 +103,7 @@ def segment_folder(
         raise JobError(msg)
     bundle = find_bundle(model)
     cases = find_cases(source, bundle.manifest, output_folder, suffix)
-    book = Book(source, output_folder, cases, bundle, options)
+    book = Book(source, output_folder, cases, bundle, options, versions or {})
     way = _Way(bundle.manifest, run, options, overwrite, on_event, cancelled)
     if not overwrite:
         book.check_outputs()

@@ -2,12 +2,11 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from medseg import __version__
 from medseg.bundles.catalogue import Bundle
 from medseg.bundles.digest import weights_digest
 from medseg.jobs.batch_cases import Case
@@ -28,18 +27,28 @@ class Book:
         cases: of this batch.
         bundle: the model.
         options: for all cases.
+        versions: of the programs that take part.
 
     Raises:
         JobError: if the folder cannot be made.
         OutputExists: if the folder holds a report that is none of ours.
     """
 
-    def __init__(self, source: Path, folder: Path, cases: Sequence[Case], bundle: Bundle, options: Options) -> None:
+    def __init__(
+        self,
+        source: Path,
+        folder: Path,
+        cases: Sequence[Case],
+        bundle: Bundle,
+        options: Options,
+        versions: Mapping[str, str],
+    ) -> None:
         self._source = source
         self._base = source if source.is_dir() else source.parent
         self._folder = folder
         self._cases = cases
         self._manifest = bundle.manifest
+        self._versions = versions
         self._recipe = Recipe(
             f"{bundle.manifest.model_id} {bundle.manifest.version}",
             weights_digest(bundle) or "",
@@ -141,5 +150,5 @@ class Book:
             "Options": self._recipe.options,
             "Images": str(self._source),
             "Written": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
-            "Program": f"medseg {__version__}",
+            **{f"Version of {program}": version for program, version in self._versions.items()},
         }

@@ -97,7 +97,7 @@ def value_box(values: NDArray[Any], value: int) -> tuple[slice, slice, slice] | 
     rows = np.zeros(values.shape[1], dtype=bool)
     slices = np.zeros(values.shape[2], dtype=bool)
     for k in range(values.shape[2]):
-        hit = value == values[:, :, k].T
+        hit: NDArray[np.bool_] = np.equal(values[:, :, k].T, value)
         if hit.any():
             slices[k] = True
             columns |= hit.any(axis=0)

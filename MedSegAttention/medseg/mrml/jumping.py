@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from medseg.mrml.cuts import cut_segment
+from medseg.mrml.cuts import Cut, cut_segment
 from medseg.mrml.grids import Node, parent_to_world
 
 Point = tuple[float, float, float]  # RAS mm of the world
@@ -21,10 +21,7 @@ def segment_centre(segmentation: Node, segment_id: str) -> Point | None:
     cut = cut_segment(segmentation, segment_id)
     if cut is None:
         return None
-    spots = np.argwhere(cut.mask)
-    steps_mm = np.linalg.norm(cut.affine[:3, :3], axis=0)
-    nearest = spots[np.argmin((((spots - spots.mean(axis=0)) * steps_mm) ** 2).sum(axis=1))]
-    right, front, high = (to_world @ cut.affine @ [*nearest, 1])[:3]
+    right, front, high = (to_world @ cut.affine @ [*_middle(cut), 1])[:3]
     return float(right), float(front), float(high)
 
 
@@ -46,3 +43,17 @@ def jump_to_segment(scene: Node, segmentation: Node, segment_id: str) -> Point |
     if crosshair is not None:
         crosshair.SetCrosshairRAS(*centre)
     return centre
+
+
+def _middle(cut: Cut) -> tuple[int, int, int]:
+    """The voxel of a mask nearest to its centre of mass, which mostly is one."""
+    others = ((1, 2), (0, 2), (0, 1))
+    weights = [np.count_nonzero(cut.mask, axis=axes) for axes in others]
+    centre = [float(weight @ np.arange(weight.size) / weight.sum()) for weight in weights]
+    i, j, k = (round(value) for value in centre)
+    if not cut.mask[i, j, k]:
+        spots = np.argwhere(cut.mask).astype(np.float32)
+        steps_mm = np.linalg.norm(cut.affine[:3, :3], axis=0)
+        far = (((spots - centre) * steps_mm) ** 2).sum(axis=1)
+        i, j, k = (int(value) for value in spots[np.argmin(far)])
+    return i, j, k

@@ -99,7 +99,9 @@ def check_target(node: Node) -> None:
 
 def _known(labels: Image, specs: Sequence[LabelSpec], local: Affine) -> Image:
     """The voxels that become segments; a value nobody asked for takes nothing away."""
-    known = np.isin(labels.array, [spec.value for spec in specs])
+    known = labels.array != 0
+    for value in set(range(1, int(labels.array.max(initial=0)) + 1)) - {spec.value for spec in specs}:
+        known &= labels.array != value
     return Image(known, local @ labels.affine)
 
 

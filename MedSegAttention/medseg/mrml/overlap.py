@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medseg.imaging.geometry import resample_to
 from medseg.imaging.image import Image
@@ -39,7 +40,7 @@ def overwrite(segmentation: Any, taken: Image, segment_ids: Sequence[str]) -> di
 
     Args:
         segmentation: the ``vtkSegmentation``.
-        taken: ``(1, I, J, K)``, not 0 where others are; below the transforms of the segmentation. Labelmaps on another
+        taken: ``(1, I, J, K)`` bool, where others are; below the transforms of the segmentation. Labelmaps on another
             grid lose the voxels whose centres lie there.
         segment_ids: who loses; other segments of the same labelmap keep every voxel.
 
@@ -52,17 +53,31 @@ def overwrite(segmentation: Any, taken: Image, segment_ids: Sequence[str]) -> di
         layer = segment.GetRepresentation(BINARY_LABELMAP)
         if layer is not None and not layer.IsEmpty():
             layers.setdefault(layer, {})[segment.GetLabelValue()] = segment_id
-    mask = Image((taken.array != 0).astype(np.uint8), taken.affine)
+    mask = Image(taken.array.astype(np.uint8), taken.affine)
     lost: dict[str, int] = {}
     for layer, owners in layers.items():
-        array = voxels(layer)
-        i, j, k = array.shape
-        here = resample_to(mask, (i, j, k), layer_affine(layer), order="nearest").array[0] != 0
-        hit = here & np.isin(array, list(owners))
-        values, counts = np.unique(array[hit], return_counts=True)
-        lost |= {owners[int(value)]: int(count) for value, count in zip(values, counts, strict=True)}
-        if values.size:
-            array[hit] = 0
+        i, j, k = layer.GetDimensions()
+        here = resample_to(mask, (i, j, k), layer_affine(layer), order="nearest").array[0]
+        counts = _clear(voxels(layer), here, list(owners))
+        lost |= {owners[value]: count for value, count in counts.items()}
+        if counts:
             layer.GetPointData().GetScalars().Modified()
             layer.Modified()
     return lost
+
+
+def _clear(array: NDArray[Any], here: NDArray[Any], values: list[int]) -> dict[int, int]:
+    """Set voxels of some values to 0 where a mask is not, slice by slice as they lie in memory.
+
+    Returns:
+        How many voxels each value lost, for those that lost any.
+    """
+    counts: dict[int, int] = {}
+    for k in range(array.shape[2]):
+        plane, where = array[:, :, k].T.reshape(-1), np.flatnonzero(here[:, :, k].T)
+        found = plane[where]
+        mine = np.isin(found, values)
+        for value, count in zip(*np.unique(found[mine], return_counts=True), strict=True):
+            counts[int(value)] = counts.get(int(value), 0) + int(count)
+        plane[where[mine]] = 0
+    return counts

@@ -1,16 +1,17 @@
 """Probabilities, and where the network doubts, as volumes beside the scan."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import vtk
 from numpy.typing import NDArray
-from vtk.util.numpy_support import numpy_to_vtk
 
 from medseg.imaging.image import Image
 from medseg.mrml.grids import Node, matrix_from_affine, world_to_parent
 from medseg.mrml.placing import place_beside
+from medseg.mrml.segmentations import voxels
 from medseg.spec.manifest import LabelSpec
 
 _SEGMENTATION, _SEGMENT = "medsegSegmentation", "MedSegAttention.Segment"  # node reference, attribute: id of a segment
@@ -42,13 +43,8 @@ def add_probability_volumes(
     nodes = []
     for spec in specs:
         layer = Image(probabilities.array[spec.value : spec.value + 1], probabilities.affine)
-        nodes.append(add_probability_volume(scene, layer, spec.name, volume_node))
+        nodes.append(_add_map(scene, layer, f"{_stem(volume_node)}probability of {spec.name}", volume_node))
     return nodes
-
-
-def add_probability_volume(scene: Node, probability: Image, label_name: str, volume_node: Node) -> Node:
-    """Add the probability of one label, ``(1, I, J, K)`` 0..1 in the world, as ``add_probability_volumes`` does."""
-    return _add_map(scene, probability, f"{_stem(volume_node)}probability of {label_name}", volume_node)
 
 
 def link_probability(node: Node, segmentation: Node, segment_id: str) -> None:
@@ -86,12 +82,17 @@ def normalised_entropy(probabilities: NDArray[Any]) -> NDArray[np.float32]:
     """Entropy over the labels divided by the logarithm of their number: ``(L, I, J, K)`` -> ``(I, J, K)``, 0..1."""
     count, *shape = probabilities.shape
     total = np.zeros(shape, dtype=np.float32, order="F")
-    for start in range(0, shape[2], _SLAB):
-        slab = np.asarray(probabilities[..., start : start + _SLAB], dtype=np.float32)
-        for values in slab:
-            total[..., start : start + _SLAB] -= values * np.log(np.maximum(values, _TINY))
-    total /= np.float32(np.log(max(count, 2)))
-    return np.clip(total, 0, 1, out=total)
+    most = np.float32(np.log(max(count, 2)))
+
+    def fill(start: int) -> None:
+        part = total[..., start : start + _SLAB]
+        for values in probabilities[..., start : start + _SLAB]:
+            part -= values * np.log(np.maximum(values, _TINY))
+        np.clip(part / most, 0, 1, out=part)
+
+    with ThreadPoolExecutor() as pool:  # NumPy lets other threads run while it computes
+        list(pool.map(fill, range(0, shape[2], _SLAB)))
+    return total
 
 
 def _add_map(scene: Node, image: Image, name: str, volume_node: Node) -> Node:
@@ -99,16 +100,16 @@ def _add_map(scene: Node, image: Image, name: str, volume_node: Node) -> Node:
     local = image.affine if volume_node is None else world_to_parent(volume_node) @ image.affine
     pixels = vtk.vtkImageData()
     pixels.SetDimensions(*image.shape)
-    flat = np.ascontiguousarray(image.array[0].transpose(2, 1, 0), dtype=np.float32).ravel()
-    pixels.GetPointData().SetScalars(numpy_to_vtk(flat, deep=True))
+    pixels.AllocateScalars(vtk.VTK_FLOAT, 1)
+    voxels(pixels)[...] = image.array[0]
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     changing = node.StartModify()
     node.SetIJKToRASMatrix(matrix_from_affine(local))
+    _show_unit_range(node)  # before there are voxels: nothing is counted to choose a window
     node.SetAndObserveImageData(pixels)
     if volume_node is not None:
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     node.EndModify(changing)
-    _show_unit_range(node)
     if volume_node is not None:
         place_beside(scene, node, volume_node)
     return node

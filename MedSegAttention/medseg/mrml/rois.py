@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg.mrml.grids import Node, ijk_to_world
+from medseg.mrml.grids import Node, affine_from_matrix, ijk_to_world
 from medseg.spec.errors import ImageError, JobError
 
 Bounds = tuple[float, float, float, float, float, float]  # R-, R+, A-, A+, S-, S+ in RAS mm of the world
@@ -77,11 +77,10 @@ def _shape(volume_node: Node) -> NDArray[np.float64]:
 
 def _corners(roi_node: Node) -> NDArray[np.float64]:
     """The eight corners of a ROI in the world, homogeneous; through its own axes, which a transform may have turned."""
-    matrix = roi_node.GetObjectToWorldMatrix()
-    to_world = np.array([[matrix.GetElement(row, column) for column in range(4)] for row in range(4)])
     half = np.array(roi_node.GetSize()) / 2
-    corners = np.array([(*(np.array(signs) * half), 1.0) for signs in itertools.product((-1, 1), repeat=3)])
-    return corners @ to_world.T
+    corners = [(*(np.array(signs) * half), 1.0) for signs in itertools.product((-1, 1), repeat=3)]
+    moved: NDArray[np.float64] = np.array(corners) @ affine_from_matrix(roi_node.GetObjectToWorldMatrix()).T
+    return moved
 
 
 def _set_box(roi_node: Node, volume_node: Node, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:

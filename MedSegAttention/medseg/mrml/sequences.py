@@ -41,7 +41,8 @@ def item_image(scene: Node, sequence: Node, number: int) -> Image:
     """
     volume = volume_item(sequence, number)
     if volume is None:
-        msg = f"sequence {sequence.GetName()!r} has {item_count(sequence)} time points, got {number + 1}; segment it again"
+        count = item_count(sequence)
+        msg = f"sequence {sequence.GetName()!r} has {count} time points, got number {number + 1}; segment it again"
         raise ImageError(msg)
     image = image_from_volume_node(volume)
     shown = proxy_of(scene, sequence)
@@ -163,10 +164,12 @@ def _play(scene: Node, browser: Node, output: Node, volume: Node) -> None:
     if volume.GetImageData() is not None:
         shown.SetReferenceImageGeometryParameterFromVolumeNode(volume)
     shown.CreateDefaultDisplayNodes()
+    changing = browser.StartModify()  # or Slicer's sequence logic would be quicker and make a node of its own
     browser.AddSynchronizedSequenceNodeID(output.GetID())
     browser.AddProxyNode(shown, output, False)
     browser.SetOverwriteProxyName(output, False)
     browser.SetSaveChanges(output, True)
+    browser.EndModify(changing)
 
 
 def _browser_of_proxy(scene: Node, node: Node) -> Node:

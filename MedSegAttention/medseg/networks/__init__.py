@@ -6,10 +6,12 @@ from typing import Any
 from torch import nn
 
 from medseg.networks.dlka_net import DLKANet
+from medseg.networks.mslau_net import MSLAUNet
 from medseg.networks.ultralight_unet import UltraLightUNet
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "dlka_net": DLKANet,
+    "mslau_net": MSLAUNet,
     "ultralight_unet": UltraLightUNet,
 }
 

@@ -156,3 +156,15 @@ def test_a_read_only_folder_is_refused_before_the_work():
         folder.chmod(0o755)
         folder.rmdir()
     assert f"the folder {folder} may not be written to; choose another one" in said
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_nifti_file_is_the_same_however_the_voxels_lie_in_memory(tmp_path, channels):
+    array = np.random.default_rng(0).integers(0, 999, (channels, 37, 5, 21), dtype=np.int16)
+    turned = np.ascontiguousarray(array.transpose(2, 3, 1, 0)).transpose(3, 2, 0, 1)
+    files = []
+    for name, voxels in (("c", array), ("f", np.asfortranarray(array)), ("t", turned), ("s", array[:, ::-1][:, ::-1])):
+        write_image(tmp_path / f"{name}.nii", Image(voxels))
+        files.append((tmp_path / f"{name}.nii").read_bytes())
+    assert files[0][352:] == array.transpose(1, 2, 3, 0).tobytes(order="F")
+    assert len(set(files)) == 1

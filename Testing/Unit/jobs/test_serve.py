@@ -5,9 +5,9 @@ import pytest
 from medseg.jobs.inbox import Inbox
 from medseg.jobs.serve import bug_report, serve
 from medseg.spec.errors import Cancelled, JobError
-from medseg.spec.events import CANCELLED, Failed, Finished, Started
+from medseg.spec.events import CANCELLED, Described, Failed, Finished, Started
 from medseg.spec.job import Job
-from medseg.spec.wire import Cancel, Quit, Run, encode_request
+from medseg.spec.wire import Cancel, Describe, Quit, Run, encode_request
 
 JOB = Job(inputs=("a",), model="m", output="o")
 DONE = Finished(("o",), "cpu", 1.0)
@@ -102,3 +102,10 @@ def test_a_bug_report_names_the_error_and_the_place():
     assert report.is_bug
     assert report.message.splitlines()[0] == "ZeroDivisionError: oops"
     assert "test_serve.py" in report.message
+
+
+def test_a_request_to_describe_is_answered_in_its_turn():
+    inbox, told = Inbox(), []
+    inbox.listen(encode_request(request).encode() for request in (Run(JOB, "1"), Describe(), Run(JOB, "2")))
+    assert serve(inbox, told.append, finish, idle_seconds=0, describe=lambda: told.append(Described(())))
+    assert told == [Started("1"), DONE, Described(()), Started("2"), DONE]

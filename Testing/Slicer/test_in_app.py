@@ -1,0 +1,73 @@
+"""The module's own widget and its in-app test on the stand-in: the same lines that run in Slicer, with a real worker."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+_NO_QT = "needs Qt: pip install PySide6-Essentials"
+pytest.importorskip("PySide6.QtWidgets", reason=_NO_QT, exc_type=ImportError)
+pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
+
+DOOR = Path(__file__).resolve().parents[2] / "MedSegAttention" / "MedSegAttention.py"
+
+
+@pytest.fixture
+def door(slicer_app, monkeypatch):
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr("medseg.desktop.job_process.find_python", lambda: sys.executable)
+    spec = importlib.util.spec_from_file_location("MedSegAttention", DOOR)
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "MedSegAttention", module)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def widget(door, monkeypatch):
+    import qt
+    import slicer
+
+    parent = qt.QWidget()
+    qt.QVBoxLayout(parent)
+    made = door.MedSegAttentionWidget(parent)
+    made.setup()
+    parent.show()
+    monkeypatch.setattr(slicer.util, "selectModule", lambda _name: None, raising=False)
+    monkeypatch.setattr(slicer.util, "getModuleWidget", lambda _name: made, raising=False)
+    yield made
+    made.cleanup()
+
+
+@pytest.mark.usefixtures("widget")
+def test_the_test_inside_slicer_passes_with_the_model_that_ships(door):
+    played = door.MedSegAttentionTest()
+    played.runTest()
+
+
+def test_the_test_inside_slicer_says_which_sample_it_lacks(door, monkeypatch, tmp_path):
+    monkeypatch.setattr(door, "SAMPLE", tmp_path / "head.nii.gz")
+    with pytest.raises(AssertionError, match=r"head\.nii\.gz; run it from a source tree"):
+        door.MedSegAttentionTest().runTest()
+
+
+def test_choices_made_before_a_scene_is_closed_are_gone_and_those_of_a_loaded_one_are_there(
+    widget, slicer_scene, tmp_path
+):
+    parameters = widget.panel.parameters
+    parameters.change(overlap=0.75)
+    slicer_scene.SetURL(str(tmp_path / "scene.mrml"))
+    assert slicer_scene.Commit()
+    slicer_scene.Clear(False)
+    assert parameters.settings.overlap is None
+    slicer_scene.SetURL(str(tmp_path / "scene.mrml"))
+    assert slicer_scene.Import()
+    assert parameters.settings.overlap == 0.75
+
+
+def test_a_module_that_was_closed_hears_no_more_of_the_scene(door, widget, slicer_scene):
+    widget.cleanup()
+    slicer_scene.Clear(False)
+    assert widget.panel.parameters.node("output") is None
