@@ -16,7 +16,8 @@ from medseg.networks.blocks.mkir import MKIR
 from medseg.networks.blocks.mkira import MKIRA
 from medseg.networks.blocks.residual import ResidualBlock
 from medseg.networks.dlka_net import DLKANet
-from medseg.networks.official import dlka_net, ultralight_unet
+from medseg.networks.dlka_net_2d import DLKANet2d
+from medseg.networks.official import dlka_net, dlka_net_2d, ultralight_unet
 from medseg.networks.official.dlka_blocks import ATTENTION_RULES_2D, BLOCK_RULES_3D, RESIDUAL_RULES, block_rules_2d
 from medseg.networks.official.renaming import Rules, load_checked, to_ours
 from medseg.networks.official.ultralight_unet import MKIR_RULES
@@ -42,6 +43,10 @@ def _returned(_: Tensor, y: Tensor) -> Tensor:
     return y
 
 
+def _tokens(_: Tensor, y: Tensor) -> Tensor:
+    return y.flatten(2).transpose(1, 2)
+
+
 def _factor(*axes: int) -> Reader:
     """The weight that a module multiplied its input with; it is the same along these axes."""
     return lambda x, y: (x * y).sum(axes, keepdim=True) / (x * x).sum(axes, keepdim=True)
@@ -53,6 +58,14 @@ MK_UNET_ACTIVATIONS = {
     "act_encoder5": "encoders.4",
     "act_decoder1": "decoders.0",
     "act_AG1": "gates.0",
+}
+DLKA_2D_ACTIVATIONS = {
+    "act_backbone_backbone_stem": "encoder.stem",
+    "act_backbone_backbone_stages_0": "encoder.stages.0",
+    "act_backbone_backbone_stages_2": "encoder.stages.2",
+    "act_decoder_3": ("lift", _tokens),
+    "act_decoder_2": ("decoder.0", _tokens),
+    "act_decoder_1": ("decoder.1", _tokens),
 }
 
 
@@ -157,6 +170,12 @@ def _dlka_net(fixture: Fixture) -> dict[str, Tensor]:
     return _run(network, fixture, activations)
 
 
+def _dlka_net_2d(fixture: Fixture) -> dict[str, Tensor]:
+    network = DLKANet2d(in_channels=3, label_count=fixture.config["num_classes"], image_size=fixture.config["input"])
+    dlka_net_2d.load_official(network, fixture.state())
+    return _run(network, fixture, DLKA_2D_ACTIVATIONS)
+
+
 def _mk_unet(fixture: Fixture) -> dict[str, Tensor]:
     network = UltraLightUNet(
         spatial_dims=2,
@@ -203,6 +222,7 @@ def _dlka_block_2d(fixture: Fixture) -> dict[str, Tensor]:
 
 
 CASES: dict[str, Callable[[Fixture], dict[str, Tensor]]] = {
+    "dlka2d_deform_224": _dlka_net_2d,
     "dlka3d_small_32": _dlka_net,
     "dlka3d_synapse": _dlka_net,
     "mkunet_base_256": _mk_unet,

@@ -48,10 +48,24 @@ def main() -> None:
     node, shown = timed("put the segments into the scene", lambda: show_labels(scene, labels, specs(), volume).node)
     verdict = "within" if read + shown < LIMIT_S else "NOT within"
     say(f"{'together':42} {read + shown:8.3f} s wall   {verdict} {LIMIT_S:.0f} s")
+    joining(scene, node, labels, volume)
     stepped("statistics, a segment", lambda: statistics_steps(node, volume))
     stepped("Dice with itself, a segment", lambda: dice_steps(node, node))
     stepped("closed surface, a segment", lambda: surface_steps(node))
     probabilities(scene)
+
+
+def joining(scene: Any, node: Any, labels: Image, volume: Any) -> None:
+    """The same labels once more, a little further: into the segmentation that is there, and out again."""
+    moved = Image(np.asfortranarray(np.roll(labels.array[0], 30, axis=0))[None], labels.affine)
+
+    def join(**how: Any) -> Any:
+        return show_labels(scene, moved, specs(), volume, target=node, **how).step
+
+    step, _ = timed("replace the segments", lambda: join(mode="replace"))
+    timed("undo", step.turn)
+    step, _ = timed("add, and overwrite all others", lambda: join(overlap="all"))
+    timed("undo", step.turn)
 
 
 def probabilities(scene: Any) -> None:

@@ -12,7 +12,9 @@ from PIL import Image as Picture
 from Integration.tiny import MODEL
 from medseg.cli.main import run
 from medseg.imaging.geometry import same_grid
+from medseg.imaging.image import Image
 from medseg.io.read import read_labels
+from medseg.io.write import write_image
 from medseg.jobs import preview
 from medseg.jobs.run_job import run_job
 from medseg.spec.errors import Cancelled
@@ -168,16 +170,13 @@ def test_a_job_tells_its_stages_in_order_and_ends_with_finished(tmp_path, scan_f
     took, windows = events[-1].seconds, result.windows_seconds
     assert events[-1] == Finished((output,), result.device, took, windows, result.window_count)
     assert 0 < windows <= result.seconds["windows"] <= took
-    assert result.window_count == max(event.total for event in events if isinstance(event, Progress) and event.total)
-    assert set(result.seconds) == set(stages)
-    last = [event for event in events if isinstance(event, Progress) and event.stage == "windows"][-1]
-    assert last.done == last.total
-    assert last.seconds_left == 0
+    assert result.window_count == max(e.total for e in events if isinstance(e, Progress) and e.stage == "windows")
 
 
-def test_a_forecast_names_the_windows_of_the_run_and_runs_nothing(tmp_path, scan_file, capsys):
-    output = tmp_path / "labels.nii"
-    command = ["segment", str(scan_file), "-m", MODEL, "-o", str(output), "--device", "cpu", "--overlap", "0.9"]
+def test_a_forecast_names_the_windows_of_the_run_and_runs_nothing(tmp_path, volume, capsys):
+    output, scan_file = tmp_path / "labels.nii", tmp_path / "larger.nii"
+    write_image(scan_file, Image(volume.array, volume.affine @ np.diag([3.0, 3.0, 3.0, 1.0])))
+    command = ["segment", str(scan_file), "-m", MODEL, "-o", str(output), "--device", "cpu", "--overlap", "0"]
     windows = []
     for flags in ([], ["--coarser", "2"]):
         assert run([*command, *flags, "--forecast"]) == 0
@@ -186,7 +185,7 @@ def test_a_forecast_names_the_windows_of_the_run_and_runs_nothing(tmp_path, scan
         assert "MiB of memory" in said
         assert "time unknown" in said
         windows.append(int(said.split()[1]))
-    job = Job(inputs=(str(scan_file),), model=MODEL, output=str(output), options=Options(device="cpu", overlap=0.9))
+    job = Job(inputs=(str(scan_file),), model=MODEL, output=str(output), options=Options(device="cpu", overlap=0))
     assert windows[0] == run_job(job).window_count
     assert windows[1] < windows[0]
 

@@ -37,7 +37,7 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
         "output_dir": "$@bundle_root + '/eval'",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "datalist": _datalist(len(manifest.channels)),
-        "network_def": {"_target_": "medseg.networks.build_network", "name": manifest.network, **manifest.arguments},
+        "network_def": {"_target_": _builder(manifest.network), "name": manifest.network, **manifest.arguments},
         "network": "$load_weights(@network_def, @bundle_root + '/models/model.safetensors').to(@device)",
         "predictor": f"$mirrored(@network, {list(manifest.mirror_axes)})",
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(manifest)},
@@ -56,6 +56,11 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
         "finish({**case, 'pred': inferer(case['image'][None].to(device), predictor)[0].cpu()})",
         "run": ["$list(map(@segment, @dataset))"],
     }
+
+
+def _builder(network: str) -> str:
+    """Who builds it; ours keep the short way, which older installations know too."""
+    return "medseg.bundles.build.build_any" if network.startswith("monai:") else "medseg.networks.build_network"
 
 
 def _datalist(channel_count: int) -> str:

@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from medseg.bundles.build import build_any, label_argument
 from medseg.bundles.catalogue import Bundle, metadata_path
-from medseg.networks import build_network
 from medseg.spec.errors import ManifestError, WeightsError
 
 StoredAs: TypeAlias = Literal["float32", "float16"]
@@ -29,7 +29,8 @@ def load_network(bundle: Bundle) -> nn.Module:
         WeightsError: as ``load_weights`` raises it.
     """
     manifest = bundle.manifest
-    for name, wanted in (("label_count", manifest.label_count), ("in_channels", len(manifest.channels))):
+    counts = ((label_argument(manifest.network), manifest.label_count), ("in_channels", len(manifest.channels)))
+    for name, wanted in counts:
         if manifest.arguments.get(name, wanted) != wanted:
             msg = (
                 f"{metadata_path(bundle.folder)}: medseg.arguments.{name} is {manifest.arguments[name]}, but the "
@@ -37,7 +38,7 @@ def load_network(bundle: Bundle) -> nn.Module:
             )
             raise ManifestError(msg)
     try:
-        network = build_network(manifest.network, **manifest.arguments)
+        network = build_any(manifest.network, **manifest.arguments)
     except (TypeError, ValueError) as error:
         msg = f"{metadata_path(bundle.folder)}: medseg.network and medseg.arguments do not make a network: {error}"
         raise ManifestError(msg) from error
@@ -58,8 +59,23 @@ def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
         WeightsError: when the file is missing or damaged, a key is missing, unexpected or of a wrong shape, or a
             weight is not finite.
     """
-    path = Path(path)
-    stored = _read(path)
+    return fill_network(network, _read(Path(path)), str(path))
+
+
+def fill_network(network: nn.Module, stored: Mapping[str, Tensor], source: str) -> nn.Module:
+    """Fill a network with tensors under its own names; half precision becomes float32.
+
+    Args:
+        network: changed in place, when everything fits.
+        stored: every tensor of the network's state dict and no other.
+        source: where the tensors come from, for the message.
+
+    Returns:
+        The same network, in evaluation mode, without gradients.
+
+    Raises:
+        WeightsError: names what is missing, unexpected, of a wrong shape or not finite.
+    """
     wanted = network.state_dict()
     complaints = (
         _complaint("missing", [name for name in wanted if name not in stored]),
@@ -68,7 +84,7 @@ def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
         _complaint("not finite", [name for name, tensor in stored.items() if not bool(torch.isfinite(tensor).all())]),
     )
     if any(complaints):
-        msg = f"{path} does not fit its network: {'; '.join(filter(None, complaints))}"
+        msg = f"{source} does not fit its network: {'; '.join(filter(None, complaints))}"
         raise WeightsError(msg)
     network.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in stored.items()})
     return network.eval().requires_grad_(False)

@@ -1,7 +1,6 @@
 """A call from the console that comes back at once: the worker runs behind Qt's own loop."""
 
 from collections.abc import Callable
-from functools import partial
 
 import qt
 
@@ -11,6 +10,7 @@ from medseg.desktop.qt_process import QtJobProcess
 from medseg.mrml.grids import Node
 from medseg.spec.events import Event
 
+_LEAVING_MS = 2000  # after which a worker that was sent home is made to go; waiting for it would freeze the window
 _under_way: set[ConsoleRun] = set()  # a caller may throw the handle away
 
 
@@ -31,20 +31,22 @@ def run_in_background(
         on_event: hears the worker's events.
         on_finished: hears of the end.
     """
+    processes: list[QtJobProcess] = []
+
+    def make_process(hear: Callable[[Event], None], on_log: Callable[[str], None]) -> QtJobProcess:
+        processes.append(QtJobProcess(hear, on_log, python))
+        return processes[-1]
+
+    def close() -> None:
+        run.close()
+        _under_way.discard(run)
 
     def finished(node: Node, error: Exception | None) -> None:
-        _under_way.discard(run)
-        later(run.close)  # not from within the signal of the process it ends
+        later(processes[0].dismiss)  # not from within the signal of the process it ends
+        qt.QTimer.singleShot(_LEAVING_MS, close)
         on_finished(node, error)
 
-    run = ConsoleRun(
-        orders,
-        partial(QtJobProcess, python=python),
-        versions=versions,
-        on_event=on_event,
-        on_finished=finished,
-        later=later,
-    )
+    run = ConsoleRun(orders, make_process, versions=versions, on_event=on_event, on_finished=finished, later=later)
     _under_way.add(run)
     run.start()
     return run

@@ -93,6 +93,12 @@ class QtJobProcess:
         self._is_busy = False
         self._end_worker()
 
+    def dismiss(self) -> None:
+        """Send a worker home that has nothing to do, without waiting for it."""
+        if self._process is not None and self._is_alive() and not self._is_busy:
+            self._send(Quit())
+            self._process.closeWriteChannel()
+
     def _settle(self) -> None:
         """Take the interpreter that is wanted now; an idle worker of another one is sent home."""
         wanted = self._choose()

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from medseg.imaging.image import Affine, Image
+from medseg.mrml.cuts import value_box
 from medseg.mrml.grids import Node, world_to_parent
 from medseg.mrml.overlap import Overlap, overwritable, overwrite
 from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE, make_segment, modifying, shared_labelmap, voxels
@@ -143,10 +142,16 @@ def move_segment(segmentation: Any, segment_id: str, labelmap: Any, value: int) 
     others = [each for each in segmentation.GetSegmentIDs() if each != segment_id]
     is_drawn = old is not None and not old.IsEmpty()  # Slicer's fresh segments share one labelmap without voxels
     if is_drawn and any(segmentation.GetSegment(each).GetRepresentation(BINARY_LABELMAP) is old for each in others):
-        array = voxels(old)  # others stay in the old labelmap; this segment's voxels must not stay behind unowned
-        array[array == segment.GetLabelValue()] = 0
-        old.GetPointData().GetScalars().Modified()
-        old.Modified()
+        _take_out(old, segment.GetLabelValue())  # others stay in it; these voxels must not stay behind unowned
     segment.RemoveAllRepresentations()
     segment.SetLabelValue(value)
     segment.AddRepresentation(BINARY_LABELMAP, labelmap)
+
+
+def _take_out(labelmap: Any, value: int) -> None:
+    box = value_box(voxels(labelmap), value)
+    if box is not None:
+        part = voxels(labelmap)[box]
+        part[part == value] = 0
+        labelmap.GetPointData().GetScalars().Modified()
+        labelmap.Modified()

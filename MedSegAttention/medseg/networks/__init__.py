@@ -6,11 +6,13 @@ from typing import Any
 from torch import nn
 
 from medseg.networks.dlka_net import DLKANet
+from medseg.networks.dlka_net_2d import DLKANet2d
 from medseg.networks.mslau_net import MSLAUNet
 from medseg.networks.ultralight_unet import UltraLightUNet
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "dlka_net": DLKANet,
+    "dlka_net_2d": DLKANet2d,
     "mslau_net": MSLAUNet,
     "ultralight_unet": UltraLightUNet,
 }

@@ -68,6 +68,7 @@ class MSLAUNet(nn.Module):
             official layout cannot take.
 
     Example:
+        >>> import torch
         >>> network = MSLAUNet(spatial_dims=2, dims=(8, 16, 32, 64), depths=(1, 1, 1, 1), heads=(1, 2))
         >>> network(torch.zeros(2, 1, 33, 50)).shape
         torch.Size([2, 2, 33, 50])

@@ -209,6 +209,6 @@ def test_a_last_cell_that_is_not_full_counts_zeros():
 
 @pytest.mark.parametrize("module", [msla, mslau_blocks])
 def test_the_examples_in_the_docstrings_run(module):
-    found = doctest.testmod(module, extraglobs={"torch": torch})
+    found = doctest.testmod(module)
     assert found.attempted > 0
     assert found.failed == 0

@@ -9,6 +9,7 @@ from medseg.networks import NETWORKS, build_network
 
 SMALL_DLKA = {"in_channels": 2, "label_count": 3, "input_shape": (8, 16, 16), "stem": (2, 4, 4), "dims": (4, 8, 16, 32)}
 SMALL_DLKA |= {"depths": (1, 1, 1, 1), "feature_size": 4}
+SMALL_DLKA_2D = {"in_channels": 2, "label_count": 3, "image_size": 64, "dims": (32, 64, 128, 256), "depths": (1,) * 4}
 SMALL_ULTRALIGHT = {"in_channels": 2, "label_count": 3, "widths": (4, 6, 8, 8, 12)}
 SMALL_MSLAU = {"in_channels": 2, "label_count": 3, "dims": (8, 16, 32, 64), "depths": (1, 1, 1, 1), "heads": (1, 2)}
 OFFICIAL_MSLAU = dict.fromkeys(("layout", "softmax", "merge"), "official") | {"spatial_dims": 2}
@@ -17,6 +18,8 @@ OFFICIAL_MSLAU = dict.fromkeys(("layout", "softmax", "merge"), "official") | {"s
 CASES = {
     "dlka": ("dlka_net", SMALL_DLKA, (8, 16, 16), (10, 12, 20)),
     "dlka-baseline": ("dlka_net", SMALL_DLKA | {"deformable": False}, (8, 16, 16), (2, 4, 28)),
+    "dlka-2d": ("dlka_net_2d", SMALL_DLKA_2D, (64, 64), (64, 128)),
+    "dlka-2d-baseline": ("dlka_net_2d", SMALL_DLKA_2D | {"deformable": False}, (64, 64), (128, 64)),
     "mslau-3d": ("mslau_net", SMALL_MSLAU, (64, 32, 32), (33, 40, 7)),
     "mslau-2d": ("mslau_net", SMALL_MSLAU | {"spatial_dims": 2}, (64, 64), (33, 70)),
     "mslau-official": ("mslau_net", SMALL_MSLAU | OFFICIAL_MSLAU, (64, 64), (96, 96)),

@@ -46,6 +46,7 @@ class LinearAttention(nn.Module):
         ValueError: for heads that do not divide the channels, or an unknown option.
 
     Example:
+        >>> import torch
         >>> LinearAttention(8, heads=2)(torch.zeros(1, 8, 5, 6, 7)).shape
         torch.Size([1, 8, 5, 6, 7])
     """
@@ -141,6 +142,7 @@ class MSLA(nn.Module):
         ValueError: for channels that do not divide, an unknown option, or what the official layout cannot do.
 
     Example:
+        >>> import torch
         >>> MSLA(2, 16, heads=2)(torch.zeros(1, 16, 6, 9)).shape
         torch.Size([1, 16, 6, 9])
         >>> MSLA(3, 16, heads=2, kernels=(3, 5), separable=True)(torch.zeros(1, 16, 5, 6, 7)).shape

@@ -1,0 +1,134 @@
+"""MONAI's configuration files, read as values: references are followed, expressions are never run."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medseg.bundles.json_file import read_object
+from medseg.spec.errors import ManifestError, MissingDependency
+
+_DEEPEST = 64  # references that lead to references; more is a circle
+_MOST_VALUES = 100_000  # a few lines of references can stand for more values than fit in memory
+_REFERENCE = re.compile(r"\$?@([\w:#]+)")
+_NAMES = ("inference.json", "inference.yaml", "inference.yml")
+
+
+class NotALiteral(ManifestError):
+    """A value that only running the bundle's code would tell."""
+
+
+class Config:
+    """One configuration file.
+
+    A value is a literal, a list or object of values, ``"@name"`` or ``"$@name"`` for another value of the file (with
+    ``::`` or ``#`` between levels), or ``"$"`` before a Python literal. Everything else that begins with ``$``, ``@``
+    or ``%`` is an expression of MONAI's, which would have to be run: it is named and refused, where it is asked for.
+
+    Args:
+        content: the file's object.
+        path: of the file, for the messages.
+    """
+
+    def __init__(self, content: Mapping[str, Any], path: Path) -> None:
+        self.content = content
+        self.path = path
+        self._looked_at = 0
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.content
+
+    def value(self, name: str) -> Any:
+        """The value under a name, with everything in it resolved.
+
+        Raises:
+            NotALiteral: names the place of an expression, a circle or a reference that leads nowhere.
+        """
+        return self.resolve(self._look_up(name, name), name)
+
+    def resolve(self, value: Any, place: str, depth: int = 0) -> Any:
+        """Replace references inside a value; raises as ``value`` does."""
+        self._looked_at += 1
+        if self._looked_at > _MOST_VALUES:
+            self._refuse(place, value, "belongs to too many values")
+        if isinstance(value, dict):
+            return {key: self.resolve(entry, f"{place}.{key}", depth) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [self.resolve(entry, f"{place}[{n}]", depth) for n, entry in enumerate(value)]
+        if not isinstance(value, str) or not value.startswith(("$", "@", "%")):
+            return value
+        if depth > _DEEPEST:
+            self._refuse(place, value, "leads round in a circle")
+        if reference := _REFERENCE.fullmatch(value.strip()):
+            return self.resolve(self._look_up(reference[1], place), place, depth + 1)
+        return self._literal(value, place)
+
+    def follow(self, value: Any, place: str) -> Any:
+        """Follow a reference that is the whole value, one level deep; other values come back as they are."""
+        for _ in range(_DEEPEST):
+            reference = _REFERENCE.fullmatch(value.strip()) if isinstance(value, str) else None
+            if reference is None:
+                return value
+            value = self._look_up(reference[1], place)
+        return self._refuse(place, value, "leads round in a circle")
+
+    def _look_up(self, name: str, place: str) -> Any:
+        found: Any = self.content
+        for step in re.split(r"::|#", name):
+            found = self.follow(found, place) if isinstance(found, str) else found
+            if isinstance(found, dict) and step in found:
+                found = found[step]
+            elif isinstance(found, list) and step.isdigit() and int(step) < len(found):
+                found = found[int(step)]
+            else:
+                self._refuse(place, f"@{name}", "names nothing in this file")
+        return found
+
+    def _literal(self, text: str, place: str) -> Any:
+        if text.startswith("$"):
+            try:
+                return json.loads(json.dumps(ast.literal_eval(text[1:].strip()), allow_nan=False))
+            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                pass
+        return self._refuse(place, text, "would have to be run, which is not done")
+
+    def _refuse(self, place: str, value: object, reason: str) -> Any:
+        msg = f"{self.path}: {place}: {str(value)[:80]!r} {reason}; write the value itself there"
+        raise NotALiteral(msg)
+
+
+def read_config(folder: Path) -> Config:
+    """Read a bundle's inference configuration.
+
+    Args:
+        folder: of the bundle; ``configs/inference.json``, ``.yaml`` or ``.yml`` is read, the first that is there.
+
+    Raises:
+        ManifestError: when there is none, or it is not one object of JSON or YAML.
+        MissingDependency: for YAML without the package that reads it.
+    """
+    for name in _NAMES:
+        path = folder / "configs" / name
+        if path.is_file():
+            return Config(read_object(path) if path.suffix == ".json" else _read_yaml(path), path)
+    msg = f"{folder / 'configs'} has none of {', '.join(_NAMES)}; a bundle needs one to say how its network is run"
+    raise ManifestError(msg)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        msg = f"{path} is YAML, which needs a package that is not installed: pip install pyyaml"
+        raise MissingDependency(msg) from error
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        msg = f"{path} is not valid YAML: {' '.join(str(error).split())}"
+        raise ManifestError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path} must hold one YAML object, got {type(content).__name__}"
+        raise ManifestError(msg)
+    return content

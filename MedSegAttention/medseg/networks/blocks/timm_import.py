@@ -1,0 +1,43 @@
+"""Imports timm, an optional dependency, when a network that takes its encoder from there is built, and not before."""
+
+from importlib import import_module
+from types import ModuleType
+
+from torch.library import Library
+
+_PREFIX = "torchvision::"
+_DECLARED: list[Library] = []  # what is declared lasts as long as the library object
+
+
+def import_timm() -> ModuleType:
+    """timm, with or without torchvision's compiled operators.
+
+    timm imports torchvision. The wheels of torchvision that registries serve are built for CUDA; beside a CPU build of
+    PyTorch their operators do not load, and importing stops where the shapes of two of them are described. timm's
+    networks use none of torchvision's operators, so these two are declared then, and the import is repeated.
+
+    Raises:
+        ImportError: says what to install.
+    """
+    try:
+        return _import()
+    except RuntimeError as error:
+        if _PREFIX not in str(error):
+            raise
+    _declare_operators()
+    return _import()
+
+
+def _import() -> ModuleType:
+    try:
+        return import_module("timm")
+    except ImportError as error:
+        msg = f"this network takes its encoder from timm, which cannot be imported ({error}): "
+        raise ImportError(msg + "pip install 'medsegattention[maxvit]'", name=error.name) from error
+
+
+def _declare_operators() -> None:
+    library = Library(_PREFIX.removesuffix("::"), "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    _DECLARED.append(library)
