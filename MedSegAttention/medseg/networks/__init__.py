@@ -7,12 +7,14 @@ from torch import nn
 
 from medseg.networks.dlka_net import DLKANet
 from medseg.networks.dlka_net_2d import DLKANet2d
+from medseg.networks.medical_transformer import MedicalTransformer
 from medseg.networks.mslau_net import MSLAUNet
 from medseg.networks.ultralight_unet import UltraLightUNet
 
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "dlka_net": DLKANet,
     "dlka_net_2d": DLKANet2d,
+    "medical_transformer": MedicalTransformer,
     "mslau_net": MSLAUNet,
     "ultralight_unet": UltraLightUNet,
 }

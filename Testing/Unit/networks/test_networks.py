@@ -11,6 +11,9 @@ SMALL_DLKA = {"in_channels": 2, "label_count": 3, "input_shape": (8, 16, 16), "s
 SMALL_DLKA |= {"depths": (1, 1, 1, 1), "feature_size": 4}
 SMALL_DLKA_2D = {"in_channels": 2, "label_count": 3, "image_size": 64, "dims": (32, 64, 128, 256), "depths": (1,) * 4}
 SMALL_ULTRALIGHT = {"in_channels": 2, "label_count": 3, "widths": (4, 6, 8, 8, 12)}
+SMALL_MEDT = {"in_channels": 2, "label_count": 3, "planes": (4, 4, 8, 8), "depths": (1, 2, 1, 1), "groups": 2}
+SMALL_MEDT |= {"stem_channels": (4, 8), "local_stem_channels": (8, 8), "spatial_dims": 2, "image_size": 64}
+VOLUME_MEDT = SMALL_MEDT | {"spatial_dims": 3, "image_size": 32, "patch_grid": 2}
 SMALL_MSLAU = {"in_channels": 2, "label_count": 3, "dims": (8, 16, 32, 64), "depths": (1, 1, 1, 1), "heads": (1, 2)}
 OFFICIAL_MSLAU = dict.fromkeys(("layout", "softmax", "merge"), "official") | {"spatial_dims": 2}
 
@@ -20,6 +23,11 @@ CASES = {
     "dlka-baseline": ("dlka_net", SMALL_DLKA | {"deformable": False}, (8, 16, 16), (2, 4, 28)),
     "dlka-2d": ("dlka_net_2d", SMALL_DLKA_2D, (64, 64), (64, 128)),
     "dlka-2d-baseline": ("dlka_net_2d", SMALL_DLKA_2D | {"deformable": False}, (64, 64), (128, 64)),
+    "axial": ("medical_transformer", SMALL_MEDT | {"variant": "axial"}, (64, 64), (33, 70)),
+    "gated": ("medical_transformer", SMALL_MEDT | {"variant": "gated"}, (64, 64), (33, 70)),
+    "logo": ("medical_transformer", SMALL_MEDT | {"variant": "logo"}, (64, 64), (33, 70)),
+    "medt-2d": ("medical_transformer", SMALL_MEDT, (64, 64), (33, 70)),
+    "medt-3d": ("medical_transformer", VOLUME_MEDT, (32, 32, 32), (17, 20, 9)),
     "mslau-3d": ("mslau_net", SMALL_MSLAU, (64, 32, 32), (33, 40, 7)),
     "mslau-2d": ("mslau_net", SMALL_MSLAU | {"spatial_dims": 2}, (64, 64), (33, 70)),
     "mslau-official": ("mslau_net", SMALL_MSLAU | OFFICIAL_MSLAU, (64, 64), (96, 96)),

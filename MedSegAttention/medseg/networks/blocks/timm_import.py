@@ -6,6 +6,7 @@ from types import ModuleType
 from torch.library import Library
 
 _PREFIX = "torchvision::"
+_SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _DECLARED: list[Library] = []  # what is declared lasts as long as the library object
 
 
@@ -37,7 +38,7 @@ def _import() -> ModuleType:
 
 
 def _declare_operators() -> None:
-    library = Library(_PREFIX.removesuffix("::"), "FRAGMENT")
+    library = Library(_PREFIX.removesuffix("::"), "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define(name + _SIGNATURE)  # type: ignore[no-untyped-call]
     _DECLARED.append(library)
