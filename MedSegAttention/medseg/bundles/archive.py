@@ -106,5 +106,3 @@ def _bundle_root(folder: Path, path: Path) -> Path:
 def _refuse(path: Path, reason: str) -> None:
     msg = f"{path} is not unpacked: {reason}; get the archive from another source"
     raise ManifestError(msg)
-
-

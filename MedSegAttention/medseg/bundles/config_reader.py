@@ -119,7 +119,7 @@ def read_config(folder: Path) -> Config:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        import yaml
+        import yaml  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:
         msg = f"{path} is YAML, which needs a package that is not installed: pip install pyyaml"
         raise MissingDependency(msg) from error

@@ -9,9 +9,22 @@ from medseg.spec.manifest import IntensityRule
 _UNLIMITED = 1e9  # bounds of a rule that clips nothing a scanner writes
 
 INTENSITY_STEPS = frozenset(
-    "ScaleIntensityRange NormalizeIntensity ScaleIntensityRangePercentiles ScaleIntensity ShiftIntensity "
-    "StdShiftIntensity ThresholdIntensity AdjustContrast HistogramNormalize ClipIntensityPercentiles MaskIntensity "
-    "ScaleIntensityFixedMean GaussianSmooth MedianSmooth".split()
+    {
+        "AdjustContrast",
+        "ClipIntensityPercentiles",
+        "GaussianSmooth",
+        "HistogramNormalize",
+        "MaskIntensity",
+        "MedianSmooth",
+        "NormalizeIntensity",
+        "ScaleIntensity",
+        "ScaleIntensityFixedMean",
+        "ScaleIntensityRange",
+        "ScaleIntensityRangePercentiles",
+        "ShiftIntensity",
+        "StdShiftIntensity",
+        "ThresholdIntensity",
+    }
 )
 """Names of the transforms, without ``d``, that change values."""
 

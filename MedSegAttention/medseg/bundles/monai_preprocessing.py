@@ -10,13 +10,35 @@ from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import IntensityRule, Triple, is_orientation
 
 _NO_EFFECT = frozenset(
-    "LoadImage EnsureChannelFirst AddChannel AsChannelFirst EnsureType CastToType ToTensor ToDevice SelectItems "
-    "DeleteItems Identity".split()
+    {
+        "AddChannel",
+        "AsChannelFirst",
+        "CastToType",
+        "DeleteItems",
+        "EnsureChannelFirst",
+        "EnsureType",
+        "Identity",
+        "LoadImage",
+        "SelectItems",
+        "ToDevice",
+        "ToTensor",
+    }
 )
 _PADDING = frozenset({"SpatialPad", "DivisiblePad", "BorderPad"})
 _GRID = frozenset(
-    "Resize ResizeWithPadOrCrop CenterSpatialCrop SpatialCrop SpatialResample ResampleToMatch Zoom Rotate Rotate90 "
-    "Flip Transpose".split()
+    {
+        "CenterSpatialCrop",
+        "Flip",
+        "ResampleToMatch",
+        "Resize",
+        "ResizeWithPadOrCrop",
+        "Rotate",
+        "Rotate90",
+        "SpatialCrop",
+        "SpatialResample",
+        "Transpose",
+        "Zoom",
+    }
 )
 
 
@@ -60,7 +82,7 @@ def transforms(config: Config, name: str) -> list[tuple[str, Mapping[str, Any]]]
     if isinstance(steps, dict):
         steps = config.follow(steps.get("transforms"), f"{name}.transforms")
     if not isinstance(steps, list):
-        msg = f"{config.path}: {name}: expected a list of transforms, got {str(steps)[:80]!r}; write the list itself there"
+        msg = f"{config.path}: {name}: expected a list of transforms, got {str(steps)[:80]!r}; write it there"
         raise NotALiteral(msg)
     placed = [(f"{name}.transforms[{n}]", config.follow(step, name)) for n, step in enumerate(steps)]
     for place, step in placed:
@@ -152,6 +174,14 @@ _READERS: dict[str, Callable[[Preparation, Argument], None]] = {
     "CropForeground": _crop,
 }
 _AFTERWARDS = frozenset(
-    "Activations AsDiscrete Invert SaveImage KeepLargestConnectedComponent FillHoles RemoveSmallObjects".split()
+    {
+        "Activations",
+        "AsDiscrete",
+        "FillHoles",
+        "Invert",
+        "KeepLargestConnectedComponent",
+        "RemoveSmallObjects",
+        "SaveImage",
+    }
 )
 _KNOWN = _NO_EFFECT | _PADDING | _GRID | INTENSITY_STEPS | _AFTERWARDS | frozenset(_READERS)

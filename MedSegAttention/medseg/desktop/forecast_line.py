@@ -1,6 +1,7 @@
 """What a run will take, in one line under Apply, before it is started."""
 
 from medseg.bundles.catalogue import Bundle
+from medseg.desktop.model_filter import weights_mb
 from medseg.desktop.settings import PanelSettings
 from medseg.desktop.texts import _
 from medseg.inference.forecast import Forecast, forecast
@@ -10,7 +11,13 @@ from medseg.spec.errors import MedSegError
 
 
 def forecast_line(
-    volume: Node, bundle: Bundle, settings: PanelSettings, roi: Node, seconds_per_window: float | None
+    volume: Node,
+    bundle: Bundle,
+    settings: PanelSettings,
+    roi: Node,
+    *,
+    seconds_per_window: float | None = None,
+    has_cuda: bool = False,
 ) -> str:
     """Say how long a run will take and how much memory; empty where nothing can be said.
 
@@ -20,6 +27,7 @@ def forecast_line(
         settings: how it will be run.
         roi: a ROI node; None: the whole volume.
         seconds_per_window: as measured on this computer; None: never measured.
+        has_cuda: whether the best device is known to be a graphics card.
     """
     pixels = volume.GetImageData()
     if pixels is None or pixels.GetNumberOfPoints() == 0:
@@ -32,6 +40,10 @@ def forecast_line(
             bundle.manifest,
             options,
             seconds_per_window=seconds_per_window,
+            auto_device="cuda" if has_cuda else "cpu",
+            weights_mb=weights_mb(bundle) or 0.0,
+            voxel_bytes=pixels.GetScalarSize(),
+            probabilities=settings.probabilities or settings.entropy,
         )
     except MedSegError as error:  # the ROI misses the volume, a transform bends it
         return str(error)

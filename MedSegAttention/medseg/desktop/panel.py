@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import qt
-
 from medseg.bundles.catalogue import Bundle, catalogue
 from medseg.desktop.binding import Binding
 from medseg.desktop.dependencies import Gate
@@ -19,6 +17,7 @@ from medseg.desktop.orders import make_orders, orders_for_all, prepare
 from medseg.desktop.output_view import OutputView
 from medseg.desktop.parameters import ROI, Parameters
 from medseg.desktop.preferences import Preferences
+from medseg.desktop.qt_console import later
 from medseg.desktop.section_stack import SectionStack
 from medseg.desktop.sections.diagnostics import DiagnosticsSection
 from medseg.desktop.sections.performance import PerformanceSection
@@ -77,7 +76,7 @@ class Panel:
             self.log.add,
             on_end=self._ended,
             on_described=self._described,
-            later=lambda action: qt.QTimer.singleShot(0, action),
+            later=later,
         )
         self.widget, self.names = load_ui("Panel")
         self._build()
@@ -259,7 +258,14 @@ class Panel:
         text = ""
         if bundle is not None and volume is not None:
             measured = self.preferences.window_seconds(bundle.manifest.model_id, settings.device)
-            text = forecast_line(volume, bundle, settings, self.parameters.node(ROI), measured)
+            text = forecast_line(
+                volume,
+                bundle,
+                settings,
+                self.parameters.node(ROI),
+                seconds_per_window=measured,
+                has_cuda=any(device.name.startswith("cuda") for device in self._devices),
+            )
         self.names.forecast.setText(text)
 
     def _ask_devices(self) -> None:

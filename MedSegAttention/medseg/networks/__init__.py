@@ -7,6 +7,7 @@ from torch import nn
 
 from medseg.networks.dlka_net import DLKANet
 from medseg.networks.dlka_net_2d import DLKANet2d
+from medseg.networks.emf_former import EMFFormer
 from medseg.networks.medical_transformer import MedicalTransformer
 from medseg.networks.mslau_net import MSLAUNet
 from medseg.networks.ultralight_unet import UltraLightUNet
@@ -14,6 +15,7 @@ from medseg.networks.ultralight_unet import UltraLightUNet
 NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "dlka_net": DLKANet,
     "dlka_net_2d": DLKANet2d,
+    "emf_former": EMFFormer,
     "medical_transformer": MedicalTransformer,
     "mslau_net": MSLAUNet,
     "ultralight_unet": UltraLightUNet,

@@ -59,7 +59,7 @@ class EMFFormer(nn.Module):
         channels: of each stage; two stages or more, even and with halves that are multiples of ``groups``.
         depths: blocks in each stage.
         heads: parts that attention splits the channels of each stage into, see ``SerialMultiHeadAttention``.
-        groups: see ``DSPConv``.
+        groups: see ``DSPConv``; narrow stages want fewer, as a group of one or two channels learns little.
         mlp_ratio: see ``EMFBlock``.
         keep_every: see ``SerialMultiHeadAttention``; 1 leaves no head out.
         strides: factor before each stage, one number or one per axis; ``((1, 4, 4), (1, 2, 2), 2, 2)`` suits thick

@@ -3,10 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import CSVLogger
 from monai.data import DataLoader
 from monai.transforms import Compose
 from torch import nn
@@ -14,6 +11,7 @@ from torch.utils.data import Dataset
 
 from medseg.training.cases import Case
 from medseg.training.fast_depthwise import accelerate
+from medseg.training.lightning_import import Callback, CSVLogger, lightning
 from medseg.training.recipe import Lesson, Recipe
 
 

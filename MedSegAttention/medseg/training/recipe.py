@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import lightning
 import torch
 from monai.losses import DiceCELoss
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from medseg.training.lightning_import import lightning
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ def test_results_of_the_reference_are_reproduced(name):
     network.load_state_dict(fixture.state())
     names = {key: key for key in fixture.names}
     rows = list(differences(fixture, network, {key: key for key in fixture.activations()}, names))
-    assert len(rows) > 6
+    assert len(rows) >= 6
     assert [row for row in rows if not row.found <= row.allowed] == []
 
 
@@ -106,12 +106,10 @@ def test_odd_sizes_are_placed_as_even_ones_are(missing, refine):
 
 @pytest.mark.parametrize("form", ["cut", "pad"])
 def test_side_outputs_cover_the_image_and_not_what_was_padded(form):
-    network = small(3, channels=(16, 32, 32), depths=(1, 1, 1), heads=(2, 4, 4), strides=(4, 2, 2), odd_sizes=form)
-    assert isinstance(network(torch.randn(2, 1, 17, 18, 35)), torch.Tensor)
-    network = EMFFormer(channels=(16, 32), depths=(1, 1), heads=(2, 4), strides=(4, 2), odd_sizes=form)
-    network = small(3, odd_sizes=form, deep_supervision=True)
+    stages = {"channels": (16, 32, 32), "depths": (1, 1, 1), "heads": (2, 4, 4), "strides": (4, 2, 2)}
+    network = small(3, odd_sizes=form, deep_supervision=True, **stages)
     outputs = network(torch.randn(2, 1, 17, 18, 35))
-    assert [tuple(output.shape[2:]) for output in outputs] == [(17, 18, 35), (5, 5, 9)]
+    assert [tuple(output.shape[2:]) for output in outputs] == [(17, 18, 35), (5, 5, 9), (3, 3, 5)]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +156,7 @@ def dice(logits, labels):
     return 2 * (chosen * wanted).sum(axes) / (chosen + wanted).sum(axes)
 
 
-@pytest.mark.parametrize(("sizes", "strides"), [((36, 34), (4, 2)), ((18, 20, 17), (2, 2))])
+@pytest.mark.parametrize(("sizes", "strides"), [((30, 28), (4, 2)), ((14, 16, 15), (2, 2))])
 def test_two_hundred_steps_learn_a_phantom_by_heart(sizes, strides):
     network = small(len(sizes), strides=strides)
     image, labels = phantom(sizes)

@@ -135,6 +135,49 @@ def test_working_on_few_lines_at_a_time_changes_nothing(axes, monkeypatch):
     assert sum(seen) == x[0, 0].numel() // 5 * 2
 
 
+@pytest.mark.parametrize("positions", ["gated", "plain", "none"])
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_training_in_parts_is_training_at_once(positions, momentum, monkeypatch):
+    """Result, gradients and running statistics; eleven lines, three at a time."""
+    x = torch.randn(1, 4, 5, 11, dtype=torch.float64)
+    above = torch.randn(1, 8, 5, 11, dtype=torch.float64)
+    found = []
+    for limit in (2**26, 1):
+        layer = make(positions=positions).double().train()
+        layer.similarity_norm.momentum = momentum
+        monkeypatch.setattr(gated_axial_attention, "_NUMBERS_IN_TRAINING", limit)
+        monkeypatch.setattr(gated_axial_attention, "_NUMBERS_AT_ONCE", layer.similarity_norm.num_features * 25 * 3)
+        image = x.clone().requires_grad_()
+        result = layer(image)
+        leaves = {"x": image} | dict(layer.named_parameters())
+        gradients = dict(zip(leaves, torch.autograd.grad(result, list(leaves.values()), above), strict=True))
+        found.append({"result": result, "gradients": gradients, "state": layer.state_dict()})
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_training_in_parts_keeps_few_similarities(monkeypatch):
+    """What autograd saves, counted: with parts, no array of similarities is among it."""
+    layer, x = make().train(), torch.randn(1, 4, 5, 40)
+    for limit, keeps in ((2**26, True), (1, False)):
+        monkeypatch.setattr(gated_axial_attention, "_NUMBERS_IN_TRAINING", limit)
+        monkeypatch.setattr(gated_axial_attention, "_NUMBERS_AT_ONCE", 6 * 25 * 3)
+        saved = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda value: saved.append(value.numel()) or value, lambda v: v):
+            layer(x)
+        assert (max(saved) >= 6 * 25 * 40) == keeps
+        assert max(saved) <= 16 * 5 * 40 or keeps
+
+
+def test_half_precision_training_in_parts_stays_close(monkeypatch):
+    x = torch.randn(2, 4, 5, 20)
+    exact = make().train()(x)
+    monkeypatch.setattr(gated_axial_attention, "_NUMBERS_IN_TRAINING", 1)
+    monkeypatch.setattr(gated_axial_attention, "_NUMBERS_AT_ONCE", 6 * 25 * 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = make().train()(x).float()
+    assert (rough - exact).norm() < 0.05 * exact.norm()
+
+
 def test_tables_of_another_length_keep_the_middle_and_the_ends():
     layer = make()
     ramp = torch.arange(-4.0, 5.0).expand(8, -1)
@@ -196,6 +239,7 @@ def test_average_pooling_takes_what_is_in_the_last_cell():
     assert average(x, (2, 1)).flatten().tolist() == [0.5, 2.5, 4.0]
     assert average(x, (1, 1)) is x
     assert average(torch.ones(1, 2, 3, 5, 7), (1, 2, 2)).equal(torch.ones(1, 2, 3, 3, 4))
+    assert average(torch.ones(1, 2, 1, 2, 3).bfloat16(), (4, 2, 2)).equal(torch.ones(1, 2, 1, 1, 2).bfloat16())
 
 
 @pytest.mark.parametrize(

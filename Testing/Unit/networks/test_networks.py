@@ -10,6 +10,8 @@ from medseg.networks import NETWORKS, build_network
 SMALL_DLKA = {"in_channels": 2, "label_count": 3, "input_shape": (8, 16, 16), "stem": (2, 4, 4), "dims": (4, 8, 16, 32)}
 SMALL_DLKA |= {"depths": (1, 1, 1, 1), "feature_size": 4}
 SMALL_DLKA_2D = {"in_channels": 2, "label_count": 3, "image_size": 64, "dims": (32, 64, 128, 256), "depths": (1,) * 4}
+SMALL_EMF = {"in_channels": 2, "label_count": 3, "channels": (8, 16, 16, 32), "depths": (1, 1, 2, 1), "groups": 2}
+SMALL_EMF |= {"heads": (2, 4, 4, 4)}
 SMALL_ULTRALIGHT = {"in_channels": 2, "label_count": 3, "widths": (4, 6, 8, 8, 12)}
 SMALL_MEDT = {"in_channels": 2, "label_count": 3, "planes": (4, 4, 8, 8), "depths": (1, 2, 1, 1), "groups": 2}
 SMALL_MEDT |= {"stem_channels": (4, 8), "local_stem_channels": (8, 8), "spatial_dims": 2, "image_size": 64}
@@ -23,6 +25,8 @@ CASES = {
     "dlka-baseline": ("dlka_net", SMALL_DLKA | {"deformable": False}, (8, 16, 16), (2, 4, 28)),
     "dlka-2d": ("dlka_net_2d", SMALL_DLKA_2D, (64, 64), (64, 128)),
     "dlka-2d-baseline": ("dlka_net_2d", SMALL_DLKA_2D | {"deformable": False}, (64, 64), (128, 64)),
+    "emf-3d": ("emf_former", SMALL_EMF, (32, 32, 64), (17, 20, 9)),
+    "emf-2d": ("emf_former", SMALL_EMF | {"spatial_dims": 2}, (64, 64), (33, 70)),
     "axial": ("medical_transformer", SMALL_MEDT | {"variant": "axial"}, (64, 64), (33, 70)),
     "gated": ("medical_transformer", SMALL_MEDT | {"variant": "gated"}, (64, 64), (33, 70)),
     "logo": ("medical_transformer", SMALL_MEDT | {"variant": "logo"}, (64, 64), (33, 70)),

@@ -6,18 +6,21 @@ al., "Axial-DeepLab", ECCV 2020, arXiv 2003.07853. The published code is 2D; not
 number of axes.
 """
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from medseg.networks.blocks.layers import Size, each_axis
+from medseg.networks.ops.joint_norm import factor_and_shift, moments
 
 Positions = Literal["gated", "plain", "none"]
 
-_NUMBERS_AT_ONCE = 2**24  # similarities held at a time in evaluation: 64 MiB, and a few times that with copies
+_NUMBERS_AT_ONCE = 2**24  # similarities that are held at a time: 64 MiB, and a few times that with copies
+_NUMBERS_IN_TRAINING = 2**26  # similarities up to which training holds all, which is faster
 _START_GATES = {"qr": 0.1, "kr": 0.1, "sve": 0.1, "sv": 1.0}
 
 
@@ -34,8 +37,9 @@ class GatedAxialAttention(nn.Module):
     positive gate up to its epsilon; what really weights a term is the norm's own factor. ``gate_after_norm`` puts the
     gates outside the norms, where they act.
 
-    In evaluation lines are worked on a few at a time, so that memory does not grow with their number; the result is the
-    same.
+    Lines are worked on a few at a time, so that memory does not grow with their number; the result is the same. In
+    training that starts where the similarities would take more than 256 MiB; statistics are those of all lines even so,
+    and similarities are computed again in the backward pass.
 
     Shape:
         ``(B, in_channels, [I,] J, K)`` -> ``(B, out_channels, [ceil(I / stride),] ...)``
@@ -97,13 +101,14 @@ class GatedAxialAttention(nn.Module):
         along = x.movedim((1, self.axis + 2), (-2, -1))
         lines = along.reshape(-1, *along.shape[-2:])  # (lines, in_channels, L)
         tables = self._tables(lines.shape[-1])
-        if self.training:  # statistics are those of all lines
+        numbers = self.similarity_norm.num_features * lines.shape[-1] ** 2
+        at_once = max(1, _NUMBERS_AT_ONCE // numbers)
+        if not self.similarity_norm.training:
+            attended = torch.cat([self._attend(part, tables) for part in torch.split(lines, at_once)])
+        elif numbers * len(lines) <= _NUMBERS_IN_TRAINING:
             attended = self._attend(lines, tables)
         else:
-            numbers = self.similarity_norm.num_features * lines.shape[-1] ** 2
-            attended = torch.cat(
-                [self._attend(part, tables) for part in torch.split(lines, max(1, _NUMBERS_AT_ONCE // numbers))]
-            )
+            attended = self._attend_in_parts(lines, tables, at_once)
         result = attended.reshape(*along.shape[:-2], *attended.shape[1:]).movedim((-2, -1), (1, self.axis + 2))
         return average(result, self.stride)
 
@@ -120,23 +125,55 @@ class GatedAxialAttention(nn.Module):
 
     def _attend(self, lines: Tensor, tables: Sequence[Tensor]) -> Tensor:
         """``(n, in_channels, L)`` -> ``(n, out_channels, L)``."""
+        q, k, v = self._project(lines)
+        return self._merge(self._weigh(self.similarity_norm(self._compare(q, k, tables)), v, tables))
+
+    def _attend_in_parts(self, lines: Tensor, tables: Sequence[Tensor], at_once: int) -> Tensor:
+        """The same in training, with the norm's statistics over all lines, and similarities made again when needed."""
+        parts = list(zip(*(torch.split(part, at_once) for part in self._project(lines)), strict=True))
+
+        def compare(q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+            return moments(self._compare(q, k, tables))
+
+        def weigh(q: Tensor, k: Tensor, v: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
+            similarity = self._compare(q, k, tables)
+            normed = similarity * factor[:, None, None] + shift[:, None, None]
+            return self._weigh(normed.to(similarity.dtype), v, tables)
+
+        means, squares = zip(*(_again(compare, q, k) for q, k, _ in parts), strict=True)
+        counts = [len(q) * q.shape[-1] ** 2 for q, *_ in parts]
+        factor, shift = factor_and_shift(self.similarity_norm, counts, means, squares)
+        return self._merge(torch.cat([_again(weigh, *part, factor, shift) for part in parts]))
+
+    def _project(self, lines: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values, ``(n, groups, channels, L)`` each."""
         half = self.per_group // 2
         grouped = self.qkv_norm(self.qkv(lines)).unflatten(1, (self.groups, -1))
-        q, k, v = grouped.split([half, half, self.per_group], dim=2)  # (n, groups, channels, L)
+        return torch.split(grouped, [half, half, self.per_group], dim=2)
+
+    def _compare(self, q: Tensor, k: Tensor, tables: Sequence[Tensor]) -> Tensor:
+        """The terms of the logits, ``(n, terms * groups, L, L)``."""
         similarities = [torch.einsum("ngci,ngcj->ngij", q, k)]
         if tables:
             similarities += [
                 self._gate("qr", torch.einsum("ngci,cij->ngij", q, tables[0])),
                 self._gate("kr", torch.einsum("ngcj,cji->ngij", k, tables[1])),
             ]
-        terms = self.similarity_norm(torch.cat(similarities, dim=1)).unflatten(1, (-1, self.groups))
-        weights = self._sum(terms, ("", "qr", "kr")).softmax(-1)
+        return torch.cat(similarities, dim=1)
+
+    def _weigh(self, terms: Tensor, v: Tensor, tables: Sequence[Tensor]) -> Tensor:
+        """The sums over a line, ``(n, groups * channels * sums, L)``; those of one channel lie side by side."""
+        weights = self._sum(torch.unflatten(terms, 1, (-1, self.groups)), ("", "qr", "kr")).softmax(-1)
         sums = [v @ weights.transpose(2, 3)]
         if tables:
             position = torch.einsum("ngij,cij->ngci", weights, tables[2])
             sums = [self._gate("sv", sums[0]), self._gate("sve", position)]
-        stacked = torch.stack(sums, dim=3).flatten(1, 3)  # the two sums of a channel lie side by side
-        return self._sum(self.output_norm(stacked).unflatten(1, (-1, len(sums))).transpose(1, 2), ("sv", "sve"))
+        return torch.stack(sums, dim=3).flatten(1, 3)
+
+    def _merge(self, sums: Tensor) -> Tensor:
+        """One number a channel from the normalised sums."""
+        pairs = self.output_norm(sums).unflatten(1, (self.groups * self.per_group, -1))
+        return self._sum(pairs.transpose(1, 2), ("sv", "sve"))
 
     def _gate(self, name: str, term: Tensor) -> Tensor:
         """The term times its gate, where gates come before the norms."""
@@ -153,12 +190,20 @@ class GatedAxialAttention(nn.Module):
         return torch.stack(gated).sum(0)
 
 
+def _again(function: Callable[..., Any], *arguments: Tensor) -> Any:
+    """Calls the function, and calls it again in the backward pass in place of keeping what it computed."""
+    return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
+
+
 def average(x: Tensor, factor: Sequence[int]) -> Tensor:
     """Average pooling by ``factor`` per axis; a size that is no multiple keeps its rest as one smaller cell."""
     if all(number == 1 for number in factor):
         return x
+    if x.dtype == torch.bfloat16:  # PyTorch has no such pooling in 3D on a CPU
+        return average(x.float(), factor).bfloat16()
     pool = F.avg_pool2d if len(factor) == 2 else F.avg_pool3d
-    return pool(x, tuple(factor), tuple(factor), ceil_mode=True, count_include_pad=False)
+    cell = tuple(min(number, length) for number, length in zip(factor, x.shape[2:], strict=True))
+    return pool(x, cell, tuple(factor), ceil_mode=True, count_include_pad=False)
 
 
 def _check(spatial_dims: int, channels: int, axis: int, groups: int, positions: str) -> None:

@@ -27,6 +27,10 @@ LayoutName: TypeAlias = Literal[
 ]
 
 _STAGES = range(4)
+_DLKA_ENCODERS: tuple[tuple[LayoutName, str, dlka_net.Flavour], ...] = (
+    ("dlka_net/d_lka_former", "d_lka_former_encoder", "synapse"),
+    ("dlka_net/unetr_pp", "unetr_pp_encoder", "pancreas"),
+)
 _MSLAU_HEAD_WIDTH = 64
 _STEM_STRIDE = 2
 
@@ -199,4 +203,65 @@ LAYOUTS: tuple[Layout, ...] = (
         )
         for name, encoder, flavour in _DLKA_ENCODERS
     ),
+    Layout(
+        name="dlka_net_2d",
+        title="2D D-LKA Net",
+        network="dlka_net_2d",
+        sign=r"decoder_[0-3]\.(x1_linear|layer_lka_[12]|layer_up|last_layer)\.",
+        arguments=_dlka_2d_arguments,
+        undecided=("image_size",),
+        from_official=dlka_net_2d.from_official,
+        to_official=dlka_net_2d.to_official,
+    ),
+    Layout(
+        name="dlka_net_2d/encoder",
+        title="the MaxViT encoder of 2D D-LKA Net",
+        network="dlka_net_2d",
+        sign=r"(backbone\.)*stages\.\d+\.blocks\.\d+\.attn_grid\.attn\.rel_pos\.mlp\.",
+        arguments=_maxvit_arguments,
+        undecided=("image_size",),
+        from_official=dlka_net_2d.from_official,
+        to_official=dlka_net_2d.to_official,
+    ),
+    Layout(
+        name="mslau_net",
+        title="MSLAU-Net",
+        network="mslau_net",
+        sign=r"(conv_mla\.mla_p|mlahead\.head)",
+        arguments=_mslau_arguments,
+        undecided=("image_size", "heads"),
+        from_official=mslau_net.from_official,
+        to_official=mslau_net.to_official,
+    ),
+    Layout(
+        name="mslau_net/encoder",
+        title="the encoder of MSLAU-Net",
+        network="mslau_net",
+        sign=r"(encoder\.)?blocks\d+\.\d+\.attn\.scale_weights$",
+        arguments=_mslau_encoder_arguments,
+        undecided=("image_size", "heads"),
+        from_official=mslau_net.from_official,
+        to_official=mslau_net.to_official,
+    ),
+    Layout(
+        name="medical_transformer",
+        title="a Medical Transformer (axial U-Net, gated axial U-Net, LoGo or MedT)",
+        network="medical_transformer",
+        sign=r"layer\d(_p)?\.\d+\.(hight|width)_block\.",
+        arguments=_medical_transformer_arguments,
+        undecided=(),
+        from_official=medical_transformer.from_official,
+        to_official=medical_transformer.to_official,
+    ),
+    Layout(
+        name="ultralight_unet",
+        title="MK-UNet (2D UltraLightUNet)",
+        network="ultralight_unet",
+        sign=r"(encoder|decoder)\d\.\d+\.multi_scale_dwconv\.",
+        arguments=_ultralight_arguments,
+        undecided=(),
+        from_official=ultralight_unet.from_official,
+        to_official=ultralight_unet.to_official,
+    ),
 )
+"""All of them; a whole network comes before its encoder alone."""

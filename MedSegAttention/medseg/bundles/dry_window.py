@@ -1,0 +1,39 @@
+"""One window of noise through a new network: wrong shapes and numbers show now, not on a patient's scan."""
+
+import torch
+from torch import nn
+
+from medseg.spec.errors import ManifestError, WeightsError
+from medseg.spec.manifest import ModelManifest
+
+_REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+
+
+def dry_window(network: nn.Module, manifest: ModelManifest) -> None:
+    """Run one window as the manifest describes it, on the CPU.
+
+    Args:
+        network: in evaluation mode.
+        manifest: says the window's size, the channels and the labels.
+
+    Raises:
+        ManifestError: when the network does not take such a window, or answers with another shape than one score a
+            label and voxel.
+        WeightsError: when the answer is not finite.
+    """
+    shape = (1, len(manifest.channels), *manifest.window_shape)
+    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.inference_mode():
+            scores = network(noise)
+    except _REFUSALS as error:
+        msg = f"{manifest.network} does not take a window of {shape}: {' '.join(str(error).split())}; choose another"
+        raise ManifestError(msg) from error
+    wanted = (1, manifest.label_count, *shape[2:])
+    if not isinstance(scores, torch.Tensor) or tuple(scores.shape) != wanted:
+        found = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
+        msg = f"{manifest.network} answers with {found} instead of {wanted}; give as many labels as it has outputs"
+        raise ManifestError(msg)
+    if not bool(torch.isfinite(scores).all()):
+        msg = f"{manifest.network} answers a window of noise with values that are not finite; its weights are damaged"
+        raise WeightsError(msg)

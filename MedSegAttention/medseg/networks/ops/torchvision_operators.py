@@ -1,0 +1,28 @@
+"""Makes torchvision importable beside a PyTorch that it was not built for; nothing of ours uses its operators."""
+
+from importlib import import_module
+
+from torch.library import Library
+
+_PREFIX = "torchvision::"
+_SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_DECLARED: list[Library] = []  # what is declared lasts as long as the library object
+
+
+def make_torchvision_importable() -> None:
+    """Let libraries that import torchvision be imported.
+
+    The wheels of torchvision that registries serve are built for CUDA; beside a CPU build of PyTorch their operators
+    do not load, and importing stops where the shapes of two of them are described. These two are declared then.
+    """
+    try:
+        import_module("torchvision")
+    except ImportError:  # not there, which those libraries can do with or say themselves
+        return
+    except RuntimeError as error:
+        if _PREFIX not in str(error) or _DECLARED:
+            raise
+        library = Library(_PREFIX.removesuffix("::"), "FRAGMENT")  # type: ignore[no-untyped-call]
+        for name in ("nms", "qnms"):
+            library.define(name + _SIGNATURE)  # type: ignore[no-untyped-call]
+        _DECLARED.append(library)
