@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 READY_TO_TEST := $(VENV)/.ready-to-test
 OUT ?= demo-output
 
-.PHONY: demo test lint wheel clean
+.PHONY: demo test lint bench wheel clean
 
 $(READY): pyproject.toml constraints.txt setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -31,6 +31,9 @@ lint: $(READY_TO_TEST)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY_TO_TEST)  ## times and memory on this computer; minutes, and best when nothing else runs
+	for script in Testing/Benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 wheel: $(READY_TO_TEST)
 	rm -rf dist build/lib

@@ -3,6 +3,7 @@
 # ruff: noqa: PT009 - Slicer's own test class
 
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +38,13 @@ class MedSegAttention(ScriptedLoadableModule):
             'See <a href="https://github.com/MedSegAttention/SlicerMedSegAttention">the documentation</a>.'
         )
         parent.acknowledgementText = _(
-            "The networks are described in: "
-            "Azad et al., Beyond Self-Attention: Deformable Large Kernel Attention for Medical Image Segmentation "
-            "(WACV 2024); "
-            "Rahman and Marculescu, MK-UNet: Multi-kernel Lightweight CNN for Medical Image Segmentation, "
-            "first submitted as UltraLightUNet (ICCV Workshops 2025); "
-            "Lan et al., MSLAU-Net: A Hybrid CNN-Transformer Network for Medical Image Segmentation (2025); "
-            "Valanarasu et al., Medical Transformer: Gated Axial-Attention for Medical Image Segmentation "
-            "(MICCAI 2021); "
-            "Hao et al., EMF-former: An Efficient and Memory-Friendly Transformer for Medical Image Segmentation "
-            "(MICCAI 2024)."
+            "The networks are described in: Azad et al., Beyond Self-Attention: Deformable Large Kernel Attention "
+            "for Medical Image Segmentation (WACV 2024); Rahman and Marculescu, MK-UNet: Multi-kernel Lightweight "
+            "CNN for Medical Image Segmentation, first submitted as UltraLightUNet (ICCV Workshops 2025); Lan et "
+            "al., MSLAU-Net: A Hybrid CNN-Transformer Network for Medical Image Segmentation (2025); Valanarasu et "
+            "al., Medical Transformer: Gated Axial-Attention for Medical Image Segmentation (MICCAI 2021); Hao et "
+            "al., EMF-former: An Efficient and Memory-Friendly Transformer for Medical Image Segmentation (MICCAI "
+            "2024)."
         )
 
 
@@ -54,9 +52,9 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
     """Shows the panel."""
 
     def __init__(self, parent: Any = None) -> None:
-        ScriptedLoadableModuleWidget.__init__(self, parent)
         self.panel = None
         self._observed = []
+        ScriptedLoadableModuleWidget.__init__(self, parent)  # without a parent it calls setup
 
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
@@ -70,6 +68,8 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
             scene.AddObserver(scene.StartCloseEvent, lambda *_: self.panel.leave_scene()),
             scene.AddObserver(scene.EndCloseEvent, lambda *_: self.panel.set_scene(scene)),
             scene.AddObserver(scene.EndImportEvent, lambda *_: self.panel.set_scene(scene)),
+            # Only now do the node selectors know what was loaded.
+            scene.AddObserver(scene.EndBatchProcessEvent, lambda *_: self.panel.refresh()),
         ]
 
     def cleanup(self) -> None:
@@ -79,6 +79,13 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
         self._observed = []
         if self.panel is not None:
             self.panel.close()
+
+    def onReload(self) -> None:
+        """The developer's Reload button: the package is read anew too, not this file alone."""
+        self.cleanup()
+        for name in [name for name in sys.modules if name.partition(".")[0] == "medseg"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
 
 
 class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
@@ -136,11 +143,8 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         settings, roi = make_settings(mode=mode, all_time_points=allTimePoints, **options)
         volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
         orders = make_console_orders(volumes, model, outputSegmentation, settings, roi)
-        heard = {
-            "versions": _versions(),
-            "on_event": onEvent or self._report,
-            "on_finished": onFinished or (lambda _node, _error: None),
-        }
+        finished = onFinished or (lambda _node, _error: None)
+        heard = {"versions": _versions(), "on_event": onEvent or self._report, "on_finished": finished}
         if wait:
             return run_and_show(ConsoleRun(orders, partial(BlockingProcess, python=python), **heard))
         from medseg.desktop.qt_console import run_in_background
@@ -184,13 +188,11 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         from medseg.desktop.console import segment_folder_in_worker
         from medseg.desktop.console_orders import make_settings
 
-        settings, roi = make_settings(**options)
         return segment_folder_in_worker(
             Path(source),
             model,
             Path(outputFolder),
-            settings,
-            roi,
+            *make_settings(**options),
             python=python,
             on_case=onCase or self._report_case,
             on_event=onEvent or (lambda _event: None),
@@ -238,8 +240,7 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
         """The left half of the Colin27 head: names, sizes and grid of what is found."""
         self.assertIn(MODEL, MedSegAttentionLogic().models())
         volume = slicer.util.loadVolume(str(SAMPLE))
-        node = MedSegAttentionLogic().segment(volume, MODEL, device="cpu")
-        self._check(node, volume)
+        self._check(MedSegAttentionLogic().segment(volume, MODEL, device="cpu"), volume)
 
     def test_apply_in_the_panel_segments_while_the_window_lives(self) -> None:
         """What a clinician does: choose the volume, press Apply, look at the result; Qt's events go on meanwhile."""
@@ -257,7 +258,7 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
             slicer.app.processEvents()
             time.sleep(0.01)
         row = panel.queue.rows[-1]
-        self.assertEqual(str(row.state), "done", row.details)
+        self.assertEqual(row.state, "done", row.details)
         self._check(row.landing.node, volume)
         self.assertTrue(panel.results.widget.visible, "the result is shown")
 
@@ -281,8 +282,7 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
             size = float((labels.array == number).sum() * voxel_ml)
             self.assertTrue(0.5 < size < 4.0, f"{name}: {size:.2f} ml, in an adult's head 0.5 to 4")
         centre = np.argwhere(labels.array[0] > 0).mean(axis=0)
-        left, _front, _up = (labels.affine @ [*centre, 1])[:3]
-        self.assertLess(left, 0, "the left hippocampus lies left")
+        self.assertLess((labels.affine @ [*centre, 1])[0], 0, "the left hippocampus lies left")
 
 
 def _versions() -> dict[str, str]:
@@ -290,7 +290,7 @@ def _versions() -> dict[str, str]:
 
     application = getattr(slicer, "app", None)  # MRML can be used without the application
     slicers = {} if application is None else {"Slicer": str(application.applicationVersion)}
-    return {**slicers, "medseg": medseg.__version__}
+    return slicers | {"medseg": medseg.__version__}
 
 
 def ensurePackages() -> None:

@@ -71,3 +71,15 @@ def test_a_module_that_was_closed_hears_no_more_of_the_scene(door, widget, slice
     widget.cleanup()
     slicer_scene.Clear(False)
     assert widget.panel.parameters.node("output") is None
+
+
+def test_reload_ends_the_worker_and_forgets_the_package_before_slicer_reads_the_file_anew(door, widget, monkeypatch):
+    known = dict(sys.modules)
+    monkeypatch.setattr(sys, "modules", known)
+    heard = []
+    base = door.MedSegAttentionWidget.__mro__[1]
+    monkeypatch.setattr(base, "onReload", lambda _self: heard.append("medseg.desktop.panel" in known), raising=False)
+    widget.onReload()
+    assert heard == [False]
+    assert not [name for name in known if name.split(".")[0] == "medseg"]
+    assert "numpy" in known

@@ -301,6 +301,53 @@ def test_a_missing_package_is_asked_for_on_apply_and_not_before(scene, process, 
     assert process.jobs == []
 
 
+def test_pressing_apply_again_while_something_is_installed_orders_nothing_twice(scene, process, volume, bundles, spin):
+    from medseg.desktop.panel import Panel
+
+    class Slow:
+        """Lets events through, as Slicer's installer does."""
+
+        def open(self):
+            made.names.apply.click()
+
+        def state(self):
+            return ""
+
+    made = Panel(scene, process.made_for, gate=Slow(), find_models=lambda: bundles)
+    panel = Driver(made, process, spin)
+    panel.inputs[0].setCurrentNode(volume)
+    panel.apply()
+    assert [row.number for row in made.queue.rows] == [1]
+    made.close()
+
+
+def test_where_the_output_is_deleted_no_other_segmentation_takes_its_place(ready, scene):
+    first, _second = (scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name) for name in ("one", "two"))
+    ready.names.output.setCurrentNode(first)
+    scene.RemoveNode(first)
+    assert ready.panel.parameters.node("output") is None
+    assert ready.names.output.currentNode() is None
+
+
+def test_of_two_volumes_of_one_name_the_chosen_one_is_segmented(ready, scene, array):
+    twin = volume_node_from_image(scene, Image(array.astype(np.float32)), "other")
+    twin.SetName("brain T1")
+    # Slicer tells of another node where the text of the selector changes; of what a user does it tells always.
+    selector = ready.inputs[0]
+    selector.blockSignals(True)
+    selector.setCurrentNode(twin)
+    selector.blockSignals(False)
+    selector.nodeActivated.emit(twin)
+    assert ready.panel.current_volume() is twin
+
+
+def test_a_panel_that_was_closed_lists_no_nodes_and_may_be_closed_again(ready, scene):
+    ready.panel.close()
+    scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "later")
+    assert all(each.mrmlScene() is None for each in (ready.names.output, *ready.inputs))
+    ready.panel.close()
+
+
 def test_a_model_of_two_channels_gets_its_volumes_by_name(panel, scene, array):
     flair = volume_node_from_image(scene, Image(array), "FLAIR")
     t1 = volume_node_from_image(scene, Image(array), "T1 map")

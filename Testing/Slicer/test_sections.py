@@ -280,6 +280,14 @@ def test_a_chosen_region_is_kept_shown_in_the_views_and_measured(region, paramet
     assert child(region, "extent").text == "10.0 × 10.0 × 9.0 mm (R, A, S); 11 × 5 × 3 voxels (I, J, K)"
 
 
+def test_where_the_region_is_deleted_no_other_one_takes_its_place(region, parameters, roi, scene):
+    scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "another")
+    child(region, "roi").setCurrentNode(roi)
+    scene.RemoveNode(roi)
+    assert parameters.node("roi") is None
+    assert child(region, "roi").currentNode() is None
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_voxels_said_are_those_that_a_run_cuts_out(scene, roi, affines, seed):
     from medseg.desktop.sections.region import extent_text

@@ -77,7 +77,8 @@ class Config:
     def _look_up(self, name: str, place: str) -> Any:
         found: Any = self.content
         for step in re.split(r"::|#", name):
-            found = self.follow(found, place) if isinstance(found, str) else found
+            found = self.follow(found, place)
+            found = self._literal(found, place) if isinstance(found, str) else found
             if isinstance(found, dict) and step in found:
                 found = found[step]
             elif isinstance(found, list) and step.isdigit() and int(step) < len(found):

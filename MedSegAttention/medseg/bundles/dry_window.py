@@ -21,7 +21,7 @@ def dry_window(network: nn.Module, manifest: ModelManifest) -> None:
             label and voxel.
         WeightsError: when the answer is not finite.
     """
-    shape = (1, len(manifest.channels), *manifest.window_shape)
+    shape = (1, manifest.network_channels, *manifest.network_shape)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():

@@ -9,7 +9,7 @@ from typing import Any
 from medseg.bundles.archive import LARGEST_TEXT, open_folder
 from medseg.bundles.build import build_any
 from medseg.bundles.checkpoint import read_state
-from medseg.bundles.choices import Choices, Imported
+from medseg.bundles.choices import Choices, Imported, default_slices
 from medseg.bundles.config_reader import Config, NotALiteral, read_config
 from medseg.bundles.dry_window import dry_window
 from medseg.bundles.json_file import read_object
@@ -20,7 +20,7 @@ from medseg.bundles.monai_preprocessing import Preparation, read_preprocessing
 from medseg.bundles.weights import fill_network
 from medseg.bundles.write import write_bundle
 from medseg.spec.errors import ManifestError, WeightsError
-from medseg.spec.manifest import ChannelSpec, IntensityRule, LabelSpec, ModelManifest
+from medseg.spec.manifest import ChannelSpec, IntensityRule, LabelSpec, ModelManifest, SliceRule
 
 _WEIGHTS = ("model.safetensors", "model.pt", "model.pth")
 _MODALITIES = {"CT": "CT", "MR": "MR", "PET": "PT", "PT": "PT", "US": "US", "ULTRASOUND": "US"}
@@ -64,7 +64,9 @@ def _manifest(
     channels = choices.channels or _channels(stated, notes)
     labels = choices.labels or _labels(stated)
     preparation = _preparation(config, len(channels), notes)
-    window, overlap = read_windows(config, stated, choices.window_shape, notes)
+    orientation = choices.orientation or preparation.orientation or "RAS"
+    slices = _slices(arguments, choices, orientation, notes)
+    window, overlap = read_windows(config, stated, choices.window_shape, slices, notes)
     postprocess = read_postprocessing(config, len(labels), notes)
     title = choices.title or _text(stated, "name") or folder.name
     if preparation.orientation is None and choices.orientation is None:
@@ -78,11 +80,12 @@ def _manifest(
         arguments=arguments,
         labels=labels,
         channels=channels,
-        orientation=choices.orientation or preparation.orientation or "RAS",
+        orientation=orientation,
         spacing_mm=choices.spacing_mm or preparation.spacing_mm,
         intensity=_intensity(preparation, choices, notes),
         crop_to_body=preparation.crop_to_body,
         window_shape=window,
+        slices=slices,
         overlap=overlap,
         postprocess=postprocess,
         anatomy=choices.anatomy or _text(stated, "task") or title,
@@ -117,6 +120,14 @@ def _intensity(preparation: Preparation, choices: Choices, notes: list[str]) -> 
         notes.append("the bundle changes no intensities, and neither will medseg")
         return IntensityRule(kind="none")
     return preparation.intensity
+
+
+def _slices(arguments: Mapping[str, Any], choices: Choices, orientation: str, notes: list[str]) -> SliceRule | None:
+    if arguments.get("spatial_dims", 3) != 2:
+        return None
+    if choices.slices is None:
+        notes.append("a 2D network: slices are read across the body's long axis; --slices changes it")
+    return choices.slices or default_slices(orientation, "windows")
 
 
 def _channels(stated: Mapping[str, Any], notes: list[str]) -> tuple[ChannelSpec, ...]:

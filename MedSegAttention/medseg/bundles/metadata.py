@@ -18,6 +18,7 @@ from medseg.spec.manifest import (
     LabelSpec,
     ModelManifest,
     PostprocessRule,
+    SliceRule,
     Triple,
 )
 
@@ -40,6 +41,7 @@ class MedsegFields:
     intensity: IntensityRule
     crop_to_body: bool = False
     window_shape: IntTriple
+    slices: SliceRule | None = None
     overlap: float = 0.5
     mirror_axes: tuple[int, ...] = ()
     postprocess: PostprocessRule = field(default_factory=PostprocessRule)
@@ -166,6 +168,7 @@ def write_manifest(manifest: ModelManifest, path: Path, *, changelog: Mapping[st
 def metadata_document(manifest: ModelManifest, changelog: Mapping[str, str]) -> dict[str, Any]:
     """Say everything in a manifest the way metadata.json does; JSON values only."""
     ours = asdict(manifest)
+    known = [name for name in MedsegFields.__dataclass_fields__ if name != "slices" or manifest.slices is not None]
     return {
         "schema": SCHEMA,
         "version": manifest.version,
@@ -183,7 +186,7 @@ def metadata_document(manifest: ModelManifest, changelog: Mapping[str, str]) -> 
         "intended_use": manifest.intended_use,
         "references": list(manifest.references),
         "network_data_format": _network_data_format(manifest),
-        "medseg": {name: _without_none(ours[name]) for name in MedsegFields.__dataclass_fields__},
+        "medseg": {name: _without_none(ours[name]) for name in known},
     }
 
 

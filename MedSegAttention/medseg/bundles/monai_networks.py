@@ -87,7 +87,9 @@ def build_monai_network(name: str, **arguments: Any) -> nn.Module:
 def _network_class(name: str) -> Any:
     short = name.removeprefix(PREFIX)
     if short not in ALLOWED:
-        msg = f"no network of MONAI is allowed under the name {name!r}; the allowed ones are {monai_choices()}"
+        msg = (
+            f"no network of MONAI is allowed under the name {PREFIX + short!r}; the allowed ones are {monai_choices()}"
+        )
         raise ValueError(msg)
     from monai.networks import nets
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from medseg.bundles.choices import as_window
 from medseg.bundles.config_reader import Config, NotALiteral
 from medseg.bundles.monai_preprocessing import base_name, transforms
 from medseg.spec.errors import ManifestError
-from medseg.spec.manifest import IntTriple, PostprocessRule
+from medseg.spec.manifest import IntTriple, PostprocessRule, SliceRule
 
 _LARGEST_OVERLAP = 0.9
 _DEFAULT_OVERLAP = 0.25  # MONAI's
@@ -29,7 +30,7 @@ _UNIMPORTANT = frozenset(
 
 
 def read_windows(
-    config: Config, stated: Mapping[str, Any], chosen: IntTriple | None, notes: list[str]
+    config: Config, stated: Mapping[str, Any], chosen: IntTriple | None, slices: SliceRule | None, notes: list[str]
 ) -> tuple[IntTriple, float]:
     """Find the size of a window and its overlap.
 
@@ -37,10 +38,11 @@ def read_windows(
         config: the bundle's.
         stated: the bundle's metadata.
         chosen: a size that is taken instead.
+        slices: of a 2D network, whose sizes are two numbers.
         notes: receives what is assumed.
 
     Raises:
-        ManifestError: when no size of three numbers is found.
+        ManifestError: when no size is found.
     """
     inferer = config.follow(config.content.get("inferer"), "inferer") or {}
     inferer = inferer if isinstance(inferer, dict) else {}
@@ -60,9 +62,9 @@ def read_windows(
     if not isinstance(overlap, int | float) or not 0 <= overlap <= _LARGEST_OVERLAP:
         notes.append(f"an overlap of {overlap!r} becomes {_LARGEST_OVERLAP}, the largest there is")
         overlap = _LARGEST_OVERLAP
-    window = chosen or _shape(argument("roi_size", None)) or _shape(_stated_shape(stated))
+    window = chosen or _shape(argument("roi_size", None), slices) or _shape(_stated_shape(stated), slices)
     if window is None:
-        msg = f"{config.path}: inferer.roi_size: no size of three numbers is found; give the window with --window"
+        msg = f"{config.path}: inferer.roi_size: no size is found; give the window with --window"
         raise ManifestError(msg)
     return window, float(overlap)
 
@@ -108,11 +110,11 @@ def _stated_shape(stated: Mapping[str, Any]) -> Any:
         return None
 
 
-def _shape(sizes: Any) -> IntTriple | None:
-    sizes = [sizes] * 3 if isinstance(sizes, int) and not isinstance(sizes, bool) else sizes
-    if not isinstance(sizes, list) or len(sizes) != 3:
+def _shape(sizes: Any, slices: SliceRule | None) -> IntTriple | None:
+    axes = 3 if slices is None else 2
+    sizes = [sizes] * axes if isinstance(sizes, int) and not isinstance(sizes, bool) else sizes
+    if not isinstance(sizes, list) or len(sizes) != axes:
         return None
     if not all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in sizes):
         return None
-    i, j, k = sizes
-    return i, j, k
+    return as_window(sizes, slices)

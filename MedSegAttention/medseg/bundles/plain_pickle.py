@@ -83,6 +83,13 @@ def _new_array(*_: object) -> Array:
     return Array()
 
 
+def _from_buffer(raw: Any, kind: Any, shape: Any, order: Any) -> Array:
+    """Stands for the maker of arrays that the newest pickles write."""
+    made = Array()
+    made.__setstate__((1, shape, kind, order == "F", bytes(raw) if isinstance(raw, bytearray) else raw))
+    return made
+
+
 _NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")
 STAND_INS: dict[str, Any] = {
     "collections.OrderedDict": OrderedDict,
@@ -91,6 +98,7 @@ STAND_INS: dict[str, Any] = {
     "_codecs.encode": _encode,
     **{f"{module}._reconstruct": _new_array for module in _NUMPY},
     **{f"{module}.scalar": _scalar for module in _NUMPY},
+    **{f"{package}.numeric._frombuffer": _from_buffer for package in ("numpy.core", "numpy._core")},
 }
 """Every name a pickle may hold, and what is taken instead."""
 

@@ -29,7 +29,7 @@ def load_network(bundle: Bundle) -> nn.Module:
         WeightsError: as ``load_weights`` raises it.
     """
     manifest = bundle.manifest
-    counts = ((label_argument(manifest.network), manifest.label_count), ("in_channels", len(manifest.channels)))
+    counts = ((label_argument(manifest.network), manifest.label_count), ("in_channels", manifest.network_channels))
     for name, wanted in counts:
         if manifest.arguments.get(name, wanted) != wanted:
             msg = (
@@ -42,7 +42,27 @@ def load_network(bundle: Bundle) -> nn.Module:
     except (TypeError, ValueError) as error:
         msg = f"{metadata_path(bundle.folder)}: medseg.network and medseg.arguments do not make a network: {error}"
         raise ManifestError(msg) from error
+    _require_axes(network, bundle)
     return load_weights(network, bundle.weights_path)
+
+
+def _require_axes(network: nn.Module, bundle: Bundle) -> None:
+    """Refuse a 2D network that is not told its slices, and slices for a 3D network: by its convolutions."""
+    flat = any(isinstance(part, nn.Conv2d) for part in network.modules())
+    deep = any(isinstance(part, nn.Conv3d) for part in network.modules())
+    manifest = bundle.manifest
+    if flat and not deep and manifest.slices is None:
+        msg = (
+            f"{metadata_path(bundle.folder)}: {manifest.network} with these arguments is a 2D network; say with "
+            "medseg.slices across which axis it reads slices"
+        )
+        raise ManifestError(msg)
+    if deep and not flat and manifest.slices is not None:
+        msg = (
+            f"{metadata_path(bundle.folder)}: medseg.slices is for 2D networks, and {manifest.network} with these "
+            "arguments is a 3D one; set medseg.arguments.spatial_dims to 2, or leave medseg.slices out"
+        )
+        raise ManifestError(msg)
 
 
 def load_weights(network: nn.Module, path: Path | str) -> nn.Module:

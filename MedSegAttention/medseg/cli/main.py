@@ -10,6 +10,7 @@ from medseg.cli.batch import batch
 from medseg.cli.doctor import doctor
 from medseg.cli.evaluate import evaluate
 from medseg.cli.models import models
+from medseg.cli.networks import networks
 from medseg.cli.segment import segment
 from medseg.cli.train import train
 from medseg.cli.validate import validate
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(segment)
 app.command()(batch)
 app.add_typer(models, name="models")
+app.command()(networks)
 app.command()(evaluate)
 app.command()(validate)
 app.command()(train)

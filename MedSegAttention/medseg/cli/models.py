@@ -4,12 +4,16 @@ from typing import Annotated
 
 import typer
 
-models = typer.Typer(help="List the models, or show one.", invoke_without_command=True, rich_markup_mode=None)
+from medseg.cli.model_imports import import_bundle, import_weights
+
+models = typer.Typer(help="List, show or import models.", invoke_without_command=True, rich_markup_mode=None)
+models.command("import")(import_weights)
+models.command("import-bundle")(import_bundle)
 
 
 @models.callback()
 def list_models(context: typer.Context) -> None:
-    """List the models, or show one."""
+    """List, show or import models."""
     if context.invoked_subcommand is not None:
         return
     from medseg.bundles.catalogue import scan, user_folder

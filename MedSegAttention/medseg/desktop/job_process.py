@@ -32,12 +32,17 @@ class JobProcess(Protocol):
 def find_python() -> str:
     """Slicer's own Python, else the one that runs this: Slicer puts PythonSlicer on the PATH of its process.
 
+    PythonSlicer is a launcher that sets variables and starts the python-real beside it. Slicer's own process has these
+    variables already, so that one is taken where it is there: a launcher in between need not hand on what is written
+    to it, and is the parent that a worker sees, and what is killed in its place.
+
     Raises:
         JobError: inside an application that is no Python and has none on its PATH.
     """
-    slicers = shutil.which("PythonSlicer")
-    if slicers is not None:
-        return slicers
+    launcher = shutil.which("PythonSlicer")
+    if launcher is not None:
+        real = Path(launcher).with_name("python-real").with_suffix(Path(launcher).suffix)
+        return str(real) if real.is_file() else launcher
     if not Path(sys.executable).name.lower().startswith("python"):
         msg = f"PythonSlicer was not found on the PATH, and {sys.executable or 'this'} is no Python; name one"
         raise JobError(msg)
@@ -53,7 +58,7 @@ def child_environment(python: str | None) -> dict[str, str] | None:
     Args:
         python: an interpreter; None: Slicer's own.
     """
-    if python is None or _is_same_program(python, find_python()):
+    if python is None or any(_is_same_program(python, own) for own in (find_python(), "PythonSlicer")):
         return None
     try:
         import slicer

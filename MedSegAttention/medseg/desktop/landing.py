@@ -38,7 +38,7 @@ class PendingRun:
 
     request: Request
     bundle: Bundle
-    image: Image  # the first channel, as it was
+    image: Image  # the first channel: its grid as it was; its voxels are those of the scene
     volume_id: str
     target_id: str | None  # the segmentation to join; None: a new one
     mode: Mode

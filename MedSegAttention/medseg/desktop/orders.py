@@ -12,12 +12,12 @@ from medseg.desktop.results import Mode
 from medseg.desktop.settings import Joining
 from medseg.desktop.texts import _
 from medseg.imaging.image import Image
-from medseg.mrml.grids import Node
+from medseg.mrml.grids import Node, ijk_to_world
 from medseg.mrml.merging import check_target
 from medseg.mrml.overlap import Overlap
 from medseg.mrml.rois import roi_bounds
 from medseg.mrml.sequences import add_output_sequence, item_count, item_image, sequence_of
-from medseg.mrml.volumes import image_from_volume_node
+from medseg.mrml.volumes import channel_view
 from medseg.spec.errors import JobError
 
 # What happens to the segments of the segmentation to join -> how labels are merged, and whose voxels they take.
@@ -127,7 +127,8 @@ def _images(scene: Node, order: Order) -> list[Image]:
         raise JobError(msg)
     if point is not None:
         return [item_image(scene, nodes[0], point.item)]
-    return [image_from_volume_node(node) for node in nodes]
+    # Written to a file at once, so no copy is made meanwhile, which would keep the window busy as long again.
+    return [Image(channel_view(node), ijk_to_world(node)) for node in nodes]
 
 
 def _order(

@@ -32,6 +32,8 @@ class OutputView:
         self._binding = Binding(parameters)
         self._binding.choice(names.mode, "mode")
         names.output.connect("currentNodeChanged(vtkMRMLNode*)", self._chosen)
+        names.output.connect("nodeActivated(vtkMRMLNode*)", self._chosen)  # of two nodes of one name only this tells
+        names.output.connect("nodeAboutToBeRemoved(vtkMRMLNode*)", self._removed)
 
     def set_scene(self, scene: Node) -> None:
         """Offer the segmentations of a scene."""
@@ -47,6 +49,11 @@ class OutputView:
         self._binding.refresh()
         for part in (self._names.mode, self._names.modeLabel):
             part.setVisible(output is not None)
+
+    def _removed(self, node: Node) -> None:
+        """Slicer would choose the next segmentation, and nobody asked to add to that."""
+        if node is not None and node is self._parameters.node(OUTPUT):
+            self._parameters.set_node(OUTPUT, None)
 
     def _chosen(self, node: Node) -> None:
         if not self._is_showing:

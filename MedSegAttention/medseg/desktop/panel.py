@@ -68,6 +68,7 @@ class Panel:
         self._devices: tuple[Device, ...] = ()  # the last that a worker told of
         self._landing: Landing | None = None  # the last result
         self._step: OneStep | None = None  # the last change of a segmentation that was there before
+        self._is_ordering = False
         self.queue = JobQueue(
             make_process,
             lambda order, folder: prepare(self.parameters.scene, order, folder),
@@ -112,11 +113,13 @@ class Panel:
         self.refresh()
 
     def close(self) -> None:
-        """End the worker and remove what it left."""
+        """End the worker, remove what it left and let go of the scene: after a reload these widgets still exist."""
         self.results.stop()
         self.region.close()
         self.queue.close()
         self.parameters.detach()
+        for part in (self.output, self.inputs, self.results):
+            part.set_scene(None)
 
     def apply(self) -> None:
         """Queue a job with what the controls hold; what is wrong with it is said in the status line."""
@@ -187,13 +190,9 @@ class Panel:
                 self.diagnostics,
             ]
         )
-        for place, part in (
-            (names.inputsPlace, self.inputs),
-            (names.modelPlace, self.picker),
-            (names.resultPlace, self.results),
-            (names.sectionsPlace, self.sections),
-        ):
-            place.layout().addWidget(part.widget)
+        for place, part in (("inputs", self.inputs), ("model", self.picker), ("result", self.results)):
+            getattr(names, f"{place}Place").layout().addWidget(part.widget)
+        names.sectionsPlace.layout().addWidget(self.sections.widget)
 
     def _connect(self) -> None:
         names = self.names
@@ -205,10 +204,13 @@ class Panel:
         self.preferences.listen(self.refresh)
 
     def _order(self, make: Callable[[Parameters, Bundle], list[Order]]) -> None:
+        if self._is_ordering:  # pressed again while an installation lets events through
+            return
         bundle = self.current_model()
         if bundle is None:
             self.say(_("No model is installed."))
             return
+        self._is_ordering = True
         self.say(_("Starting..."))
         self.names.status.repaint()  # copying and writing the volume keeps the window busy for a moment
         try:
@@ -220,6 +222,8 @@ class Panel:
                 self.queue.add(order)
         except (MedSegError, OSError) as error:
             self.say(str(error))
+        finally:
+            self._is_ordering = False
 
     def _ended(self, row: Row) -> None:
         """Show the result of a row that has ended, and remember how long a window took."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
-from medseg.desktop.settings import PanelSettings, changed, setting_texts, settings_from_texts
+from medseg.desktop.settings import DEFAULTS, PanelSettings, changed, setting_texts, settings_from_texts
 from medseg.mrml.grids import Node
 
 MODULE = "MedSegAttention"
@@ -24,6 +24,8 @@ class Parameters:
         self._listeners: list[Callable[[], None]] = []
         self._tags: list[int] = []
         self._node: Node = None
+        self._texts: dict[str, str] = {}
+        self._settings = DEFAULTS  # what the texts say
         self.scene: Node = None
         self.attach(scene)
 
@@ -60,8 +62,10 @@ class Parameters:
         """The choices as they are now; the defaults while there is no node."""
         if self._node is None:
             return PanelSettings()
-        names = [field.name for field in fields(PanelSettings)]
-        return settings_from_texts({name: self._node.GetParameter(name) for name in names})
+        texts = {field.name: self._node.GetParameter(field.name) for field in fields(PanelSettings)}
+        if texts != self._texts:  # every part of the panel asks, after every change
+            self._texts, self._settings = texts, settings_from_texts(texts)
+        return self._settings
 
     def change(self, **values: Any) -> None:
         """Change some choices; listeners hear of it once.

@@ -1,17 +1,21 @@
 """Translation, and sentences that the panel says."""
 
+from collections.abc import Callable
+
 from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Progress, Started, Using, Warned
 from medseg.spec.manifest import ModelManifest
 
 try:
-    from slicer.i18n import tr as _translate
-except ImportError:  # outside Slicer texts stay English
-    _translate = str
+    from slicer.i18n import tr
+except ImportError:
+
+    def tr(text: str) -> str:
+        """Outside Slicer texts stay English."""
+        return text
 
 
-def _(text: str) -> str:
-    """Translate a text; Slicer's tools find the texts by this name."""
-    return str(_translate(text))
+# Slicer's own function and none of ours around it: it looks a text up by the file that it is called from.
+_: Callable[[str], str] = tr
 
 
 # How much of a run each stage takes, in percent: begin and end. Windows are nearly everything.

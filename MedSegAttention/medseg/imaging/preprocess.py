@@ -1,7 +1,7 @@
 """From an image as it came to what a network takes, and from its scores back to the image's own grid."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,13 +29,15 @@ class Prepared:
 
     ``image`` is float32 and normalised, in the model's orientation and spacing. Scores are probabilities
     ``(L, i, j, k)`` on that grid, label 0 the background; results lie on the input's own grid ``(I, J, K)``, voxel
-    for voxel. Outside the crop is background.
+    for voxel. Outside the crop is background, and so is outside the region, a box of the crop's voxels, if there is
+    one.
     """
 
     image: Image
     reorient: Reorient
     crop: Crop
     resample: Resample
+    region: Crop | None = None
 
     @property
     def source_shape(self) -> Shape:
@@ -124,13 +126,18 @@ class Prepared:
             msg = f"scores are (L, i, j, k) on the prepared grid {self.image.shape}, got shape {scores.shape}"
             raise ValueError(msg)
         for value, score in enumerate(scores):
-            yield value, self.resample.undo(Image(score[None], self.resample.affine), order="linear")
+            whole = self.resample.undo(Image(score[None], self.resample.affine), order="linear")
+            if self.region is not None:
+                whole = self.region.undo(self.region.apply(whole), outside=1.0 if value == 0 else 0.0)
+            yield value, whole
 
 
 def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None, *, coarser: float = 1.0) -> Prepared:
     """Turn, crop, resample and normalise an image for a model, in that order.
 
     A given region replaces the crop to the body. Intensity statistics are those of the cropped, resampled image.
+    Where slices are resized to the network's size, a region only chooses slices: the network sees them whole, as large
+    as it knows them, and its answer is kept inside the region.
 
     Args:
         image: ``(C, I, J, K)``, channels in the model's order.
@@ -148,13 +155,13 @@ def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None
         raise JobError(msg)
     reorient = Reorient.to_orientation(image, manifest.orientation)
     turned = reorient.apply(image)
-    crop = _plan_crop(turned, manifest, roi_ras_mm)
+    crop, region = _plan_crop(turned, manifest, roi_ras_mm)
     cropped = crop.apply(turned)
     resample = _plan_resample(cropped, manifest, coarser)
     if not resample.is_identity:  # interpolation would spread what is not finite
         cropped = resample.apply(Image(as_finite(cropped.array), cropped.affine))
     ready = Image(normalise(cropped.array, manifest.intensity), cropped.affine)
-    return Prepared(image=ready, reorient=reorient, crop=crop, resample=resample)
+    return Prepared(image=ready, reorient=reorient, crop=crop, resample=resample, region=region)
 
 
 def plan_grids(
@@ -180,20 +187,44 @@ def plan_grids(
     """
     empty = Image(np.broadcast_to(np.uint8(0), (len(manifest.channels), *shape)), affine)  # one byte, seen many times
     turned = Reorient.to_orientation(empty, manifest.orientation).apply(empty)
-    crop = Crop.to_box(turned, (0, 0, 0), turned.shape) if roi_ras_mm is None else Crop.to_roi(turned, roi_ras_mm)
+    crop, _ = _plan_crop(turned, replace(manifest, crop_to_body=False), roi_ras_mm)
     return crop, _plan_resample(crop.apply(turned), manifest, coarser)
 
 
-def _plan_crop(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None) -> Crop:
-    """Choose the box: the given region, the body, or everything."""
-    if roi_ras_mm is not None:
-        return Crop.to_roi(image, roi_ras_mm)
+def _plan_crop(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None) -> tuple[Crop, Crop | None]:
+    """Choose the box the network sees, and the region inside it that is wanted where that is less."""
+    if roi_ras_mm is None:
+        return _plan_whole(image, manifest), None
+    wanted = Crop.to_roi(image, roi_ras_mm)
+    if manifest.slices is None or manifest.slices.fit == "windows":
+        return wanted, None
+    seen = _widen(image, wanted, _plan_whole(image, manifest), manifest.slices.axis)
+    return seen, Crop.to_roi(seen.apply(image), roi_ras_mm)
+
+
+def _plan_whole(image: Image, manifest: ModelManifest) -> Crop:
+    """Choose the box without a region: the body, or everything."""
     if manifest.crop_to_body:
         return Crop.to_box(image, *body_box(image))
     return Crop.to_box(image, (0, 0, 0), image.shape)
 
 
+def _widen(image: Image, wanted: Crop, whole: Crop, across: int) -> Crop:
+    """Keep the wanted slices, but let each hold both boxes."""
+    ranges = [
+        (a, a + m) if axis == across else (min(a, b), max(a + m, b + n))
+        for axis, (a, m, b, n) in enumerate(zip(wanted.start, wanted.shape, whole.start, whole.shape, strict=True))
+    ]
+    (i, i_stop), (j, j_stop), (k, k_stop) = ranges
+    return Crop.to_box(image, (i, j, k), (i_stop, j_stop, k_stop))
+
+
 def _plan_resample(image: Image, manifest: ModelManifest, coarser: float) -> Resample:
-    """Choose the grid: the model's spacing, or the image's own, made coarser."""
+    """Choose the grid: the model's spacing, or the image's own, made coarser; slices may have the network's size."""
     i, j, k = manifest.spacing_mm or image.spacing
-    return Resample.to_spacing(image, (i * coarser, j * coarser, k * coarser))
+    spaced = Resample.to_spacing(image, (i * coarser, j * coarser, k * coarser))
+    if manifest.slices is None or manifest.slices.fit == "windows":
+        return spaced
+    i, j, k = manifest.window_shape
+    count = spaced.shape[manifest.slices.axis]
+    return Resample.to_shape(image, ((count, j, k), (i, count, k), (i, j, count))[manifest.slices.axis])

@@ -166,11 +166,16 @@ class Resample:
         )
         if (i, j, k) != image.shape and 4.0 * image.channel_count * i * j * k > _LARGEST_BYTES:
             raise ImageError(_too_large(image, spacing_mm))
-        ratio = np.array(image.shape) / np.array([i, j, k])
+        return cls.to_shape(image, (i, j, k))
+
+    @classmethod
+    def to_shape(cls, image: Image, shape: Shape) -> Self:
+        """Plan the grid of so many voxels."""
+        ratio = np.array(image.shape) / np.array(shape)
         matrix = np.diag([*ratio, 1.0])  # new voxel -> source voxel; voxel edges -0.5 coincide
         matrix[:3, 3] = ratio / 2 - 0.5
-        affine = image.affine @ matrix if (i, j, k) != image.shape else image.affine
-        return cls(shape=(i, j, k), affine=affine, source_shape=image.shape, source_affine=image.affine)
+        affine = image.affine @ matrix if shape != image.shape else image.affine
+        return cls(shape=shape, affine=affine, source_shape=image.shape, source_affine=image.affine)
 
     @property
     def is_identity(self) -> bool:

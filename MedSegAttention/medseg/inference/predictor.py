@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from medseg.inference.mirror_axes import mirror_axes
 from medseg.inference.mirroring import mirrored
+from medseg.inference.slicewise import add_border_slices, slice_margin, slicewise
 from medseg.inference.sliding_window import predict_volume
 from medseg.inference.windows import plan_windows
 from medseg.spec.errors import JobError
@@ -45,7 +46,8 @@ def predict(
 
     Args:
         array: ``(C, i, j, k)``, prepared as the manifest says.
-        network: in evaluation mode, ``(B, C, i, j, k)`` -> logits ``(B, L, i, j, k)``; moved to the device.
+        network: in evaluation mode, ``(B, C, i, j, k)`` -> logits ``(B, L, i, j, k)``; moved to the device. Where the
+            manifest says slices, a 2D network as ``slicewise`` takes it.
         manifest: the model's window, overlap, mirror axes and labels.
         device: where the network runs and the sums are kept.
         overlap: least share of a window that its neighbour also sees, 0..0.9; None: the manifest's.
@@ -67,16 +69,18 @@ def predict(
         names = ", ".join(channel.name for channel in manifest.channels)
         msg = f"{manifest.model_id} takes {len(manifest.channels)} channel(s) ({names}), got {array.shape[0]}"
         raise JobError(msg)
-    network.to(device)
-    if device.type == "cpu" and manifest.network in _FASTER_CHANNELS_LAST:
-        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    _lay_out(network, manifest, device)
     volume, inside = pad_to_window(_as_tensor(array, device), manifest.window_shape)
     windows = plan_windows(volume.shape[1:], manifest.window_shape, manifest.overlap if overlap is None else overlap)
-    answer = mirrored(_in_precision(network, device, precision), mirror_axes(manifest, mirror))
+    answer, margin = _in_precision(network, device, precision), (0, 0, 0)
+    if manifest.slices is not None:
+        volume, answer = add_border_slices(volume, manifest.slices), slicewise(answer, manifest.slices)
+        margin = slice_margin(manifest.slices)
+    answer = mirrored(answer, mirror_axes(manifest, mirror))
     progress = {} if on_window is None else {"on_window": on_window}
     with torch.inference_mode():
         logits = predict_volume(
-            volume, answer, windows, label_count=manifest.label_count, batch=window_batch, **progress
+            volume, answer, windows, label_count=manifest.label_count, batch=window_batch, margin=margin, **progress
         )[inside]
         if not _is_finite(logits):
             raise _not_finite(manifest, precision)
@@ -104,6 +108,14 @@ def pad_to_window(volume: Tensor, window_shape: tuple[int, int, int]) -> tuple[T
     # functional.pad counts from the last axis
     sides = [side for axis in (2, 1, 0) for side in (before[axis], missing[axis] - before[axis])]
     return functional.pad(volume, sides), inside
+
+
+def _lay_out(network: nn.Module, manifest: ModelManifest, device: torch.device) -> None:
+    """Move a network to its device, in the memory layout that is fastest there."""
+    network.to(device)
+    if device.type == "cpu" and manifest.network in _FASTER_CHANNELS_LAST:
+        layout = torch.channels_last_3d if manifest.slices is None else torch.channels_last
+        network.to(memory_format=layout)  # type: ignore[call-overload]
 
 
 def _as_tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:

@@ -41,27 +41,31 @@ def predict_volume(
     label_count: int,
     batch: int = 1,
     on_window: Callable[[int, int], None] = _say_nothing,
+    margin: Shape = (0, 0, 0),
 ) -> Tensor:
     """Average what a network says about each voxel over the windows that saw it.
 
     Args:
-        volume: ``(C, I, J, K)``, already preprocessed; the sums are kept on its device, in float32.
-        network: ``(B, C, i, j, k)`` -> ``(B, L, i, j, k)``, logits.
+        volume: ``(C, I, J, K)``, already preprocessed, with the margin on both sides; the sums are kept on its device,
+            in float32.
+        network: ``(B, C, i, j, k)``, the window with its margin, -> ``(B, L, i, j, k)``, logits of the window.
         windows: boxes of one shape that together see every voxel.
         label_count: L, background included.
         batch: windows a forward pass, B.
         on_window: told (windows done, windows in all) after each pass; whatever it raises stops the work.
+        margin: voxels that the network sees beyond a window, on each side along i, j, k.
 
     Returns:
-        ``(L, I, J, K)`` float32, the weighted mean of the windows' logits.
+        ``(L, I, J, K)`` float32 without the margin, the weighted mean of the windows' logits.
 
     Raises:
         ValueError: when no window is given, a voxel is in none, windows differ in shape, or the network answers
             in another shape.
     """
     shape = _common_shape(windows)
-    total = torch.zeros((label_count, *volume.shape[1:]), dtype=torch.float32, device=volume.device)
-    seen = torch.zeros(volume.shape[1:], dtype=torch.float32, device=volume.device)
+    inner = tuple(size - 2 * extra for size, extra in zip(volume.shape[1:], margin, strict=True))
+    total = torch.zeros((label_count, *inner), dtype=torch.float32, device=volume.device)
+    seen = torch.zeros(inner, dtype=torch.float32, device=volume.device)
     weights = window_weights(shape, volume.device)
     for window in windows:
         seen[window.slices] += weights
@@ -70,7 +74,7 @@ def predict_volume(
         raise ValueError(msg)
     for first in range(0, len(windows), batch):
         group = windows[first : first + batch]
-        logits = network(torch.stack([volume[(slice(None), *window.slices)] for window in group]))
+        logits = network(torch.stack([volume[(slice(None), *window.widened(margin))] for window in group]))
         if logits.shape != (len(group), label_count, *shape):
             msg = f"the network must answer {(len(group), label_count, *shape)}, got {tuple(logits.shape)}"
             raise ValueError(msg)

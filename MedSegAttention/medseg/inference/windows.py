@@ -21,6 +21,14 @@ class Window:
         i, j, k = (slice(first, first + size) for first, size in zip(self.start, self.shape, strict=True))
         return i, j, k
 
+    def widened(self, margin: Shape) -> tuple[slice, slice, slice]:
+        """The box with a margin on both sides, as slices of the volume that has the margin too."""
+        i, j, k = (
+            slice(first, first + size + 2 * extra)
+            for first, size, extra in zip(self.start, self.shape, margin, strict=True)
+        )
+        return i, j, k
+
 
 def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
     """First voxel of each window along one axis.

@@ -56,6 +56,7 @@ class DLKANet2d(nn.Module):
         ValueError: for other sizes, dims or depths than these.
 
     Example:
+        >>> import torch
         >>> network = DLKANet2d(image_size=32, dims=(32, 64, 128, 256), depths=(1, 1, 1, 1))
         >>> network(torch.zeros(2, 1, 32, 64)).shape
         torch.Size([2, 2, 32, 64])

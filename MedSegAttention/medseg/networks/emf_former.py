@@ -66,9 +66,9 @@ class EMFFormer(nn.Module):
             slices.
         refine: whether two more DSPConv run at half and full size; if not, logits are enlarged, which saves most of the
             time and memory that a volume costs.
-        odd_sizes: "cut" works on the image as it is, last cells that it does not fill become smaller ones, and what is
-            enlarged is cut at its end. "pad" puts zeros at the end of the image up to a multiple of the strides, as the
-            reference of our design does; attention then sees them. For sizes that divide both are the same.
+        odd_sizes: "pad" puts zeros at the end of the image up to a multiple of the strides, as the design was specified;
+            attention then sees them. "cut" works on the image as it is, last cells that it does not fill become
+            smaller ones, and what is enlarged is cut at its end: less work. For sizes that divide both are the same.
         deep_supervision: build side heads (ours) and return their logits in training.
 
     Raises:
@@ -95,7 +95,7 @@ class EMFFormer(nn.Module):
         keep_every: int = 2,
         strides: Sequence[Size] = (4, 2, 2, 2),
         refine: bool = True,
-        odd_sizes: OddSizes = "cut",
+        odd_sizes: OddSizes = "pad",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()

@@ -139,6 +139,24 @@ class PostprocessRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SliceRule:
+    """How a 2D network reads a volume: slice after slice across one axis."""
+
+    axis: int  # slices lie across it: 0 = i, 1 = j, 2 = k; the network's rows and columns are the other two in order
+    context: int = 0  # neighbours on each side that the network sees as channels; beyond the border it is repeated
+    fit: Literal["windows", "resize"] = "windows"  # windows over each slice, or each slice resized to one window
+
+    def __post_init__(self) -> None:
+        """Refuse an axis that does not exist, a negative number of neighbours and an unknown way to fit."""
+        if self.axis not in (0, 1, 2):
+            _refuse("axis", "0, 1 or 2", self.axis)
+        if self.context < 0:
+            _refuse("context", "an integer from 0", self.context)
+        if self.fit not in ("windows", "resize"):
+            _refuse("fit", "one of windows, resize", self.fit)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelManifest:
     """Everything known about a model. Tuples are in the order (i, j, k) of ``orientation``."""
 
@@ -155,6 +173,7 @@ class ModelManifest:
     intensity: IntensityRule
     crop_to_body: bool = False
     window_shape: IntTriple
+    slices: SliceRule | None = None  # of a 2D network; its window is 1 voxel thick
     overlap: float = 0.5
     mirror_axes: tuple[int, ...] = ()  # axes averaged over by default: 0 = i, 1 = j, 2 = k
     postprocess: PostprocessRule = PostprocessRule()
@@ -183,6 +202,19 @@ class ModelManifest:
             _refuse("overlap", "a number 0..0.9", self.overlap)
         if not set(self.mirror_axes) <= {0, 1, 2} or _repeated(self.mirror_axes):
             _refuse("mirror_axes", "axes out of 0, 1, 2, each at most once", list(self.mirror_axes))
+        if self.slices is not None:
+            self._check_slices(self.slices)
+
+    def _check_slices(self, rule: SliceRule) -> None:
+        letter = "ijk"[rule.axis]
+        if self.window_shape[rule.axis] != 1:
+            expected = f"1 voxel along {letter}, since the network reads slices across it"
+            _refuse("window_shape", expected, list(self.window_shape))
+        if rule.axis in self.mirror_axes:
+            expected = f"axes that lie in the slices, which are across {letter}"
+            _refuse("mirror_axes", expected, list(self.mirror_axes))
+        if self.arguments.get("spatial_dims", 2) != 2:
+            _refuse("arguments", "spatial_dims 2 for a network that reads slices", self.arguments["spatial_dims"])
 
     def _check_labels_and_channels(self) -> None:
         values = [label.value for label in self.labels]
@@ -199,6 +231,17 @@ class ModelManifest:
     def label_count(self) -> int:
         """Number of network outputs, background included."""
         return len(self.labels) + 1
+
+    @property
+    def network_channels(self) -> int:
+        """Number of network inputs: the channels of every slice it sees at once, slice after slice."""
+        return len(self.channels) * (1 if self.slices is None else 2 * self.slices.context + 1)
+
+    @property
+    def network_shape(self) -> tuple[int, ...]:
+        """Voxels of a window along the network's own axes: three, or two where it reads slices."""
+        across = None if self.slices is None else self.slices.axis
+        return tuple(size for axis, size in enumerate(self.window_shape) if axis != across)
 
 
 def is_orientation(letters: str) -> bool:

@@ -2,10 +2,12 @@
 
 from medseg.networks.ops.torchvision_operators import make_torchvision_importable
 
-make_torchvision_importable()
-
-import lightning  # noqa: E402 - after what it needs
-from lightning.pytorch.callbacks import Callback  # noqa: E402
-from lightning.pytorch.loggers import CSVLogger  # noqa: E402
+try:
+    import lightning
+except RuntimeError:  # of a torchvision that was built for another PyTorch
+    make_torchvision_importable()
+    import lightning
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import CSVLogger
 
 __all__ = ["CSVLogger", "Callback", "lightning"]

@@ -10,7 +10,7 @@ from monai.bundle.properties import MetaProperties
 
 from medseg.bundles.metadata import read_manifest, write_manifest
 from medseg.spec.errors import ManifestError
-from medseg.spec.manifest import IntensityRule
+from medseg.spec.manifest import IntensityRule, SliceRule
 
 
 @pytest.fixture
@@ -52,6 +52,16 @@ def test_every_intensity_rule_comes_back(tmp_path, manifest, rule):
     assert read_manifest(tmp_path / "metadata.json") == written
 
 
+def test_the_slices_of_a_2d_network_come_back_and_a_3d_file_does_not_name_them(path, tmp_path, manifest):
+    assert "slices" not in json.loads(path.read_text(encoding="utf-8"))["medseg"]
+    rule = SliceRule(axis=2, context=1, fit="resize")
+    written = replace(manifest, slices=rule, window_shape=(16, 12, 1))
+    write_manifest(written, tmp_path / "metadata.json")
+    assert read_manifest(tmp_path / "metadata.json") == written
+    change(tmp_path / "metadata.json", ("medseg", "slices"), {"axis": 2})
+    assert read_manifest(tmp_path / "metadata.json").slices == SliceRule(axis=2, context=0, fit="windows")
+
+
 def test_what_monai_requires_of_metadata_is_there(path):
     document = json.loads(path.read_text(encoding="utf-8"))
     for name, rule in MetaProperties.items():
@@ -83,6 +93,14 @@ def test_what_monai_requires_of_metadata_is_there(path):
         (("medseg", "overlap"), 1, "medseg.overlap: expected a number 0..0.9, got 1.0"),
         (("medseg", "orientation"), "RAL", "medseg.orientation: expected three letters, one each of R/L"),
         (("medseg", "mirror_axes"), [3], "medseg.mirror_axes: expected axes out of 0, 1, 2"),
+        (("medseg", "slices"), {"axis": 2}, "medseg.window_shape: expected 1 voxel along k, since the network reads"),
+        (("medseg", "slices"), {"axis": 3}, "medseg.slices.axis: expected 0, 1 or 2, got 3"),
+        (("medseg", "slices"), {"context": 1}, "medseg.slices.axis: this field is missing and has no default"),
+        (
+            ("medseg", "slices"),
+            {"axis": 2, "fit": "pad"},
+            "medseg.slices.fit: expected one of windows, resize, got",
+        ),
         (("medseg", "intensity", "kind"), "z", "medseg.intensity.kind: expected one of none, zscore, clip_zscore"),
         (("medseg", "intensity", "lower"), 3, "medseg.intensity.lower: expected nothing for intensity rule 'zscore'"),
         (("medseg", "channels"), [], "medseg.channels: expected at least one, got []"),

@@ -18,6 +18,16 @@ def test_inside_slicer_its_own_python_computes(monkeypatch):
     assert find_python() == "/slicer/bin/PythonSlicer"
 
 
+@pytest.mark.parametrize("ending", ["", ".exe"])
+def test_the_real_python_is_taken_where_it_lies_beside_its_launcher(ending, monkeypatch, tmp_path):
+    launcher, real = tmp_path / f"PythonSlicer{ending}", tmp_path / f"python-real{ending}"
+    real.touch()
+    monkeypatch.setattr(shutil, "which", lambda name: str(launcher) if name == "PythonSlicer" else None)
+    assert find_python() == str(real)
+    assert child_environment(str(launcher)) is None
+    assert child_environment(str(real)) is None
+
+
 def test_outside_slicer_the_running_python_computes(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert find_python() == sys.executable

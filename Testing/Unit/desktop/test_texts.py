@@ -1,9 +1,14 @@
 """The status line says something for every event, and progress only goes forward."""
 
+import importlib.util
+import inspect
+import sys
 import typing
+from types import ModuleType
 
 import pytest
 
+from medseg.desktop import texts
 from medseg.desktop.texts import describe_event, describe_model, percent_done
 from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Stage, Started, Using, Warned
 
@@ -46,3 +51,15 @@ def test_the_card_says_what_for_from_what_and_not_for_diagnosis(manifest):
     card = describe_model(manifest)
     for part in ("Liver", "T1 (MR), FLAIR (MR)", "Research on livers", "Apache-2.0", "not for diagnosis"):
         assert part in card
+
+
+def test_a_text_is_looked_up_by_the_file_it_stands_in_as_slicers_function_does(monkeypatch):
+    i18n = ModuleType("slicer.i18n")
+    i18n.tr = lambda _text: inspect.currentframe().f_back.f_code.co_filename
+    monkeypatch.setitem(sys.modules, "slicer", ModuleType("slicer"))
+    monkeypatch.setitem(sys.modules, "slicer.i18n", i18n)
+    spec = importlib.util.spec_from_file_location("texts_in_slicer", texts.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module._("Apply") == __file__
+    assert module.describe_event(Started()) == texts.__file__

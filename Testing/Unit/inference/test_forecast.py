@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from medseg.imaging.image import Image
-from medseg.imaging.preprocess import prepare
+from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.inference.forecast import MEMORY_KEY, SECONDS_KEY, WORKER_MB, forecast
 from medseg.inference.predictor import predict
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
-from medseg.spec.manifest import PostprocessRule
+from medseg.spec.manifest import PostprocessRule, SliceRule
 
 MB = 2**20
 BIG = (256, 256, 200)
@@ -61,6 +61,33 @@ def test_windows_and_passes_are_those_of_the_run(manifest, options, shape):
     windows, passes = counted(shape, affine, manifest, options)
     assert expected.windows == windows
     assert expected.windows * expected.passes == passes
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(),
+        Options(overlap=0.9, window_batch=3),
+        Options(coarser=2, mirror=False),
+        Options(roi_ras_mm=(-9, -3, 0, 12, 2, 9)),
+    ],
+    ids=["plain", "overlap", "coarser", "region"],
+)
+@pytest.mark.parametrize("fit", ["windows", "resize"])
+@pytest.mark.parametrize(("axis", "window"), [(0, (1, 6, 4)), (1, (8, 1, 4)), (2, (8, 6, 1))])
+def test_slices_and_passes_are_those_of_the_run(manifest, options, fit, axis, window):
+    rule = SliceRule(axis=axis, context=1, fit=fit)
+    plane = tuple(other for other in range(3) if other != axis)
+    manifest = replace(
+        manifest, slices=rule, window_shape=window, spacing_mm=(1.5, 1.0, 2.0), mirror_axes=plane, orientation="PIR"
+    )
+    shape, affine = (19, 14, 11), diagonal(-1.0, 2.0, 3.0)
+    expected = forecast(shape, affine, manifest, options)
+    windows, passes = counted(shape, affine, manifest, options)
+    assert (expected.windows, expected.windows * expected.passes) == (windows, passes)
+    _, resample = plan_grids(shape, affine, manifest, options.roi_ras_mm, coarser=options.coarser)
+    if fit == "resize":
+        assert windows == resample.shape[axis]
 
 
 def test_seconds_are_windows_times_passes_times_the_pace(manifest):

@@ -93,7 +93,7 @@ def test_any_size_gives_logits_of_that_size(sizes, strides, refine, form):
 @pytest.mark.parametrize("missing", [1, 3, 4, 7])
 def test_odd_sizes_are_placed_as_even_ones_are(missing, refine):
     """With attention switched off, as it sees all: what lies far from the end does not notice where the image ends."""
-    network = small(2, refine=refine).double().eval()
+    network = small(2, refine=refine, odd_sizes="cut").double().eval()
     for name, value in network.named_parameters():
         if "attn.proj" in name:
             nn.init.zeros_(value)
@@ -118,7 +118,7 @@ def test_side_outputs_cover_the_image_and_not_what_was_padded(form):
         {},
         {"keep_every": 1, "in_channels": 3},
         {"refine": False},
-        {"odd_sizes": "pad", "deep_supervision": True},
+        {"odd_sizes": "cut", "deep_supervision": True},
         {"strides": ((1, 4, 4), (1, 2, 2))},
     ],
 )

@@ -13,6 +13,7 @@ from medseg.spec.manifest import (
     LabelSpec,
     ModelManifest,
     PostprocessRule,
+    SliceRule,
     is_orientation,
 )
 
@@ -47,6 +48,15 @@ def test_the_label_count_includes_the_background(manifest):
     assert manifest.label_count == 2
 
 
+@pytest.mark.parametrize(
+    ("axis", "window", "plane"), [(0, (1, 6, 4), (6, 4)), (1, (8, 1, 4), (8, 4)), (2, (8, 6, 1), (8, 6))]
+)
+def test_a_2d_network_takes_a_plane_and_the_channels_of_all_slices_it_sees(manifest, axis, window, plane):
+    model = replace(manifest, window_shape=window, slices=SliceRule(axis=axis, context=2))
+    assert (model.network_shape, model.network_channels) == (plane, 5)
+    assert (manifest.network_shape, manifest.network_channels) == ((8, 8, 8), 1)
+
+
 def test_forty_eight_of_all_three_letter_words_are_orientations():
     words = ["".join(letters) for letters in product("RLAPSI", repeat=3)]
     expected = {"".join(w) for pairs in permutations(("RL", "AP", "SI")) for w in product(*pairs)}
@@ -72,6 +82,15 @@ def test_forty_eight_of_all_three_letter_words_are_orientations():
         ({"overlap": float("nan")}, r"overlap: expected a number 0\.\.0\.9"),
         ({"mirror_axes": (0, 0)}, "mirror_axes: expected axes out of 0, 1, 2"),
         ({"mirror_axes": (-1,)}, "mirror_axes: expected axes out of 0, 1, 2"),
+        ({"slices": SliceRule(axis=1)}, r"window_shape: expected 1 voxel along j, since .* got \[8, 8, 8\]"),
+        (
+            {"slices": SliceRule(axis=2), "window_shape": (8, 8, 1), "mirror_axes": (0, 2)},
+            r"mirror_axes: expected axes that lie in the slices, which are across k, got \[0, 2\]",
+        ),
+        (
+            {"slices": SliceRule(axis=0), "window_shape": (1, 8, 8), "arguments": {"spatial_dims": 3}},
+            "arguments: expected spatial_dims 2 for a network that reads slices, got 3",
+        ),
         ({"model_id": "Über/../x"}, "model_id: expected lower-case letters"),
         ({"version": ""}, "version: expected some text"),
     ],
@@ -104,6 +123,9 @@ def test_an_impossible_model_is_refused_by_field_and_value(manifest, changes, wo
             "std: expected a positive",
         ),
         (lambda: IntensityRule(kind="none", nonzero_only=True), "nonzero_only: expected false"),
+        (lambda: SliceRule(axis=3), "axis: expected 0, 1 or 2, got 3"),
+        (lambda: SliceRule(axis=0, context=-1), "context: expected an integer from 0, got -1"),
+        (lambda: SliceRule(axis=0, fit="crop"), "fit: expected one of windows, resize, got 'crop'"),
         (lambda: PostprocessRule(min_island_mm3=-1.0), "min_island_mm3: expected a volume in mm3"),
         (lambda: PostprocessRule(fill_holes_mm3=float("nan")), "fill_holes_mm3: expected a volume in mm3"),
     ],

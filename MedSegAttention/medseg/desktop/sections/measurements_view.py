@@ -7,6 +7,7 @@ from typing import Any
 
 import qt
 
+from medseg.desktop.table_cells import set_cell
 from medseg.desktop.texts import _
 from medseg.mrml.grids import Node
 from medseg.mrml.statistics import SegmentStatistics
@@ -110,11 +111,10 @@ class MeasurementsView:
         self._table.insertRow(line)
         label = name if segment_id is not None else _("{name} (reference only)").format(name=name)
         for column in range(_DICE + 1):
-            item = qt.QTableWidgetItem(label if column == _NAME else "")
+            item = set_cell(self._table, line, column, label if column == _NAME else "")
             item.setToolTip(label if column == _NAME else "")
             if column != _NAME:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-            self._table.setItem(line, column, item)
 
     def _write(self, line: int, column: int, value: float, if_absent: str) -> None:
         item = self._table.item(line, column)

@@ -18,6 +18,7 @@ from medseg.desktop.sections.queue_lines import (
     line_of,
     tip_of,
 )
+from medseg.desktop.table_cells import set_cell
 from medseg.desktop.texts import _
 from medseg.desktop.ui import load_ui
 
@@ -51,7 +52,8 @@ class QueueSection:
         self._ui.removeButton.connect("clicked()", self.remove)
         self._ui.clearButton.connect("clicked()", queue.clear_ended)
         self._ui.allButton.connect("clicked()", order_all)
-        self._delete_key = qt.QShortcut(qt.QKeySequence("Del"), table)
+        self._delete_key = qt.QShortcut(table)
+        self._delete_key.setKey(qt.QKeySequence("Del"))
         self._delete_key.setContext(qt.Qt.WidgetShortcut)
         self._delete_key.connect("activated()", self.delete)
         self.refresh()
@@ -109,7 +111,7 @@ class QueueSection:
         line = len(self._shown)
         self._ui.queueTable.insertRow(line)
         for column in range(COLUMNS):
-            self._ui.queueTable.setItem(line, column, qt.QTableWidgetItem())
+            set_cell(self._ui.queueTable, line, column, "")
         self._shown.append(row)
         self._lines.append(())
 

@@ -37,6 +37,8 @@ class RegionSection:
         self._binding.tick(self._ui.quick, "quick")
         self._is_showing = False
         self._ui.roi.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._choose(node))
+        self._ui.roi.connect("nodeActivated(vtkMRMLNode*)", lambda node: self._choose(node))  # also of the same name
+        self._ui.roi.connect("nodeAboutToBeRemoved(vtkMRMLNode*)", lambda node: self._removed(node))
         self._ui.roi.connect("nodeAddedByUser(vtkMRMLNode*)", lambda node: self._begin(node))
         self._ui.fit.connect("clicked()", lambda: self._move(fit_roi))
         self._ui.snap.connect("clicked()", lambda: self._move(snap_roi))
@@ -74,6 +76,11 @@ class RegionSection:
         self._parameters.set_node(ROI, roi)
         if roi is not None:
             _show_in_views(roi)
+
+    def _removed(self, roi: Node) -> None:
+        """Slicer would choose the next region, and nobody asked for that."""
+        if roi is not None and roi is self._parameters.node(ROI):
+            self._parameters.set_node(ROI, None)
 
     def _begin(self, roi: Node) -> None:
         """Put a new region into the middle of the volume, where it can be seen and dragged."""

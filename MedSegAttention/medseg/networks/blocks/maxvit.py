@@ -38,6 +38,12 @@ class MaxViTEncoder(nn.Module):
     Raises:
         ImportError: where timm is not installed.
         ValueError: for sizes, dims or depths as above; and for an image that the windows do not tile.
+
+    Example:
+        >>> import torch
+        >>> encoder = MaxViTEncoder(1, image_size=(32, 64), dims=(32, 64, 96, 128), depths=(1, 1, 1, 1))
+        >>> [tuple(level.shape) for level in encoder(torch.zeros(1, 1, 32, 64))]
+        [(1, 32, 8, 16), (1, 64, 4, 8), (1, 96, 2, 4), (1, 128, 1, 2)]
     """
 
     def __init__(

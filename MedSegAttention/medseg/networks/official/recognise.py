@@ -10,7 +10,6 @@ from torch import Tensor
 from medseg.networks import NETWORKS
 from medseg.networks.official.layouts import LAYOUTS, Layout, LayoutName, Shapes
 
-_WRAPPERS = ("state_dict", "network_weights", "model_state_dict", "model", "net")
 _DATA_PARALLEL = "module."
 _ENCODER = "encoder."
 _NAMES_SHOWN = 5
@@ -25,7 +24,8 @@ class Recognised:
         title: the same for people.
         network: key of ``NETWORKS``.
         arguments: what builds a network that the weights fit, as far as their shapes tell. Where ``in_channels`` is 3,
-            the published code also took images of one channel: ``in_channels`` 1 and ``input_repeats`` 3.
+            the code of 2D D-LKA Net, MSLAU-Net and MK-UNet also took images of one channel: ``in_channels`` 1 and
+            ``input_repeats`` 3.
         undecided: arguments among these that the shapes leave open; their values are the published ones.
         encoder_only: whether only the encoder is (and should be) there.
         missing: official names of what the network needs and the file lacks.
@@ -54,29 +54,6 @@ class Recognised:
         """The weights under the names of our network, or of its encoder; what is unused is left out."""
         layout = next(layout for layout in LAYOUTS if layout.name == self.layout)
         return layout.from_official(state)
-
-
-def state_in(checkpoint: Mapping[str, object]) -> dict[str, Tensor]:
-    """The state dict of a checkpoint, which may be one or hold one.
-
-    Looked for are ``state_dict`` (nnU-Net v1), ``network_weights`` (nnU-Net v2), ``model`` (MSLAU-Net's encoder) and
-    the usual ``model_state_dict`` and ``net``; whatever else lies beside it (optimiser, plans, epoch) is left.
-
-    Raises:
-        ValueError: where there is none.
-    """
-    weights = {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
-    if weights and len(weights) == len(checkpoint):
-        return weights
-    for name in _WRAPPERS:
-        inside = checkpoint.get(name)
-        if isinstance(inside, Mapping):
-            return state_in(inside)
-    msg = (
-        f"no weights found: expected tensors by name, or these under one of {', '.join(_WRAPPERS)}; "
-        f"the file holds {_listed([str(key) for key in checkpoint]) or 'nothing'}"
-    )
-    raise ValueError(msg)
 
 
 def recognise(shapes: Mapping[str, Sequence[int]]) -> Recognised:

@@ -1,0 +1,177 @@
+"""The flags of ``medseg models import`` that describe a model, from text to the fields of a manifest."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from medseg.spec.errors import FieldError, JobError, ManifestError
+from medseg.spec.fields import read_value
+from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, SliceRule, Triple
+
+_NUMBERS: dict[str, tuple[str, ...]] = {
+    "none": (),
+    "zscore": (),
+    "clip_zscore": ("lower", "upper", "mean", "std"),
+    "clip_unit": ("lower", "upper"),
+    "percentile": ("lower", "upper"),
+}
+
+
+def read_labels(text: str | None) -> tuple[LabelSpec, ...] | None:
+    """Labels from names with commas, or from a JSON file.
+
+    The file holds a list of names, a list of labels as in ``metadata.json``, or an object value -> name. A first name
+    "background" is left out: it is value 0.
+
+    Raises:
+        JobError: if it is none of these.
+    """
+    if text is None:
+        return None
+    from medseg.bundles.label_specs import label_specs
+
+    content = _json_file(Path(text), "--labels") if text.endswith(".json") else text.split(",")
+    if isinstance(content, dict):
+        content = _in_order(content, text)
+    if isinstance(content, list) and content and all(isinstance(entry, dict) for entry in content):
+        try:
+            labels: tuple[LabelSpec, ...] = read_value(tuple[LabelSpec, ...], content, "labels")
+        except FieldError as error:
+            msg = f"{text}: {error}"
+            raise JobError(msg) from error
+        return labels
+    names = [entry.strip() for entry in content if isinstance(entry, str)] if isinstance(content, list) else []
+    names = names[1:] if names and names[0].lower() == "background" else names
+    if not names or len(names) < len(content) - 1 or not all(names):
+        msg = f"--labels takes names with commas or a JSON file of names, got {text!r}; write e.g. spleen,liver"
+        raise JobError(msg)
+    return label_specs(names)
+
+
+def _in_order(content: dict[str, Any], text: str) -> list[Any]:
+    """Names by value, 1, 2, ... without a gap; 0 is the background and may be missing."""
+    by_value = {key: name for key, name in content.items() if key != "0"}
+    if set(by_value) != {str(value) for value in range(1, len(by_value) + 1)}:
+        msg = f"{text}: labels have the values 1, 2, ... without a gap, got {', '.join(content)}"
+        raise JobError(msg)
+    return [by_value[str(value)] for value in range(1, len(by_value) + 1)]
+
+
+def read_channels(text: str | None) -> tuple[ChannelSpec, ...] | None:
+    """Channels from ``name:modality`` with commas, e.g. ``T1:MR,T2:MR``.
+
+    Raises:
+        JobError: if it is not that.
+    """
+    if text is None:
+        return None
+    pairs = [part.strip().partition(":") for part in text.split(",")]
+    if not all(name and modality for name, _, modality in pairs):
+        msg = f"--channels takes name:modality with commas, got {text!r}; write e.g. T1:MR,T2:MR"
+        raise JobError(msg)
+    return tuple(ChannelSpec(name=name, modality=modality) for name, _, modality in pairs)
+
+
+def read_intensity(text: str | None) -> IntensityRule | None:
+    """An intensity rule from its kind and its numbers, e.g. ``clip_unit:-57,164`` or ``zscore:nonzero``.
+
+    Raises:
+        JobError: if there is no such rule.
+    """
+    if text is None:
+        return None
+    kind, _, rest = text.partition(":")
+    parts = [part.strip() for part in rest.split(",") if part.strip()]
+    nonzero = kind == "zscore" and parts == ["nonzero"]
+    names = _NUMBERS.get(kind)
+    try:
+        numbers = [] if nonzero else [float(part) for part in parts]
+    except ValueError:
+        names = None
+    if names is None or len(numbers) != len(names):
+        msg = (
+            f"--intensity takes none, zscore, zscore:nonzero, clip_unit:LOWER,UPPER, percentile:LOWER,UPPER or "
+            f"clip_zscore:LOWER,UPPER,MEAN,STD, got {text!r}"
+        )
+        raise JobError(msg)
+    try:
+        return IntensityRule(kind=kind, nonzero_only=nonzero, **dict(zip(names, numbers, strict=True)))  # type: ignore[arg-type]
+    except ManifestError as error:
+        msg = f"--intensity {text}: {error}"
+        raise JobError(msg) from error
+
+
+def read_spacing(text: str | None) -> Triple | None:
+    """Three sizes of a voxel in mm, with commas; raises ``JobError`` if it is not that."""
+    numbers = _three(text, "--spacing takes three sizes in mm along i, j, k with commas", float)
+    return None if numbers is None else (numbers[0], numbers[1], numbers[2])
+
+
+def read_window(text: str | None) -> IntTriple | None:
+    """Three numbers of voxels, with commas; raises ``JobError`` if it is not that."""
+    numbers = _three(text, "--window takes three numbers of voxels along i, j, k with commas", int)
+    return None if numbers is None else (numbers[0], numbers[1], numbers[2])
+
+
+def read_slices(text: str | None) -> SliceRule | None:
+    """How a 2D network reads slices: axis, way to fit and neighbours, e.g. ``k``, ``k:windows`` or ``k:resize:1``.
+
+    Raises:
+        JobError: if it is not that.
+    """
+    if text is None:
+        return None
+    axis, fit, context, *rest = [*text.split(":"), "", ""]
+    fit, context = fit or "resize", context or "0"
+    if axis not in ("i", "j", "k") or fit not in ("resize", "windows") or not context.isdigit() or any(rest):
+        msg = (
+            f"--slices takes i, j or k, then :resize or :windows, then :NEIGHBOURS, got {text!r}; write e.g. k:resize:1"
+        )
+        raise JobError(msg)
+    return SliceRule(axis="ijk".index(axis), fit=fit, context=int(context))  # type: ignore[arg-type]
+
+
+def read_arguments(text: str | None) -> dict[str, Any]:
+    """A network's arguments from JSON text or a JSON file.
+
+    Raises:
+        JobError: if it is not one JSON object.
+    """
+    if text is None:
+        return {}
+    if text.lstrip().startswith("{"):
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            msg = f"--arguments is not valid JSON: {error}"
+            raise JobError(msg) from error
+    else:
+        content = _json_file(Path(text), "--arguments")
+    if not isinstance(content, dict):
+        msg = f"--arguments takes one JSON object, got {text!r}"
+        raise JobError(msg)
+    return content
+
+
+def _three(text: str | None, rule: str, kind: type) -> list[Any] | None:
+    if text is None:
+        return None
+    try:
+        numbers = [kind(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != 3:
+        msg = f"{rule}, got {text!r}"
+        raise JobError(msg)
+    return numbers
+
+
+def _json_file(path: Path, flag: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        msg = f"{flag}: {path} cannot be read ({error.strerror}); check the path"
+        raise JobError(msg) from error
+    except ValueError as error:
+        msg = f"{flag}: {path} is not valid JSON: {error}"
+        raise JobError(msg) from error

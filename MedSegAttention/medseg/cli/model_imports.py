@@ -1,0 +1,139 @@
+"""``medseg models import`` and ``import-bundle``: models from elsewhere, opened without running anything of theirs."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medseg.cli.import_choices import (
+    read_arguments,
+    read_channels,
+    read_intensity,
+    read_labels,
+    read_slices,
+    read_spacing,
+    read_window,
+)
+
+if TYPE_CHECKING:
+    from medseg.bundles.choices import Choices, Imported
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the new bundle.")]
+ModelId = Annotated[str | None, typer.Option("--id", help="Id of the new model; the folder's name by default.")]
+Title = Annotated[str | None, typer.Option(help="Title of the new model.")]
+Labels = Annotated[str | None, typer.Option(help="Names of the segments with commas, or a JSON file.")]
+Channels = Annotated[str | None, typer.Option(help="Input channels, name:modality with commas.")]
+Intensity = Annotated[
+    str | None,
+    typer.Option(
+        help="none, zscore[:nonzero], clip_unit:LOW,HIGH, percentile:LOW,HIGH or clip_zscore:LOW,HIGH,MEAN,STD."
+    ),
+]
+Spacing = Annotated[str | None, typer.Option(help="Voxel size the network takes, in mm along i,j,k.")]
+Orientation = Annotated[str | None, typer.Option(help="Directions in which i, j, k grow, e.g. RAS.")]
+Window = Annotated[str | None, typer.Option(help="Voxels the network sees at once, i,j,k.")]
+Slices = Annotated[str | None, typer.Option(help="Of a 2D network: axis i, j or k, :resize or :windows, :NEIGHBOURS.")]
+Licence = Annotated[str | None, typer.Option(help="Licence of the weights.")]
+Anatomy = Annotated[str | None, typer.Option(help="Where in the body.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")]
+
+
+def import_bundle(
+    bundle: Annotated[Path, typer.Argument(help="Folder of a MONAI bundle, or its ZIP archive.")],
+    output: Output,
+    model_id: ModelId = None,
+    title: Title = None,
+    labels: Labels = None,
+    channels: Channels = None,
+    intensity: Intensity = None,
+    spacing: Spacing = None,
+    orientation: Orientation = None,
+    window: Window = None,
+    slices: Slices = None,
+    licence: Licence = None,
+    anatomy: Anatomy = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Import a MONAI bundle: its configuration is read, never run, and its weights become safetensors."""
+    choices = _choices(
+        output, model_id, title, labels, channels, intensity, spacing, orientation, window, slices, licence, anatomy
+    )
+    from medseg.bundles.import_monai import import_monai_bundle
+
+    _tell(import_monai_bundle(bundle, output, choices, overwrite=overwrite))
+
+
+def import_weights(
+    checkpoint: Annotated[Path, typer.Argument(help="Weights: safetensors, .pth, .pt, .model, .pkl.")],
+    output: Output,
+    network: Annotated[str, typer.Option(help="See 'medseg networks', or monai: and one of MONAI's.")],
+    labels: Annotated[str, typer.Option(help="Names of the segments with commas, or a JSON file.")],
+    arguments: Annotated[
+        str | None, typer.Option(help="Arguments of the network, JSON or a JSON file, where shapes do not tell.")
+    ] = None,
+    model_id: ModelId = None,
+    title: Title = None,
+    channels: Channels = None,
+    intensity: Intensity = None,
+    spacing: Spacing = None,
+    orientation: Orientation = None,
+    window: Window = None,
+    slices: Slices = None,
+    licence: Licence = None,
+    anatomy: Anatomy = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Import a checkpoint of a published network; a file that would run code is refused."""
+    choices = _choices(
+        output, model_id, title, labels, channels, intensity, spacing, orientation, window, slices, licence, anatomy
+    )
+    given = read_arguments(arguments)
+    from medseg.bundles.import_checkpoint import import_checkpoint
+
+    _tell(import_checkpoint(checkpoint, output, choices, network=network, arguments=given, overwrite=overwrite))
+
+
+def _choices(
+    output: Path,
+    model_id: str | None,
+    title: str | None,
+    labels: str | None,
+    channels: str | None,
+    intensity: str | None,
+    spacing: str | None,
+    orientation: str | None,
+    window: str | None,
+    slices: str | None,
+    licence: str | None,
+    anatomy: str | None,
+) -> "Choices":
+    from medseg.bundles.choices import Choices
+
+    return Choices(
+        model_id=model_id or re.sub(r"[^a-z0-9._-]+", "-", output.resolve().name.lower()).strip("-._") or "model",
+        title=title,
+        labels=read_labels(labels),
+        channels=read_channels(channels),
+        orientation=orientation,
+        spacing_mm=read_spacing(spacing),
+        intensity=read_intensity(intensity),
+        window_shape=read_window(window),
+        slices=read_slices(slices),
+        licence=licence,
+        anatomy=anatomy,
+    )
+
+
+def _tell(imported: "Imported") -> None:
+    from medseg.cli.console import errors, output
+
+    for note in imported.notes:
+        errors().print(f"assumed: {note}", style="yellow", markup=False)
+    manifest = imported.bundle.manifest
+    output().print(
+        f"{imported.bundle.folder} is ready: {manifest.network}, every weight checked, one window of "
+        f"{manifest.window_shape} voxels run",
+        markup=False,
+        soft_wrap=True,
+    )
