@@ -1,10 +1,12 @@
 """A model small enough to run in milliseconds, written to disk as a real bundle."""
 
+from dataclasses import replace
+
 import torch
 
 from medseg.bundles.write import write_bundle
 from medseg.networks import build_network
-from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
+from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest, SliceRule
 
 ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
 MODEL = "tiny"
@@ -12,14 +14,34 @@ MODEL = "tiny"
 
 def write_tiny_bundle(folder, *, channels=1, model_id=MODEL):
     """Write a random two-label model of the given number of channels into ``folder / model_id``."""
-    arguments = {"in_channels": channels, "label_count": 3, "widths": [4, 4, 4, 4, 4], "pooling": [1, 2, 2, 1, 1]}
-    manifest = ModelManifest(
+    return _write(folder, _manifest(model_id, channels))
+
+
+def write_tiny_slice_bundle(folder, *, model_id, axis=2, context=0, fit="windows", channels=1):
+    """Write a random two-label model whose 2D network reads slices, mirrored in them, into ``folder / model_id``."""
+    window = [16, 16, 16]
+    window[axis] = 1
+    manifest = _manifest(model_id, channels)
+    slices = SliceRule(axis=axis, context=context, fit=fit)
+    manifest = replace(
+        manifest,
+        slices=slices,
+        window_shape=tuple(window),
+        spacing_mm=None,
+        mirror_axes=((axis + 1) % 3,),
+        arguments=manifest.arguments | {"spatial_dims": 2, "in_channels": channels * (2 * context + 1)},
+    )
+    return _write(folder, manifest)
+
+
+def _manifest(model_id, channels):
+    return ModelManifest(
         model_id=model_id,
         title="Tiny",
         version="1.0.0",
         description="Random weights",
         network="ultralight_unet",
-        arguments=arguments,
+        arguments={"in_channels": channels, "label_count": 3, "widths": [4, 4, 4, 4, 4], "pooling": [1, 2, 2, 1, 1]},
         labels=tuple(
             LabelSpec(value=value, name=name, color=color, category=ANATOMY, type=ANATOMY)
             for value, name, color in ((1, "front", (255, 80, 80)), (2, "back", (80, 80, 255)))
@@ -34,6 +56,9 @@ def write_tiny_bundle(folder, *, channels=1, model_id=MODEL):
         authors="nobody",
         training_data="none",
     )
+
+
+def _write(folder, manifest):
     torch.manual_seed(0)
-    network = build_network(manifest.network, **arguments).eval()
-    return write_bundle(folder / model_id, manifest, network, licence_text="Apache License 2.0\n")
+    network = build_network(manifest.network, **manifest.arguments).eval()
+    return write_bundle(folder / manifest.model_id, manifest, network, licence_text="Apache License 2.0\n")

@@ -1,4 +1,4 @@
-"""The module's own widget and its in-app test on the stand-in: the same lines that run in Slicer, with a real worker."""
+"""The module's own widget and its in-app test on the stand-in: the lines that run in Slicer, with a real worker."""
 
 import importlib.util
 import os
@@ -15,7 +15,7 @@ DOOR = Path(__file__).resolve().parents[2] / "MedSegAttention" / "MedSegAttentio
 
 
 @pytest.fixture
-def door(slicer_app, monkeypatch):
+def door(slicer_app, monkeypatch):  # noqa: ARG001 - must be there first
     monkeypatch.setattr(os, "environ", dict(os.environ))
     monkeypatch.setattr("medseg.desktop.job_process.find_python", lambda: sys.executable)
     spec = importlib.util.spec_from_file_location("MedSegAttention", DOOR)
@@ -67,19 +67,21 @@ def test_choices_made_before_a_scene_is_closed_are_gone_and_those_of_a_loaded_on
     assert parameters.settings.overlap == 0.75
 
 
-def test_a_module_that_was_closed_hears_no_more_of_the_scene(door, widget, slicer_scene):
+def test_a_module_that_was_closed_hears_no_more_of_the_scene(widget, slicer_scene):
     widget.cleanup()
     slicer_scene.Clear(False)
     assert widget.panel.parameters.node("output") is None
 
 
 def test_reload_ends_the_worker_and_forgets_the_package_before_slicer_reads_the_file_anew(door, widget, monkeypatch):
-    known = dict(sys.modules)
-    monkeypatch.setattr(sys, "modules", known)
-    heard = []
+    ours = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "medseg"}
+    left = []
     base = door.MedSegAttentionWidget.__mro__[1]
-    monkeypatch.setattr(base, "onReload", lambda _self: heard.append("medseg.desktop.panel" in known), raising=False)
-    widget.onReload()
-    assert heard == [False]
-    assert not [name for name in known if name.split(".")[0] == "medseg"]
-    assert "numpy" in known
+    monkeypatch.setattr(base, "onReload", lambda _self: left.append(ours.keys() & sys.modules.keys()), raising=False)
+    try:
+        widget.onReload()
+        assert "numpy" in sys.modules
+    finally:
+        sys.modules.update(ours)
+    assert left == [set()]
+    assert widget.panel.parameters.node("output") is None

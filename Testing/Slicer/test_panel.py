@@ -223,7 +223,7 @@ def test_adding_to_a_segmentation_is_one_step_that_can_be_taken_back(
     assert node.GetSegmentation().GetNumberOfSegments() == 3
     labels, _ = labels_from_segmentation(node, volume)
     np.testing.assert_array_equal(labels.array, array)
-    assert ready.control("undoButton").text == "R&edo"
+    assert ready.control("undoButton").text == "&Redo"
     ready.undo()
     assert node.GetSegmentation().GetNumberOfSegments() == 6
     assert ready.control("undoButton").text == "&Undo"

@@ -12,8 +12,7 @@ import pytest
 
 from views import Views, why_not
 
-_NO_QT = "needs Qt: pip install PySide6-Essentials"
-pytest.importorskip("PySide6.QtWidgets", reason=_NO_QT, exc_type=ImportError)
+pytest.importorskip("PySide6.QtWidgets", reason="needs Qt: pip install PySide6-Essentials", exc_type=ImportError)
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
 from PIL import Image as Picture
@@ -37,7 +36,7 @@ def share_of(picture, colour, tolerance=30):
     return float((np.abs(picture.astype(int) - colour).max(axis=-1) <= tolerance).mean())
 
 
-def test_a_run_of_the_shipped_model_can_be_seen_in_panel_slices_and_space(slicer_scene, monkeypatch, spin, grab, folder):
+def test_a_run_of_the_shipped_model_is_seen_in_panel_slices_and_space(slicer_scene, monkeypatch, spin, grab, folder):
     monkeypatch.setattr("medseg.desktop.job_process.find_python", lambda: sys.executable)
     from medseg.desktop.panel import Panel
     from medseg.desktop.qt_process import QtJobProcess

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from medseg.spec.manifest import Code, IntensityRule, LabelSpec, ModelManifest, PostprocessRule
+from medseg.spec.manifest import Code, IntensityRule, LabelSpec, ModelManifest, PostprocessRule, SliceRule
 
 
 def model_card(manifest: ModelManifest) -> str:
@@ -52,10 +52,17 @@ def _input(manifest: ModelManifest) -> str:
         f"Intensities: {_intensity(manifest.intensity)}",
         f"Cropped to the body first: {'yes' if manifest.crop_to_body else 'no'}",
         f"Window: {_times(manifest.window_shape)} voxels; overlap {manifest.overlap:g}; mirrored axes: {mirror}",
+        *(() if manifest.slices is None else (f"Slices: {_slices(manifest.slices)}",)),
         f"Afterwards: {_afterwards(manifest.postprocess)}",
         f"Network: `{manifest.network}` with {_arguments(manifest.arguments)}",
     )
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _slices(rule: SliceRule) -> str:
+    neighbours = f", each with {rule.context} neighbour(s) on both sides" if rule.context else ""
+    size = "resized to the window" if rule.fit == "resize" else "in windows"
+    return f"across {'ijk'[rule.axis]}{neighbours}, {size}"
 
 
 def _times(numbers: tuple[float, ...]) -> str:

@@ -1,6 +1,7 @@
 """configs/inference.json: the same model in MONAI's config language, for ``python -m monai.bundle run``.
 
-What MONAI has no word for is called by name: the weights' reader, mirroring, the crop to the body, postprocessing.
+What MONAI has no word for is called by name: the weights' reader, mirroring, slices, the crop to the body,
+postprocessing.
 Two things differ a little from medseg: MONAI does not spread its windows evenly, and its ``Spacingd`` keeps the first
 voxel's centre and does not blur before it shrinks.
 """
@@ -31,6 +32,7 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
             "$from medseg.bundles.monai_steps import body_mask",
             "$from medseg.bundles.weights import load_weights",
             "$from medseg.inference.mirroring import mirrored",
+            *_slice_imports(manifest),
         ],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
@@ -39,7 +41,7 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
         "datalist": _datalist(len(manifest.channels)),
         "network_def": {"_target_": _builder(manifest.network), "name": manifest.network, **manifest.arguments},
         "network": "$load_weights(@network_def, @bundle_root + '/models/model.safetensors').to(@device)",
-        "predictor": f"$mirrored(@network, {list(manifest.mirror_axes)})",
+        "predictor": f"$mirrored({_network(manifest)}, {list(manifest.mirror_axes)})",
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(manifest)},
         "dataset": {"_target_": "Dataset", "data": "@datalist", "transform": "@preprocessing"},
         "inferer": {
@@ -53,9 +55,31 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
         },
         "postprocessing": {"_target_": "Compose", "transforms": _postprocessing(manifest)},
         "segment": "$lambda case, device=@device, inferer=@inferer, predictor=@predictor, finish=@postprocessing: "
-        "finish({**case, 'pred': inferer(case['image'][None].to(device), predictor)[0].cpu()})",
+        f"finish({{**case, 'pred': inferer({_windowed(manifest)}.to(device), predictor)[0].cpu()}})",
         "run": ["$list(map(@segment, @dataset))"],
     }
+
+
+def _slice_imports(manifest: ModelManifest) -> list[str]:
+    if manifest.slices is None:
+        return []
+    return [
+        "$from medseg.bundles.monai_steps import with_neighbours",
+        "$from medseg.inference.slicewise import slicewise",
+        "$from medseg.spec.manifest import SliceRule",
+    ]
+
+
+def _network(manifest: ModelManifest) -> str:
+    """Show windows one slice thick to a 2D network; their neighbours are channels already."""
+    return "@network" if manifest.slices is None else f"slicewise(@network, SliceRule(axis={manifest.slices.axis}))"
+
+
+def _windowed(manifest: ModelManifest) -> str:
+    """What the windows are cut out of."""
+    rule = manifest.slices
+    volume = "case['image'][None]"
+    return volume if rule is None else f"with_neighbours({volume}, axis={rule.axis}, context={rule.context})"
 
 
 def _builder(network: str) -> str:
@@ -71,6 +95,7 @@ def _datalist(channel_count: int) -> str:
 
 
 def _preprocessing(manifest: ModelManifest) -> list[dict[str, Any]]:
+    rule = manifest.slices
     steps: list[dict[str, Any]] = [
         {"_target_": "LoadImaged", "keys": "image", "image_only": True},
         {"_target_": "EnsureChannelFirstd", "keys": "image"},
@@ -82,7 +107,12 @@ def _preprocessing(manifest: ModelManifest) -> list[dict[str, Any]]:
         steps.append({"_target_": "CropForegroundd", "keys": "image", "source_key": "image", "select_fn": mask})
     if manifest.spacing_mm is not None:
         pixdim = list(manifest.spacing_mm)
+        if rule is not None and rule.fit == "resize":
+            pixdim = [mm if axis == rule.axis else -1.0 for axis, mm in enumerate(pixdim)]  # -1: as it is
         steps.append({"_target_": "Spacingd", "keys": "image", "pixdim": pixdim, "mode": "bilinear"})
+    if rule is not None and rule.fit == "resize":
+        size = [-1 if axis == rule.axis else voxels for axis, voxels in enumerate(manifest.window_shape)]
+        steps.append({"_target_": "Resized", "keys": "image", "spatial_size": size, "mode": "trilinear"})
     return steps + _intensity(manifest.intensity)
 
 

@@ -48,5 +48,22 @@ def postprocessor(**rule: Any) -> Callable[[Any], Any]:
     return process
 
 
+def with_neighbours(volume: Tensor, *, axis: int, context: int) -> Tensor:
+    """Give every slice its neighbours as channels: those of the first neighbour, of the next, and so on.
+
+    Args:
+        volume: ``(B, C, I, J, K)``.
+        axis: slices lie across it, 0 = i, 1 = j, 2 = k.
+        context: neighbours on each side; beyond the border the border's slice is repeated.
+
+    Returns:
+        ``(B, (2 * context + 1) * C, I, J, K)``.
+    """
+    count = volume.shape[axis + 2]
+    steps = range(-context, context + 1)
+    places = [(torch.arange(count) + step).clamp(0, count - 1).to(volume.device) for step in steps]
+    return torch.cat([volume.index_select(axis + 2, place) for place in places], dim=1)
+
+
 def _as_image(tensor: Any) -> Image:
     return Image(np.asarray(tensor.detach().cpu()), np.asarray(tensor.affine.cpu(), dtype=np.float64))

@@ -34,7 +34,8 @@ def load_network(bundle: Bundle) -> nn.Module:
         if manifest.arguments.get(name, wanted) != wanted:
             msg = (
                 f"{metadata_path(bundle.folder)}: medseg.arguments.{name} is {manifest.arguments[name]}, but the "
-                f"labels (with the background) and channels listed there ask for {wanted}; make them agree"
+                f"labels (with the background) and channels{'' if manifest.slices is None else ' of every slice seen'} "
+                f"listed there ask for {wanted}; make them agree"
             )
             raise ManifestError(msg)
     try:

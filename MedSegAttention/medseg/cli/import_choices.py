@@ -40,9 +40,10 @@ def read_labels(text: str | None) -> tuple[LabelSpec, ...] | None:
             msg = f"{text}: {error}"
             raise JobError(msg) from error
         return labels
-    names = [entry.strip() for entry in content if isinstance(entry, str)] if isinstance(content, list) else []
+    is_list_of_names = isinstance(content, list) and all(isinstance(entry, str) for entry in content)
+    names = [entry.strip() for entry in content] if is_list_of_names else []
     names = names[1:] if names and names[0].lower() == "background" else names
-    if not names or len(names) < len(content) - 1 or not all(names):
+    if not names or not all(names):
         msg = f"--labels takes names with commas or a JSON file of names, got {text!r}; write e.g. spleen,liver"
         raise JobError(msg)
     return label_specs(names)

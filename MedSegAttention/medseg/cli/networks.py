@@ -1,6 +1,6 @@
 """``medseg networks``: every network, what it costs, and what its paper says it costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,7 +43,7 @@ def networks(
     from medseg.cli.console import output, table
 
     if markdown:
-        typer.echo(networks_page(), nl=False)
+        typer.echo(networks_page(rows()), nl=False)
         return
     shown = table("", *_COLUMNS[:-1], numbers_from=_NUMBERS_FROM)
     for row in rows():
@@ -53,10 +53,10 @@ def networks(
     console.print(f"explanations: medseg networks --markdown. From MONAI: {_monai()}", markup=False, soft_wrap=True)
 
 
-def networks_page() -> str:
-    """The reference page in Markdown."""
+def networks_page(cells: Iterable[Sequence[str]]) -> str:
+    """The reference page in Markdown, from what ``rows`` gives."""
     marks = ["---:" if _NUMBERS_FROM <= n <= _NUMBERS_UP_TO else "---" for n in range(len(_COLUMNS))]
-    lines = [_COLUMNS, marks, *rows()]
+    lines = [_COLUMNS, marks, *cells]
     body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{_HEAD}\n{body}\n\n## Networks of MONAI\n\nA manifest may name these too: {_monai(mark='`')}.\n"
 

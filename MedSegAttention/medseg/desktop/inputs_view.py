@@ -82,7 +82,7 @@ class InputsView:
 
     def _name(self, selector: Any, channel: ChannelSpec, count: int) -> None:
         name = _("Volume") if count == 1 else channel.name
-        self._form.labelForField(selector).setText(_("&Volume:") if count == 1 else f"{channel.name}:")
+        self._form.labelForField(selector).setText(_("Vo&lume:") if count == 1 else f"{channel.name}:")
         selector.setAccessibleName(name)
         selector.setToolTip(
             _("The volume to segment: {name} ({modality})").format(name=channel.name, modality=channel.modality)

@@ -173,7 +173,7 @@ class Panel:
             parameters,
             on_undo=self.undo,
             can_undo=lambda: self._step is not None and not self.queue.is_busy,
-            undo_text=lambda: _("R&edo") if self._step is not None and self._step.is_undone else _("&Undo"),
+            undo_text=lambda: _("&Redo") if self._step is not None and self._step.is_undone else _("&Undo"),
         )
         self.region = RegionSection(parameters, self.current_volume)
         self.performance = PerformanceSection(parameters, self.current_model, self._ask_devices)

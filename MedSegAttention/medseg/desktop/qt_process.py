@@ -200,5 +200,5 @@ class QtJobProcess:
 
 def _bytes(array: Any) -> bytes:
     """Bytes of a QByteArray; bindings differ in what its ``data()`` is."""
-    text: bytes | str = array.data()
+    text: bytes | str = array if isinstance(array, bytes) else array.data()
     return text.encode() if isinstance(text, str) else bytes(text)

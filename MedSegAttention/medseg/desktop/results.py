@@ -1,15 +1,14 @@
 """A finished job -> segments in the scene, with what made them written on the node, and one way back."""
 
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from medseg.bundles.catalogue import Bundle
+from medseg.bundles.digest import weights_digest
 from medseg.desktop.one_step import OneStep
 from medseg.imaging.image import Image
 from medseg.mrml.grids import Node
@@ -96,7 +95,7 @@ def write_provenance(
     entry = {
         "model": bundle.manifest.model_id,
         "model_version": bundle.manifest.version,
-        "weights_sha256": _sha256(bundle.weights_path),
+        "weights_sha256": weights_digest(bundle),
         "options": asdict(job.options),
         "device": finished.device,
         "seconds": round(finished.seconds, 2),
@@ -131,12 +130,3 @@ def read_segment_provenance(segment: Any) -> dict[str, Any] | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
-
-
-def _sha256(path: Path) -> str | None:
-    """The digest of a file; None where it cannot be read any more."""
-    try:
-        with path.open("rb") as weights:
-            return hashlib.file_digest(weights, "sha256").hexdigest()
-    except OSError:
-        return None

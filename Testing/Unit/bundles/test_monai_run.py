@@ -18,7 +18,8 @@ from medseg.imaging.image import Image
 from medseg.imaging.postprocess import postprocess
 from medseg.imaging.preprocess import prepare
 from medseg.inference.predictor import predict
-from medseg.spec.manifest import ChannelSpec, IntensityRule, PostprocessRule
+from medseg.networks import build_network
+from medseg.spec.manifest import ChannelSpec, IntensityRule, PostprocessRule, SliceRule
 
 PERMUTED = np.array([[0, 0, 1.0, -30], [-1.0, 0, 0, 12], [0, 1.0, 0, 7], [0, 0, 0, 1]])  # i to P, j to S, k to R
 
@@ -106,3 +107,48 @@ def test_two_channels_a_body_crop_and_postprocessing_are_carried_over(tmp_path, 
     ours = predict_ourselves(bundle, image)
     theirs = np.asarray(nibabel.load(tmp_path / "out" / "case_0000_seg.nii.gz").dataobj)
     assert_agree(theirs, ours)
+
+
+@pytest.mark.parametrize(
+    ("rule", "window", "spacing"),
+    [
+        (SliceRule(axis=2, context=1), (8, 8, 1), None),
+        (SliceRule(axis=0, fit="resize"), (1, 32, 24), (1.0, 1.0, 1.0)),
+    ],
+    ids=["neighbours", "resized"],
+)
+def test_a_2d_network_gives_the_same_slices_under_monai(tmp_path, manifest, rule, window, spacing):
+    channels = 2 * rule.context + 1
+    arguments = {"spatial_dims": 2, "in_channels": channels, "label_count": 3, "widths": [4, 4, 4, 8, 8]}
+    manifest = replace(
+        manifest,
+        arguments=arguments | {"pooling": [1, 2, 2, 2, 1]},
+        slices=rule,
+        window_shape=window,
+        spacing_mm=spacing,
+        mirror_axes=(1,),
+        overlap=0.5,
+    )
+    images = tmp_path / "images"
+    images.mkdir()
+    image = Image(blob((16, 18, 24), 3)[None], PERMUTED)
+    bundle = write_bundle(tmp_path / "flat", manifest, undecided(manifest, image), licence_text="x")
+    nibabel.save(nibabel.Nifti1Image(image.array[0], image.affine), images / "case.nii.gz")
+    run_monai(bundle, images, tmp_path / "out")
+    theirs = np.asarray(nibabel.load(tmp_path / "out" / "case_seg.nii.gz").dataobj)
+    assert_agree(theirs, predict_ourselves(bundle, image))
+
+
+def undecided(manifest, image):
+    """A 2D network with random weights under which no label wins everywhere."""
+    torch.manual_seed(0)
+    network = build_network(manifest.network, **manifest.arguments).eval()
+    for parameter in network.parameters():
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    plain = replace(manifest, mirror_axes=())
+    scores = predict(prepare(image, plain).image.array, network, plain, device=torch.device("cpu"))
+    logits = torch.from_numpy(np.log(scores + 1e-30)).flatten(1)
+    with torch.no_grad():
+        network.head.bias -= logits.median(dim=1).values
+    return network

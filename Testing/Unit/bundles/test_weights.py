@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import load_network, load_weights, save_weights
 from medseg.spec.errors import ManifestError, WeightsError
+from medseg.spec.manifest import SliceRule
 
 
 def small():
@@ -133,6 +134,25 @@ def test_arguments_that_contradict_the_labels_or_channels_are_named(bundle, name
     wrong = Bundle(bundle.folder, replace(bundle.manifest, arguments=arguments))
     with pytest.raises(ManifestError, match=f"medseg.arguments.{name} is 7"):
         load_network(wrong)
+
+
+def test_a_2d_network_that_is_not_told_its_slices_is_named_and_so_are_slices_for_a_3d_one(bundle):
+    flat = replace(
+        bundle.manifest, arguments=bundle.manifest.arguments | {"spatial_dims": 2, "pooling": [1, 2, 2, 2, 1]}
+    )
+    with pytest.raises(ManifestError, match="is a 2D network; say with medseg.slices across which axis"):
+        load_network(Bundle(bundle.folder, flat))
+    sliced = replace(bundle.manifest, slices=SliceRule(axis=2), window_shape=(16, 16, 1), mirror_axes=())
+    with pytest.raises(ManifestError, match="medseg.slices is for 2D networks, and ultralight_unet .* is a 3D one"):
+        load_network(Bundle(bundle.folder, sliced))
+
+
+def test_neighbouring_slices_count_as_channels_of_the_network(bundle):
+    rule = SliceRule(axis=2, context=1)
+    arguments = bundle.manifest.arguments | {"spatial_dims": 2, "in_channels": 1}
+    wrong = replace(bundle.manifest, slices=rule, window_shape=(16, 16, 1), arguments=arguments)
+    with pytest.raises(ManifestError, match="in_channels is 1, but .* channels of every slice seen .* ask for 3"):
+        load_network(Bundle(bundle.folder, wrong))
 
 
 def test_weights_may_be_read_by_others_as_the_system_allows(path):

@@ -62,4 +62,4 @@ def test_a_text_is_looked_up_by_the_file_it_stands_in_as_slicers_function_does(m
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module._("Apply") == __file__
-    assert module.describe_event(Started()) == texts.__file__
+    assert module.describe_event(Failed(CANCELLED, is_bug=False)) == texts.__file__

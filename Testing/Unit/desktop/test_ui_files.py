@@ -139,3 +139,11 @@ def test_no_colours_are_set_and_every_text_wraps(path: Path):
     assert "styleSheet" not in text
     assert "palette" not in text
     assert "vtkMRMLScene" not in text, "the scene is given in Python"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_mnemonic_takes_a_letter_that_opens_a_menu_of_slicer(path):
+    letters = {
+        letter.lower() for each in widgets(path) for letter in re.findall("&([^&])", texts(each).get("text", ""))
+    }
+    assert not letters & set("fevh"), "File, Edit, View, Help: with two owners Alt and the letter opens neither"

@@ -8,8 +8,8 @@ from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import SliceRule
 
-SHAPE = (40, 33, 27)
-WINDOWS = {0: (1, 24, 50), 1: (64, 1, 20), 2: (25, 47, 1)}  # smaller and larger than the slices, never a multiple
+SHAPE = (44, 41, 43)
+WINDOWS = {0: (1, 30, 77), 1: (67, 1, 31), 2: (33, 59, 1)}  # smaller and larger than the slices, never a multiple
 
 
 @pytest.fixture(params=[0, 1, 2], ids="ijk")
@@ -35,7 +35,7 @@ def centroid(array):
     return (np.indices(array.shape) * array).reshape(3, -1).sum(1) / array.sum(dtype=np.float64)
 
 
-@pytest.mark.parametrize("centre", [(19.3, 16.71, 13.1), (20.0, 15.5, 12.25), (17.17, 18.83, 14.5)])
+@pytest.mark.parametrize("centre", [(19.3, 20.71, 21.1), (20.0, 19.5, 22.25), (22.17, 18.83, 20.5)])
 def test_a_phantom_at_a_subvoxel_place_comes_back_without_a_shift(resized, axis, centre):
     phantom = blob(centre)
     prepared = prepare(Image(phantom[None], np.eye(4)), resized)

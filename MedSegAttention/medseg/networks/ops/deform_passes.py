@@ -19,9 +19,9 @@ from medseg.networks.ops.deform_sampling import (
 )
 
 # Entries of the column buffer: on a CPU it should stay in cache, on a GPU it should fill the machine.
-_CPU_COLUMNS = 2**20
+_CPU_COLUMNS = 2**19
 _GPU_COLUMNS = 2**25
-_LONGEST_CPU_BLOCK = 1024
+_LONGEST_CPU_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def convolve(x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, set
     count, groups = math.prod(outputs), settings.groups
     geometry, offsets, block = _plan(x, offset, weight, settings)
     matrix = _matrix(weight, groups)
+    if torch.jit.is_tracing():
+        block = count  # a graph without a loop: converters would unroll it into thousands of nodes
     result = x.new_empty(x.shape[0], groups, weight.shape[0] // groups, count)
     for sample in range(x.shape[0]):
         table = padded_table(x[sample], settings.deformable_groups)
@@ -105,7 +107,8 @@ def convolve_backward(
         table = padded_table(x[sample], settings.deformable_groups)
         by_table = torch.zeros_like(table, dtype=offsets.dtype)
         for start in range(0, count, block):
-            corners = geometry.corners(offsets[sample, ..., start : start + block], start)
+            part = offsets[sample, ..., start : start + block]
+            corners = geometry.corners(part, start)
             above = gradient[sample, ..., start : start + block]
             if wanted[2]:
                 columns = _columns(gather(table, corners), settings)
@@ -114,7 +117,9 @@ def convolve_backward(
             if by_x is not None:
                 by_table += scatter(vectors, corners, len(table))
             if by_offset is not None:
-                by_offset[sample, ..., start : start + block] = offset_gradient(vectors, table, corners)
+                by_offset[sample, ..., start : start + block] = offset_gradient(
+                    vectors, table, corners, geometry.inside(part, start)
+                )
         if by_x is not None:
             by_x[sample] = unpadded_volume(by_table, tuple(x.shape[2:]), settings.deformable_groups)
     return (

@@ -26,13 +26,11 @@ class Corners:
         rows: integer (n, T, 2^A), rows of the padded table.
         weights: (n, T, 2^A), linear interpolation weights, summing to one.
         fraction: (T, A, n), distance of each position to its floor corner.
-        inside: bool (T, A, n), true where the position may move along that axis (strictly between -1 and the size).
     """
 
     rows: Tensor
     weights: Tensor
     fraction: Tensor
-    inside: Tensor
 
 
 def padded_table(volume: Tensor, deformable_groups: int) -> Tensor:
@@ -78,46 +76,49 @@ class TapGeometry:
         steps = [torch.arange(kernel[a], device=device, dtype=dtype) * dilation[a] for a in axes]
         self.first_taps = _grid(starts)
         self.taps = _grid(steps).t().repeat(deformable_groups, 1)[:, :, None]
+        self.lowest = torch.zeros((), device=device, dtype=dtype)
         self.limit = torch.tensor(sizes, device=device, dtype=dtype)[None, :, None] + 1
         self.row_strides = [math.prod(padded[a + 1 :]) for a in axes]
         self.exact = torch.float64 if rows >= _LARGEST_EXACT_FLOAT32 else dtype
         integer = torch.int64 if rows * deformable_groups > _LARGEST_INT32 else torch.int32
-        self.corner_rows = _corner_rows(self.row_strides, integer, device)
         group = torch.arange(deformable_groups, device=device, dtype=integer) * rows
-        self.group_rows = group.repeat_interleave(math.prod(kernel))[:, None, None]
-        self.last_row = rows * deformable_groups - 1
+        group = group.repeat_interleave(math.prod(kernel))[:, None, None]
+        self.corner_rows = _corner_rows(self.row_strides, integer, device) + group
+        self.last_floor_row = rows - 1 - sum(self.row_strides)
+
+    def moved(self, offset: Tensor, start: int) -> Tensor:
+        """Positions (T, A, n) of n neighbouring output voxels from flat index ``start``; offset is (T, A, n)."""
+        moved = offset + self.first_taps[:, start : start + offset.shape[2]]
+        moved += self.taps
+        return moved
+
+    def inside(self, offset: Tensor, start: int) -> Tensor:
+        """Where positions may move along an axis (strictly between -1 and the size), bool (T, A, n)."""
+        moved = self.moved(offset, start)
+        return (moved > 0) & (moved < self.limit)
 
     def corners(self, offset: Tensor, start: int) -> Corners:
         """Corners for n neighbouring output voxels from flat index ``start``; offset is (T, A, n) in voxels."""
-        moved = offset + self.first_taps[:, start : start + offset.shape[2]]
-        moved += self.taps
-        inside = (moved > 0) & (moved < self.limit)
-        position = torch.minimum(moved.clamp_(min=0), self.limit)
+        position = torch.clamp(self.moved(offset, start), self.lowest, self.limit)
         floor = position.floor()
-        fraction = position - floor
+        fraction = position.sub_(floor)
         exact = floor.to(self.exact)
         row = exact[:, -1]
         for axis in range(offset.shape[1] - 1):
             row = torch.add(row, exact[:, axis], alpha=self.row_strides[axis])
-        rows = row.to(self.corner_rows.dtype)[:, None] + (self.corner_rows + self.group_rows)
         # a NaN offset has no row of its own: any valid one will do, its weight is NaN and shows in the result
-        rows.clamp_(0, self.last_row)
-        return Corners(_voxel_first(rows), _voxel_first(corner_weights(fraction)), fraction, inside)
+        row = row.to(self.corner_rows.dtype).clamp_(0, self.last_floor_row)
+        rows = row[:, None] + self.corner_rows
+        return Corners(_voxel_first(rows), _voxel_first(corner_weights(fraction)), fraction)
 
 
 def corner_weights(fraction: Tensor) -> Tensor:
     """Linear weights (T, 2^A, n) of the floor and ceiling corners, last axis fastest, for fractions (T, A, n)."""
-    rest = 1 - fraction
-    axes = fraction.shape[1]
-    products = [rest[:, 0], fraction[:, 0]]
-    for axis in range(1, axes - 1):
-        products = [product * side[:, axis] for product in products for side in (rest, fraction)]
-    if axes == 1:
-        return torch.stack(products, dim=1)
-    weights = fraction.new_empty(fraction.shape[0], 2**axes, fraction.shape[2])
-    for index, product in enumerate(products):
-        torch.mul(product, rest[:, -1], out=weights[:, 2 * index])
-        torch.mul(product, fraction[:, -1], out=weights[:, 2 * index + 1])
+    taps, axes, count = fraction.shape
+    sides = torch.stack([1 - fraction, fraction], dim=2)
+    weights = sides[:, 0]
+    for axis in range(1, axes):  # few large steps: a block is small, and every call costs
+        weights = (weights[:, :, None] * sides[:, axis, None]).view(taps, -1, count)
     return weights
 
 
@@ -145,8 +146,11 @@ def scatter(vectors: Tensor, corners: Corners, row_count: int) -> Tensor:
     return F.embedding_bag(source, flat, first, mode="sum", per_sample_weights=weights)
 
 
-def offset_gradient(vectors: Tensor, table: Tensor, corners: Corners) -> Tensor:
-    """Gradient (T, A, n) at the offsets, given the gradient ``vectors`` (n, T, C') at the interpolated values."""
+def offset_gradient(vectors: Tensor, table: Tensor, corners: Corners, inside: Tensor) -> Tensor:
+    """Gradient (T, A, n) at the offsets, given the gradient ``vectors`` (n, T, C') at the interpolated values.
+
+    It is zero where ``inside``, see ``TapGeometry``, is not true.
+    """
     per_corner = torch.stack(
         [
             (F.embedding(corners.rows[..., corner], table) * vectors).sum(-1).t()
@@ -158,7 +162,7 @@ def offset_gradient(vectors: Tensor, table: Tensor, corners: Corners) -> Tensor:
     for axis in range(corners.fraction.shape[1]):
         slope = _slope(corners.fraction, axis)
         gradient[:, axis] = (per_corner * slope).sum(1)
-    return torch.where(corners.inside, gradient, 0)
+    return torch.where(inside, gradient, 0)
 
 
 def _slope(fraction: Tensor, axis: int) -> Tensor:
