@@ -190,6 +190,7 @@ def answers():
 @pytest.fixture
 def qt_parts(q_application, answers, monkeypatch):
     """The stand-in for PythonQt: ``import qt`` and ``import ctk`` work while the test runs."""
+    from stand_in.events import turn
     from stand_in.install import install_qt, warnings_of_qt
 
     wrong = []
@@ -198,7 +199,7 @@ def qt_parts(q_application, answers, monkeypatch):
     with warnings_of_qt(wrong):
         yield qt, classes, wrong
     q_application.closeAllWindows()
-    q_application.processEvents()
+    turn()
     forget()
     assert not wrong, "what Qt and VTK only print went wrong:\n" + "\n".join(wrong)
     assert not answers.left, f"nobody asked for the answers {answers.left}"
@@ -228,14 +229,15 @@ def slicer_app(qt_parts, monkeypatch, tmp_path_factory):
 
 
 @pytest.fixture
-def spin(q_application):
+def spin(q_application):  # noqa: ARG001 - must be there
     """Run Qt's event loop until something holds; fails after some seconds. Returns how long it took."""
+    from stand_in.events import turn
 
     def until(holds, seconds=10.0):
         begun = time.monotonic()
         while not holds():
             assert time.monotonic() - begun < seconds, f"waited {seconds} s in vain"
-            q_application.processEvents()
+            turn()
             time.sleep(0.002)
         return time.monotonic() - begun
 
@@ -243,12 +245,13 @@ def spin(q_application):
 
 
 @pytest.fixture
-def grab(q_application):
+def grab(q_application):  # noqa: ARG001 - must be there
     """Save a picture of a widget: ``grab(widget, path, width, height=None)``."""
+    from stand_in.events import turn
     from stand_in.screenshot import grab as save
 
     def drawn(widget, path, width, height=None):
-        q_application.processEvents()
+        turn()
         return save(widget, path, width, height)
 
     return drawn

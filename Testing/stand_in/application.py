@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from PySide6 import QtWidgets
 
+from stand_in.events import turn
 from stand_in.files import Files
 from stand_in.pythonqt import adapted
 
@@ -105,7 +106,7 @@ class Application:
     ioManager = coreIOManager
 
     def processEvents(self, *_):
-        QtWidgets.QApplication.processEvents()
+        turn()
 
     def topLevelWidgets(self):
         return [self._window, *map(adapted, QtWidgets.QApplication.topLevelWidgets())]

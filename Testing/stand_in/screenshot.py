@@ -5,6 +5,8 @@ from pathlib import Path
 
 from PySide6 import QtGui, QtWidgets
 
+from stand_in.events import turn
+
 _FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
 _NAMES = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "arial.ttf")
 
@@ -53,10 +55,10 @@ def grab(widget, path, width, height=None):
     was_visible = QtWidgets.QWidget.isVisible(widget)
     QtWidgets.QWidget.resize(widget, width, height or 10)
     QtWidgets.QWidget.show(widget)
-    QtWidgets.QApplication.processEvents()
+    turn()
     if height is None:
         QtWidgets.QWidget.resize(widget, width, QtWidgets.QWidget.sizeHint(widget).height())
-        QtWidgets.QApplication.processEvents()
+        turn()
     picture = QtWidgets.QWidget.grab(widget).toImage()
     if not was_visible:
         QtWidgets.QWidget.hide(widget)

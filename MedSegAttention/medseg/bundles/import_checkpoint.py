@@ -6,6 +6,7 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from medseg.bundles.build import build_any, label_argument
@@ -70,7 +71,7 @@ def import_checkpoint(
     plans = read_plans(path)
     source = _source(path, network, dict(arguments or {}))
     notes: list[str] = []
-    source = _with_channels(source, choices, plans, notes)
+    source = _with_background(_with_channels(source, choices, plans, notes), notes)
     source = _with_size(source, choices.window_shape or (plans.window_shape if plans else None), choices)
     manifest = _manifest(path, source, choices, plans, notes)
     built = fill_network(_build(source), source.state, path.name)
@@ -133,6 +134,19 @@ def _with_channels(source: _Source, choices: Choices, plans: Plans | None, notes
         return source
     notes.append("one channel goes in and is repeated three times, as in the published code; --channels changes it")
     return replace(source, arguments=source.arguments | {"in_channels": 1, "input_repeats": _PUBLISHED_CHANNELS})
+
+
+def _with_background(source: _Source, notes: list[str]) -> _Source:
+    """Give a network of one output, which a sigmoid follows, a background whose score is always 0.
+
+    Softmax over 0 and x is the sigmoid of x, so the label's probability stays what it was.
+    """
+    if source.arguments.get("label_count") != 1 or "head.weight" not in source.state:
+        return source
+    notes.append("one output, for a sigmoid: a background with the score 0 is added, which changes no probability")
+    head = {key: value for key, value in source.state.items() if key in ("head.weight", "head.bias")}
+    wider = {key: torch.cat([torch.zeros_like(value), value]) for key, value in head.items()}
+    return replace(source, state={**source.state, **wider}, arguments=source.arguments | {"label_count": 2})
 
 
 def _with_size(source: _Source, window: IntTriple | None, choices: Choices) -> _Source:

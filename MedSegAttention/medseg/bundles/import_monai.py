@@ -102,20 +102,25 @@ def _preparation(config: Config, channel_count: int, notes: list[str]) -> Prepar
     try:
         found = read_preprocessing(config, "preprocessing", channel_count)
     except NotALiteral as error:
-        found = Preparation(channel_count, unread=[str(error)])
+        found = Preparation(channel_count, unread=[("intensity", str(error))])
     notes += found.notes
     return found
 
 
 def _intensity(preparation: Preparation, choices: Choices, notes: list[str]) -> IntensityRule:
-    unread = "; ".join(preparation.unread)
-    if choices.intensity is not None:
-        if unread:
-            notes.append(f"left out as you gave the intensity rule: {unread}")
-        return choices.intensity
-    if unread:
-        msg = f"steps of the preprocessing that are not understood: {unread}; say with --intensity what they amount to"
+    given = {
+        "intensity": choices.intensity is not None,
+        "spacing": choices.spacing_mm is not None,
+        "orientation": choices.orientation is not None,
+    }
+    notes += [f"replaced by --{flag}: {step}" for flag, step in preparation.unread if given[flag]]
+    if open_steps := [(flag, step) for flag, step in preparation.unread if not given[flag]]:
+        flags = " and ".join(dict.fromkeys(f"--{flag}" for flag, _ in open_steps))
+        steps = "; ".join(step for _, step in open_steps)
+        msg = f"steps of the preprocessing that are not understood: {steps}; say with {flags} what they amount to"
         raise ManifestError(msg)
+    if choices.intensity is not None:
+        return choices.intensity
     if preparation.intensity is None:
         notes.append("the bundle changes no intensities, and neither will medseg")
         return IntensityRule(kind="none")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from medseg.bundles.config_reader import Config, NotALiteral
 from medseg.bundles.monai_intensity import INTENSITY_STEPS, UnknownRule, read_rule
@@ -42,6 +42,9 @@ _GRID = frozenset(
 )
 
 
+Flag = Literal["intensity", "spacing", "orientation"]
+
+
 @dataclass
 class Preparation:
     """What happens to an image before the network; filled step by step."""
@@ -52,7 +55,7 @@ class Preparation:
     intensity: IntensityRule | None = None
     crop_to_body: bool = False
     notes: list[str] = field(default_factory=list)
-    unread: list[str] = field(default_factory=list)  # steps that may change values and are not understood
+    unread: list[tuple[Flag, str]] = field(default_factory=list)  # steps not understood, and the flag that helps
 
 
 def read_preprocessing(config: Config, name: str, channel_count: int) -> Preparation:
@@ -112,11 +115,11 @@ def _read_step(found: Preparation, config: Config, place: str, step: Mapping[str
         try:
             _READERS[name](found, lambda key, default=None: config.resolve(step.get(key, default), f"{place}.{key}"))
         except NotALiteral as error:
-            found.unread.append(f"{name} ({error})")
+            found.unread.append((_FLAGS.get(name, "intensity"), f"{name} ({error})"))
     elif name in INTENSITY_STEPS:
         _read_intensity(found, config, place, step)
     elif name not in _NO_EFFECT:
-        found.unread.append(str(step["_target_"]))
+        found.unread.append(("intensity", str(step["_target_"])))
 
 
 def _read_intensity(found: Preparation, config: Config, place: str, step: Mapping[str, Any]) -> None:
@@ -125,10 +128,10 @@ def _read_intensity(found: Preparation, config: Config, place: str, step: Mappin
     try:
         rule = read_rule(name, config.resolve(arguments, place), found.channel_count)
     except (NotALiteral, UnknownRule) as error:
-        found.unread.append(f"{name} ({error})")
+        found.unread.append(("intensity", f"{name} ({error})"))
         return
     if found.intensity is not None:
-        found.unread.append(f"{name} (a second change of intensities)")
+        found.unread.append(("intensity", f"{name} (a second change of intensities)"))
         return
     found.intensity = rule
 
@@ -144,14 +147,14 @@ def _orientation(found: Preparation, argument: Argument) -> None:
     found.orientation = letters
     if found.spacing_mm is not None:
         found.spacing_mm = None
-        found.unread.append("Orientation after Spacing")
+        found.unread.append(("spacing", "Orientation after Spacing"))
 
 
 def _spacing(found: Preparation, argument: Argument) -> None:
     pixdim = argument("pixdim")
     sizes = [pixdim] * 3 if isinstance(pixdim, int | float) else pixdim
     if not isinstance(sizes, list) or len(sizes) != 3 or not all(_is_size(size) for size in sizes):
-        found.unread.append(f"Spacing (pixdim {pixdim!r})")
+        found.unread.append(("spacing", f"Spacing (pixdim {pixdim!r})"))
         return
     i, j, k = (float(size) for size in sizes)
     found.spacing_mm = i, j, k
@@ -173,6 +176,7 @@ _READERS: dict[str, Callable[[Preparation, Argument], None]] = {
     "Spacing": _spacing,
     "CropForeground": _crop,
 }
+_FLAGS: dict[str, Flag] = {"Spacing": "spacing", "Orientation": "orientation"}
 _AFTERWARDS = frozenset(
     {
         "Activations",

@@ -30,12 +30,13 @@ def load_network(bundle: Bundle) -> nn.Module:
     """
     manifest = bundle.manifest
     counts = ((label_argument(manifest.network), manifest.label_count), ("in_channels", manifest.network_channels))
+    channels = "channels" if manifest.slices is None else "channels of every slice seen"
     for name, wanted in counts:
         if manifest.arguments.get(name, wanted) != wanted:
             msg = (
                 f"{metadata_path(bundle.folder)}: medseg.arguments.{name} is {manifest.arguments[name]}, but the "
-                f"labels (with the background) and channels{'' if manifest.slices is None else ' of every slice seen'} "
-                f"listed there ask for {wanted}; make them agree"
+                f"labels (with the background) and {channels} listed there "
+                f"ask for {wanted}; make them agree"
             )
             raise ManifestError(msg)
     try:

@@ -2,50 +2,20 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from medseg.imaging.geometry import same_grid
+from medseg.imaging.geometry import same_grid, stack_channels
 from medseg.imaging.image import Image
+from medseg.io.dataset_layouts import CaseFiles, Dataset, describe_dataset
 from medseg.io.read import read_image, read_labels
 from medseg.spec.errors import ImageError, JobError
 
-
-@dataclass(frozen=True)
-class CaseFiles:
-    """One case on disk."""
-
-    name: str
-    image: Path
-    labels: Path
+__all__ = ["CaseFiles", "Dataset", "choose_cases", "describe_dataset", "read_case", "read_dataset", "read_fold"]
 
 
-def read_dataset(folder: Path) -> dict[str, CaseFiles]:
-    """List the labelled cases of a Medical Segmentation Decathlon folder by name.
-
-    Raises:
-        JobError: if there is no dataset.json, or it is not one, a file it lists is missing, or two images have one
-            name.
-    """
-    description = folder / "dataset.json"
-    try:
-        entries = json.loads(description.read_text(encoding="utf-8"))["training"]
-        cases = [CaseFiles(_stem(e["image"]), folder / e["image"], folder / e["label"]) for e in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{description} is not a Decathlon description with a 'training' list of image and label ({error})"
-        raise JobError(msg) from error
-    named: dict[str, CaseFiles] = {}
-    for case in cases:
-        for path in (case.image, case.labels):
-            if not path.is_file():
-                msg = f"{description} lists {path}, which does not exist; complete the data set or mend the list"
-                raise JobError(msg)
-        if case.name in named:
-            both = f"{named[case.name].image} and {case.image}"
-            msg = f"every case has a name of its own, and {both} are both called {case.name!r}; rename one of them"
-            raise JobError(msg)
-        named[case.name] = case
-    return named
+def read_dataset(folder: Path, labels: Path | None = None) -> dict[str, CaseFiles]:
+    """List the labelled cases of a data set by name; see ``describe_dataset``, which raises what this raises."""
+    return dict(describe_dataset(folder, labels).cases)
 
 
 def choose_cases(cases: dict[str, CaseFiles], names: Sequence[str]) -> list[CaseFiles]:
@@ -83,18 +53,19 @@ def read_fold(path: Path, fold: int) -> tuple[list[str], list[str]]:
 
 
 def read_case(files: CaseFiles) -> tuple[Image, Image]:
-    """Read a case: image and labels on one grid.
+    """Read a case: all its channels and the labels on one grid.
 
     Raises:
-        ImageError: if the labels lie on another grid than the image.
+        ImageError: if a file cannot be read, or lies on another grid than the first image.
     """
-    image = read_image(files.image).image
+    channels = [read_image(path).image for path in files.images]
+    for path, other in zip(files.more, channels[1:], strict=True):
+        if not same_grid(channels[0], other):
+            msg = f"{path} lies on another grid than {files.image}; resample it to that first"
+            raise ImageError(msg)
+    image = channels[0] if len(channels) == 1 else stack_channels(channels)
     labels = read_labels(files.labels)
     if not same_grid(image, labels):
         msg = f"{files.labels} lies on another grid than {files.image}; resample the labels to the image first"
         raise ImageError(msg)
     return image, labels
-
-
-def _stem(path: str) -> str:
-    return Path(path).name.removesuffix(".gz").removesuffix(".nii")

@@ -4,15 +4,19 @@ import copy
 import json
 import shutil
 
+import nibabel
+import numpy as np
 import pytest
 import torch
 
 from medseg.bundles.choices import Choices
 from medseg.bundles.import_monai import import_monai_bundle
 from medseg.bundles.weights import load_network
+from medseg.imaging.image import Image
 from medseg.spec.errors import ManifestError, OutputExists, WeightsError
 from medseg.spec.manifest import ChannelSpec, IntensityRule, PostprocessRule
 from Unit.bundles.monai_sample import CONFIG, METADATA, network, write_sample
+from Unit.bundles.test_monai_run import assert_agree, blob, predict_ourselves, run_monai
 
 CHOICES = Choices(model_id="two-organs")
 
@@ -130,16 +134,18 @@ def test_known_intensity_steps_become_rules(run, written, rule):
         [step("NormalizeIntensityd"), step("ScaleIntensityd")],
         [step("ScaleIntensityRanged", a_min="$@low - 1", a_max=3, b_min=0, b_max=1)],
         [step("ScaleIntensityRangePercentilesd", lower=1, upper=99, b_min=0, b_max=1, clip=True, relative=True)],
-        [step("Spacingd", pixdim=[1, 1])],
+        [step("ScaleIntensityd"), step("Spacingd", pixdim=[1, 1])],
+        [step("Spacingd", pixdim="$[1, 1, 1] if @fine else [3, 3, 3]")],
+        [step("Orientationd", axcodes="$'RAS' if @turn else 'LPS'")],
     ],
 )
 def test_steps_that_are_not_understood_are_named_and_left_to_the_user(run, tmp_path, steps):
-    with pytest.raises(ManifestError, match=rf"{steps[-1]['_target_'].removesuffix('d')}.*--intensity"):
+    flag = {"Spacingd": "spacing", "Orientationd": "orientation"}.get(steps[-1]["_target_"], "intensity")
+    with pytest.raises(ManifestError, match=rf"{steps[-1]['_target_'].removesuffix('d')}.*--{flag}"):
         run(config=with_steps(*steps))
     rule = IntensityRule(kind="zscore")
-    imported = import_monai_bundle(
-        tmp_path / "theirs", tmp_path / "ours", Choices(model_id="m", intensity=rule, spacing_mm=(1.0, 1.0, 2.0))
-    )
+    choices = Choices(model_id="m", intensity=rule, spacing_mm=(1.0, 1.0, 2.0), orientation="LPS")
+    imported = import_monai_bundle(tmp_path / "theirs", tmp_path / "ours", choices)
     assert imported.bundle.manifest.intensity == rule
     assert any(steps[-1]["_target_"].removesuffix("d") in note for note in imported.notes)
 
@@ -271,6 +277,14 @@ def test_without_sliding_windows_the_stated_shape_is_the_window(run):
     assert "without sliding windows" in imported.notes[0]
 
 
-def test_the_written_bundle_is_still_one_of_monais(run):
-    config = json.loads((run().bundle.folder / "configs" / "inference.json").read_text())
+def test_monai_still_runs_the_imported_bundle_and_gives_our_labels(run, tmp_path):
+    bundle = run().bundle
+    config = json.loads((bundle.folder / "configs" / "inference.json").read_text())
     assert config["network_def"]["_target_"] == "medseg.bundles.build.build_any"
+    # a size over which MONAI's windows are spread as evenly as ours
+    image = Image(blob((28, 22, 22), 0)[None] * 0.2, np.diag([-1.5, -1.5, 2.0, 1.0]))
+    (tmp_path / "images").mkdir()
+    nibabel.save(nibabel.Nifti1Image(image.array[0], image.affine), tmp_path / "images" / "case.nii.gz")
+    run_monai(bundle, tmp_path / "images", tmp_path / "out")
+    theirs = np.asarray(nibabel.load(tmp_path / "out" / "case_seg.nii.gz").dataobj)
+    assert_agree(theirs, predict_ourselves(bundle, image))

@@ -140,10 +140,10 @@ def test_a_2d_network_that_is_not_told_its_slices_is_named_and_so_are_slices_for
     flat = replace(
         bundle.manifest, arguments=bundle.manifest.arguments | {"spatial_dims": 2, "pooling": [1, 2, 2, 2, 1]}
     )
-    with pytest.raises(ManifestError, match="is a 2D network; say with medseg.slices across which axis"):
+    with pytest.raises(ManifestError, match=r"is a 2D network; say with medseg\.slices across which axis"):
         load_network(Bundle(bundle.folder, flat))
     sliced = replace(bundle.manifest, slices=SliceRule(axis=2), window_shape=(16, 16, 1), mirror_axes=())
-    with pytest.raises(ManifestError, match="medseg.slices is for 2D networks, and ultralight_unet .* is a 3D one"):
+    with pytest.raises(ManifestError, match=r"medseg\.slices is for 2D networks, and ultralight_unet .* is a 3D one"):
         load_network(Bundle(bundle.folder, sliced))
 
 
@@ -151,7 +151,7 @@ def test_neighbouring_slices_count_as_channels_of_the_network(bundle):
     rule = SliceRule(axis=2, context=1)
     arguments = bundle.manifest.arguments | {"spatial_dims": 2, "in_channels": 1}
     wrong = replace(bundle.manifest, slices=rule, window_shape=(16, 16, 1), arguments=arguments)
-    with pytest.raises(ManifestError, match="in_channels is 1, but .* channels of every slice seen .* ask for 3"):
+    with pytest.raises(ManifestError, match=r"in_channels is 1, but .* channels of every slice seen .* ask for 3"):
         load_network(Bundle(bundle.folder, wrong))
 
 

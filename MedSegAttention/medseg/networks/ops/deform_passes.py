@@ -78,16 +78,20 @@ def convolve(x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, set
     count, groups = math.prod(outputs), settings.groups
     geometry, offsets, block = _plan(x, offset, weight, settings)
     matrix = _matrix(weight, groups)
-    if torch.jit.is_tracing():
-        block = count  # a graph without a loop: converters would unroll it into thousands of nodes
-    result = x.new_empty(x.shape[0], groups, weight.shape[0] // groups, count)
-    for sample in range(x.shape[0]):
-        table = padded_table(x[sample], settings.deformable_groups)
-        for start in range(0, count, block):
-            corners = geometry.corners(offsets[sample, ..., start : start + block], start)
-            columns = _columns(gather(table, corners), settings)
-            result[sample, ..., start : start + block] = torch.bmm(columns, matrix).transpose(1, 2)
-    result = result.view(x.shape[0], weight.shape[0], *outputs)
+
+    def part(table: Tensor, sample: int, start: int, end: int) -> Tensor:
+        corners = geometry.corners(offsets[sample, ..., start:end], start)
+        return torch.bmm(_columns(gather(table, corners), settings), matrix).transpose(1, 2)
+
+    tables = (padded_table(volume, settings.deformable_groups) for volume in x)
+    if torch.jit.is_tracing():  # a converter would unroll the blocks, and it loses what is written into slices
+        result = torch.stack([part(table, sample, 0, count) for sample, table in enumerate(tables)])
+    else:
+        result = x.new_empty(x.shape[0], groups, weight.shape[0] // groups, count)
+        for sample, table in enumerate(tables):
+            for start in range(0, count, block):
+                result[sample, ..., start : start + block] = part(table, sample, start, start + block)
+    result = result.reshape(x.shape[0], weight.shape[0], *outputs)
     return result if bias is None else result.add_(bias.view(-1, *[1] * len(outputs)))
 
 

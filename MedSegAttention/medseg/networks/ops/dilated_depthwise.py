@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -13,7 +14,8 @@ def dilated_depthwise(
 
     Taps at distance d only ever meet voxels of the same remainder modulo d. Each of the d^A remainders is a smaller
     image of its own; they go through an undilated convolution as one batch, for which CPU libraries have a fast kernel
-    (they have none with dilation). On other devices the dilated convolution is called as it is.
+    (they have none with dilation). On other devices, and in a trace for a converter, whose engine has its own ways, the
+    dilated convolution is called as it is.
 
     Args:
         x: (B, C, *S).
@@ -32,7 +34,7 @@ def dilated_depthwise(
         msg = f"Expected 2 or 3 spatial axes and odd kernel sizes, but got {axes} axes and a kernel of {tuple(kernel)}."
         raise ValueError(msg)
     steps = (dilation,) * axes if isinstance(dilation, int) else tuple(dilation)
-    if x.device.type != "cpu" or max(steps) == 1:
+    if x.device.type != "cpu" or max(steps) == 1 or torch.jit.is_tracing():
         return _convolve(x, weight, bias, steps)
     sizes = x.shape[2:]
     phases = _split(x, steps)
