@@ -1,6 +1,5 @@
 """The door: what Slicer finds when it looks for modules. Nothing heavy is imported before it is used."""
-# ruff: noqa: N802, N803 - Slicer calls and reads these names
-# ruff: noqa: PT009 - Slicer's own test class
+# ruff: noqa: N802, N803, PT009 - Slicer calls and reads these names, and brings its own test class
 
 import logging
 import sys
@@ -52,8 +51,7 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
     """Shows the panel."""
 
     def __init__(self, parent: Any = None) -> None:
-        self.panel = None
-        self._observed = []
+        self.panel, self._observed = None, []
         ScriptedLoadableModuleWidget.__init__(self, parent)  # without a parent it calls setup
 
     def setup(self) -> None:
@@ -123,26 +121,28 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             wait: False: come back at once and work in the background while the application goes on.
             onFinished: called at the end with the segmentation and None, or with None and an exception.
             onEvent: hears progress, as ``medseg.spec.events``.
-            python: the interpreter that computes, a virtual environment's too; None: Slicer's own.
-            options: ``device="cpu"``, ``overlap=0.25``, ``mirror="off"``, ``roi_bounds=(R-, R+, A-, A+, S-, S+)``,
-                ``window_batch``, ``precision``, ``postprocess``, ``quick=True``, ``probabilities=True``,
-                ``entropy=True``.
+            python: the interpreter that computes; None: the one chosen in the panel, else Slicer's own.
+            options: ``device="cpu"``, ``overlap=0.25``, ``mirror="off"``, ``roi=node`` or ``roi_bounds=(R-, R+, A-,
+                A+, S-, S+)``, ``window_batch``, ``precision``, ``postprocess``, ``quick=True``,
+                ``probabilities=True``, ``entropy=True``.
 
         Returns:
             The segmentation node; where it is not waited for, an object with ``cancel()`` and ``is_done``.
 
         Raises:
-            medseg.spec.errors.MedSegError: something the caller can mend.
+            medseg.spec.errors.MedSegError: what the caller can mend; MissingDependency: call ensurePackages() first.
             RuntimeError: the worker crashed.
         """
         from functools import partial
 
         from medseg.desktop.console import BlockingProcess, ConsoleRun, run_and_show
         from medseg.desktop.console_orders import make_console_orders, make_settings
+        from medseg.desktop.console_python import ready_python
 
         settings, roi = make_settings(mode=mode, all_time_points=allTimePoints, **options)
         volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
         orders = make_console_orders(volumes, model, outputSegmentation, settings, roi)
+        python = ready_python(python, REQUIREMENTS)
         finished = onFinished or (lambda _node, _error: None)
         heard = {"versions": _versions(), "on_event": onEvent or self._report, "on_finished": finished}
         if wait:
@@ -176,24 +176,25 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             onCase: called with number, total and row when a case begins and when it ends.
             onEvent: hears progress.
             cancelled: asked again and again; True stops.
-            python: the interpreter that computes; None: Slicer's own.
+            python: as for ``segment``.
             options: as for ``segment``.
 
         Returns:
             The report: ``rows`` with case, status, seconds, volumes_ml and error; ``is_complete``; ``csv_path``.
 
         Raises:
-            medseg.spec.errors.MedSegError: nothing could begin; what goes wrong in a case is in its row.
+            medseg.spec.errors.MedSegError: as for ``segment``; what goes wrong in a case is in its row.
         """
         from medseg.desktop.console import segment_folder_in_worker
         from medseg.desktop.console_orders import make_settings
+        from medseg.desktop.console_python import ready_python
 
         return segment_folder_in_worker(
             Path(source),
             model,
             Path(outputFolder),
             *make_settings(**options),
-            python=python,
+            python=ready_python(python, REQUIREMENTS),
             on_case=onCase or self._report_case,
             on_event=onEvent or (lambda _event: None),
             cancelled=cancelled or (lambda: False),
@@ -231,10 +232,9 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
 
     def runTest(self) -> None:
         """Run every test."""
-        self.setUp()
-        self.test_a_volume_becomes_segments_on_its_own_grid()
-        self.setUp()
-        self.test_apply_in_the_panel_segments_while_the_window_lives()
+        for name in [name for name in dir(self) if name.startswith("test_")]:
+            self.setUp()
+            getattr(self, name)()
 
     def test_a_volume_becomes_segments_on_its_own_grid(self) -> None:
         """The left half of the Colin27 head: names, sizes and grid of what is found."""
@@ -294,7 +294,7 @@ def _versions() -> dict[str, str]:
 
 
 def ensurePackages() -> None:
-    """Install what is missing, after asking; called when Apply is pressed."""
-    from medseg.desktop.dependencies import ensure_packages
+    """Install what is missing, after asking; for the console and scripts, the panel does it when Apply is pressed."""
+    from medseg.desktop.console_python import install_packages
 
-    ensure_packages(REQUIREMENTS, slicer.util.confirmOkCancelDisplay)
+    install_packages(REQUIREMENTS, slicer.util.confirmOkCancelDisplay)

@@ -19,7 +19,7 @@ from medseg.desktop.results import show_labels
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.mrml.agreement import dice_steps
-from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes
+from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, empty_map, entropy_steps, fill_steps
 from medseg.mrml.statistics import statistics_steps
 from medseg.mrml.surfaces import surface_steps
 from medseg.mrml.thresholds import ThresholdEdit
@@ -62,10 +62,17 @@ def joining(scene: Any, node: Any, labels: Image, volume: Any) -> None:
     def join(**how: Any) -> Any:
         return show_labels(scene, moved, specs(), volume, target=node, **how).step
 
-    step, _ = timed("replace the segments", lambda: join(mode="replace"))
-    timed("undo", step.turn)
-    step, _ = timed("add, and overwrite all others", lambda: join(overlap="all"))
-    timed("undo", step.turn)
+    for name, how in (
+        ("replace the segments", {"mode": "replace"}),
+        ("add, and overwrite all others", {"overlap": "all"}),
+    ):
+        step, joined = timed(name, lambda how=how: join(**how))
+        _, back = timed("undo", step.turn)
+        _, again = timed("redo", step.turn)
+        step.turn()
+        slowest = max(joined, back, again)
+        verdict = "within" if slowest < LIMIT_S else "NOT within"
+        say(f"{'slowest of these':42} {slowest:8.3f} s wall   {verdict} {LIMIT_S:.0f} s")
 
 
 def probabilities(scene: Any) -> None:
@@ -74,12 +81,15 @@ def probabilities(scene: Any) -> None:
     ramp = np.linspace(0, 1, size, dtype=np.float32)[:, None, None]
     one = np.asfortranarray(np.broadcast_to(ramp, (size, size, size)))
     layers = Image(np.stack([(1 - one).T, one.T]).transpose(0, 3, 2, 1))
+    many = np.broadcast_to(one.T, (COUNT, size, size, size)).transpose(0, 3, 2, 1)
     labels = Image((one > 0.5).astype(np.uint8, order="F")[None])
     volume = volume_node_from_image(scene, labels, "scan")
     node = show_labels(scene, labels, specs()[:1], volume).node
     say(f"probabilities, {size}^3 voxels")
     maps, _ = timed("one probability volume", lambda: add_probability_volumes(scene, layers, specs()[:1], volume))
     timed("entropy of two labels", lambda: add_entropy_volume(scene, layers, volume))
+    stepped("  in steps, of 20 labels", lambda: entropy_steps(many, np.empty(one.shape, np.float32, order="F")))
+    stepped("  a volume in steps", lambda: fill_steps(one, empty_map(one.shape)))
     edit = ThresholdEdit(node, "Segment_1", maps[0])
     timed("first threshold", lambda: edit.apply(0.4, is_final=False))
     timed("next threshold", lambda: edit.apply(0.6, is_final=False))

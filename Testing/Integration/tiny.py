@@ -34,6 +34,19 @@ def write_tiny_slice_bundle(folder, *, model_id, axis=2, context=0, fit="windows
     return _write(folder, manifest)
 
 
+def write_random_bundle(folder, network, arguments, *, slices=None):
+    """Write the model "random" of any network, under which no label wins everywhere, into ``folder / "random"``."""
+    arguments = {**arguments, "in_channels": 1 if slices is None else 2 * slices.context + 1, "label_count": 3}
+    if network not in ("dlka_net", "dlka_net_2d"):
+        arguments["spatial_dims"] = 3 if slices is None else 2
+    window = [16, 16, 16] if slices is None else [64, 64, 64]
+    if slices is not None:
+        window[slices.axis] = 1
+    spacing = (3.0, 3.0, 3.0) if slices is None else None
+    manifest = replace(_manifest("random", 1), network=network, spacing_mm=spacing, window_shape=tuple(window))
+    return _write(folder, replace(manifest, arguments=arguments, slices=slices), spread=True)
+
+
 def _manifest(model_id, channels):
     return ModelManifest(
         model_id=model_id,
@@ -58,7 +71,11 @@ def _manifest(model_id, channels):
     )
 
 
-def _write(folder, manifest):
+def _write(folder, manifest, *, spread=False):
     torch.manual_seed(0)
     network = build_network(manifest.network, **manifest.arguments).eval()
+    if spread:
+        for value in network.parameters():
+            if value.ndim > 1:
+                torch.nn.init.normal_(value, std=value[0].numel() ** -0.5)
     return write_bundle(folder / manifest.model_id, manifest, network, licence_text="Apache License 2.0\n")

@@ -10,6 +10,7 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
+from medseg.desktop.arrivals import Arrivals
 from medseg.desktop.landing import PendingRun, land
 from medseg.desktop.order import TimePoint
 from medseg.desktop.request import Request
@@ -17,10 +18,11 @@ from medseg.desktop.results import read_provenance, read_segment_provenance
 from medseg.desktop.settings import PanelSettings
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
-from medseg.mrml.probabilities import linked_probabilities, normalised_entropy
-from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation
+from medseg.mrml.probabilities import linked_entropy, linked_probabilities, normalised_entropy, noted_drawn
+from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation, voxels
 from medseg.mrml.sequences import add_output_sequence, item_image, proxy_of
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
+from medseg.spec.errors import JobError
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
 
@@ -186,3 +188,101 @@ def test_time_points_say_that_they_bring_no_probabilities(scene, run, sequence):
     landing = land(scene, pending, FINISHED, {})
     assert "of time points only the segments are" in landing.message
     assert landing.maps == ()
+
+
+ASKED = {"settings": PanelSettings(probabilities=True, entropy=True)}
+
+
+@pytest.fixture
+def landed(scene, run, tmp_path):
+    """A result whose volumes are still to come, and whose job folder is gone, as after every job."""
+    brought = []
+    pending = run(**ASKED)
+    landing = land(scene, pending, FINISHED, {}, bring=brought.append)
+    for path in pending.request.folder.iterdir():
+        path.unlink()
+    pending.request.folder.rmdir()
+    return landing.node, brought[0], tmp_path
+
+
+def count(scene):
+    return scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
+
+
+def test_at_first_there_are_only_segments_and_each_step_brings_one_volume_at_most(scene, landed, scores):
+    node, maps, folder = landed
+    before = numbers = count(scene)
+    assert node.GetSegmentation().GetNumberOfSegments() == 3
+    for each in maps:
+        assert count(scene) - numbers == (each is not None)
+        numbers = count(scene)
+    assert numbers == before + 4
+    for label, each in enumerate(linked_probabilities(scene, node).values(), start=1):
+        np.testing.assert_array_equal(image_from_volume_node(each).array[0], scores[label])
+    doubt = image_from_volume_node(linked_entropy(scene, node)).array[0]
+    np.testing.assert_allclose(doubt, normalised_entropy(scores), atol=1e-6)
+    assert list(folder.glob("*maps*")) == []
+
+
+@pytest.mark.parametrize("drawn", [0, 1, 5])
+def test_closing_removes_the_file_however_far_it_is(landed, drawn):
+    _node, maps, folder = landed
+    assert len(list(folder.glob("*maps*/*.nii"))) == 1
+    for _ in range(drawn):
+        next(maps)
+    maps.close()
+    assert list(folder.glob("*maps*")) == []
+    assert next(maps, "nothing") == "nothing"
+
+
+def test_a_segmentation_deleted_meanwhile_leaves_volumes_that_belong_to_nobody(scene, landed):
+    node, maps, _folder = landed
+    next(maps)
+    scene.RemoveNode(node)
+    rest = [each for each in maps if each is not None]
+    assert len(rest) == 4
+    assert all(noted_drawn(each) is None for each in rest)
+
+
+def test_what_was_painted_before_the_probabilities_came_is_known_as_such(scene, landed):
+    node, maps, _folder = landed
+    labelmap = node.GetSegmentation().GetSegment("Segment_2").GetRepresentation("Binary labelmap")
+    voxels(labelmap)[0, 0, 0] = 2
+    labelmap.Modified()
+    list(maps)
+    assert {noted_drawn(each) for each in linked_probabilities(scene, node).values()} == {""}
+
+
+def test_a_file_that_was_lost_is_a_sentence(landed):
+    _node, maps, folder = landed
+    next(folder.glob("*maps*/*.nii")).unlink()
+    with pytest.raises(JobError, match="probabilities could not be shown"):
+        list(maps)
+    assert list(folder.glob("*maps*")) == []
+
+
+def test_in_the_window_they_come_in_several_turns_and_stop_with_the_scene(slicer_app, scene, landed):
+    node, maps, folder = landed
+    heard = []
+    arrivals = Arrivals(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
+    arrivals.bring(maps)
+    while not heard:
+        slicer_app.processEvents()
+    assert heard == [1]
+    assert arrivals.is_busy
+    arrivals.stop()
+    for _ in range(10):
+        slicer_app.processEvents()
+    assert heard == [1]
+    assert list(folder.glob("*maps*")) == []
+
+
+@pytest.mark.usefixtures("slicer_app")
+def test_in_the_window_all_come_in_the_end(scene, landed, spin):
+    node, maps, folder = landed
+    heard = []
+    arrivals = Arrivals(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
+    arrivals.bring(maps)
+    spin(lambda: not arrivals.is_busy)
+    assert heard == [1, 2, 3, 3, 3]
+    assert list(folder.glob("*maps*")) == []

@@ -13,13 +13,14 @@ pytest.importorskip("torch", reason="the worker needs torch")
 
 import medseg
 from medseg.bundles.write import write_bundle
+from medseg.desktop.preferences import MemoryStore, Preferences
 from medseg.desktop.results import read_provenance
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.mrml.segmentations import labels_from_segmentation
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.networks import build_network
-from medseg.spec.errors import Cancelled, ImageError, JobError, ModelNotFound
+from medseg.spec.errors import Cancelled, ImageError, JobError, MissingDependency, ModelNotFound
 from medseg.spec.events import Finished, Progress
 from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest
 
@@ -109,7 +110,7 @@ def test_an_unknown_model_is_refused_before_anything_starts(door, volume):
 
 
 def test_a_python_that_is_not_there_is_named(door, volume, model):
-    with pytest.raises(JobError, match="/nowhere/python cannot be started"):
+    with pytest.raises(MissingDependency, match="/nowhere/python does not exist"):
         door.MedSegAttentionLogic().segment(volume, model, python="/nowhere/python")
 
 
@@ -163,7 +164,9 @@ def test_what_a_callback_raises_ends_the_run_and_its_worker(door, volume, model,
     assert not psutil.Process().children(recursive=True)
 
 
-def test_every_time_point_of_a_sequence_gets_its_own_segments_from_one_worker(door, scene, model, affines):
+@pytest.fixture
+def cine(scene, affines):
+    """The browser of three time points."""
     import slicer
 
     logic = slicer.vtkSlicerSequencesLogic()
@@ -179,10 +182,15 @@ def test_every_time_point_of_a_sequence_gets_its_own_segments_from_one_worker(do
     browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
     browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
     logic.UpdateAllProxyNodes()
-    volume = browser.GetProxyNode(sequence)
+    yield browser
+    logic.SetMRMLScene(None)
+
+
+def test_every_time_point_of_a_sequence_gets_its_own_segments_from_one_worker(door, cine, model):
+    sequence = cine.GetMasterSequenceNode()
     pids = []
     node = door.MedSegAttentionLogic().segment(
-        volume,
+        cine.GetProxyNode(sequence),
         model,
         allTimePoints=True,
         device="cpu",
@@ -191,13 +199,93 @@ def test_every_time_point_of_a_sequence_gets_its_own_segments_from_one_worker(do
     )
     assert len(pids) == 3
     assert pids[0] == pids[1] == pids[2] != ()
-    output = browser.GetSequenceNode(node)
+    output = cine.GetSequenceNode(node)
     assert output.GetNumberOfDataNodes() == 3
     for number in range(3):
         item = sequence.GetNthDataNode(number)
         labels, _names = labels_from_segmentation(output.GetNthDataNode(number), item)
         np.testing.assert_array_equal(labels.array, in_memory(item, model).array)
-    logic.SetMRMLScene(None)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"python": "/nowhere/python"}, MissingDependency),
+        ({"python": sys.executable, "probabilities": True}, JobError),
+        ({"python": sys.executable, "entropy": True}, JobError),
+        ({"python": sys.executable, "device": "cuda:99"}, JobError),  # this one fails in the worker
+    ],
+)
+def test_time_points_that_did_not_come_leave_no_empty_sequence(door, scene, cine, model, options, error):
+    def nodes():
+        return [scene.GetNumberOfNodesByClass(f"vtkMRML{name}Node") for name in ("Sequence", "Segmentation", "Display")]
+
+    before, volume = nodes(), cine.GetProxyNode(cine.GetMasterSequenceNode())
+    with pytest.raises(error):
+        door.MedSegAttentionLogic().segment(volume, model, allTimePoints=True, **options)
+    assert nodes() == before
+    assert cine.GetNumberOfSynchronizedSequenceNodes(True) == 1
+
+
+def test_what_a_callback_raises_leaves_no_empty_sequence(door, scene, cine, model):
+    def stop(_event):
+        raise ZeroDivisionError
+
+    volume = cine.GetProxyNode(cine.GetMasterSequenceNode())
+    with pytest.raises(ZeroDivisionError):
+        door.MedSegAttentionLogic().segment(volume, model, allTimePoints=True, python=sys.executable, onEvent=stop)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSequenceNode") == 1
+
+
+@pytest.fixture
+def chosen(qt_app, monkeypatch):
+    """Choose an interpreter in the panel's preferences."""
+    store = MemoryStore()
+    monkeypatch.setattr(qt_app, "QSettings", lambda: store)
+
+    def choose(python):
+        Preferences(store).python = str(python)
+
+    return choose
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the interpreter is a shell script")
+def test_the_console_computes_in_the_python_that_was_chosen_in_the_panel(door, volume, scans, model, tmp_path, chosen):
+    python, used = tmp_path / "python", tmp_path / "used"
+    python.write_text(f'#!/bin/sh\necho "$@" >> "{used}"\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    chosen(python)
+    logic = door.MedSegAttentionLogic()
+    assert logic.segment(volume, model, device="cpu").GetSegmentation().GetNumberOfSegments() == 3
+    assert "medseg" in used.read_text().splitlines()[-1]
+    used.unlink()
+    assert logic.segmentFolder(scans, model, tmp_path / "out", device="cpu").is_complete
+    assert used.exists()
+    used.unlink()
+    logic.segment(volume, model, device="cpu", python=sys.executable)
+    assert not used.exists()
+
+
+def test_a_python_chosen_in_the_panel_that_is_gone_is_named(door, volume, scans, model, tmp_path, chosen):
+    chosen("/nowhere/python")
+    for call in (
+        lambda: door.MedSegAttentionLogic().segment(volume, model),
+        lambda: door.MedSegAttentionLogic().segmentFolder(scans, model, tmp_path / "out"),
+    ):
+        with pytest.raises(MissingDependency, match="/nowhere/python does not exist; choose"):
+            call()
+
+
+def test_packages_that_are_missing_are_named_with_the_next_step(door, volume, scans, model, tmp_path, monkeypatch):
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text("not-there-at-all>=1.0\n")
+    monkeypatch.setattr(door, "REQUIREMENTS", requirements)
+    logic = door.MedSegAttentionLogic()
+    for call in (lambda: logic.segment(volume, model), lambda: logic.segmentFolder(scans, model, tmp_path / "out")):
+        with pytest.raises(MissingDependency, match=r"not-there-at-all>=1.0; call ensurePackages\(\)"):
+            call()
+    with pytest.raises(MissingDependency, match=r"the worker needs: not-there-at-all; run .* -m pip install"):
+        logic.segment(volume, model, python=sys.executable)
 
 
 def worker_pids():

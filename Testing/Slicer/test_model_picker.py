@@ -267,19 +267,22 @@ def test_the_picker_is_never_wider_than_the_panel_whatever_a_manifest_says(picke
     assert made.widget.width == 420
 
 
-def test_a_picture_of_the_bundle_is_shown_scaled_and_described(picker, models):
+def test_a_picture_of_the_bundle_is_shown_scaled_and_described(picker, models, shipped):
     import qt
 
-    bundles = models(2)
+    bundles = models(3)
     docs = bundles["model-1"].folder / "docs"
     docs.mkdir(parents=True)
     drawing = qt.QPixmap(300, 150)
     drawing.fill(qt.QColor(10, 20, 30))
     assert drawing.save(str(docs / "overview.png"))
     made = picker(bundles)
-    assert child(made, "picture").isHidden()
-    child(made, "model").setCurrentIndex(1)
     picture = child(made, "picture")
+    assert not picture.isHidden()
+    assert picture.accessibleName == f"Picture of {shipped.manifest.title}"
+    child(made, "model").setCurrentIndex(2)
+    assert picture.isHidden()
+    child(made, "model").setCurrentIndex(1)
     assert not picture.isHidden()
     assert (picture.pixmap.width(), picture.pixmap.height()) == (72, 36)
     assert picture.accessibleName == "Picture of Spleen 1"

@@ -1,6 +1,10 @@
 """The whole panel on a real scene: its real widgets on the Qt stand-in; what computes is told by the test."""
 
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +24,8 @@ from medseg.desktop.results import read_provenance
 from medseg.imaging.image import Image
 from medseg.io.read import read_labels
 from medseg.io.write import write_segmentation
+from medseg.mrml.grids import ijk_to_world
+from medseg.mrml.rois import roi_bounds, roi_voxels
 from medseg.mrml.segmentations import labels_from_segmentation, voxels
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.spec.errors import JobError, MissingDependency
@@ -47,10 +53,14 @@ def manifest(model_id, specs, *channels):
 
 
 @pytest.fixture
-def bundles(specs):
+def bundles(specs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    picture = Path(__file__).resolve().parents[2] / "Models" / "hippocampus-ultralight3d" / "docs" / "picture.png"
+    (folder / "docs").mkdir()
+    shutil.copy(picture, folder / "docs")
     return {
         "one": Bundle(Path(), manifest("one", specs, "T1")),
-        "two": Bundle(Path(), manifest("two", specs, "T1", "FLAIR")),
+        "two": Bundle(folder, manifest("two", specs, "T1", "FLAIR")),
     }
 
 
@@ -89,9 +99,21 @@ class Driver:
         self.names.apply.click()
         self._spin(lambda: self.panel.queue.current is not None or not self.panel.queue.is_busy)
 
+    def wait(self):
+        self._spin(lambda: self.panel.queue.current is not None)
+
     def undo(self):
         assert self.control("undoButton").enabled, "a user cannot click what is disabled"
         self.control("undoButton").click()
+
+    def redo(self):
+        assert self.control("redoButton").enabled, "a user cannot click what is disabled"
+        self.control("redoButton").click()
+
+    def idle(self):
+        """Let Qt's loop turn some times, in which nothing is expected to happen."""
+        turns = iter(range(5))
+        self._spin(lambda: next(turns) == 4)
 
     def choose(self, box, value):
         box.setCurrentIndex(next(n for n in range(box.count) if box.itemData(n) == value))
@@ -138,10 +160,10 @@ def test_apply_waits_for_a_volume(panel, volume):
     assert not panel.names.apply.enabled
 
 
-def test_every_control_is_in_the_job(ready, process, scene):
+def test_every_control_is_in_the_job(ready, process, scene, volume):
     roi = scene.AddNode(slicer.vtkMRMLMarkupsROINode())
     roi.SetRadiusXYZ(4, 5, 6)
-    roi.SetCenter(1, 2, 3)
+    roi.SetCenter(*(ijk_to_world(volume) @ [4, 3, 2, 1])[:3])
     ready.choose(ready.control("device"), "cpu")
     ready.choose(ready.control("overlap"), 0.25)
     ready.choose(ready.control("mirror"), "off")
@@ -157,7 +179,24 @@ def test_every_control_is_in_the_job(ready, process, scene):
     assert (job.options.overlap, job.options.mirror, job.options.coarser) == (0.25, False, 2.0)
     assert job.options.postprocess == PostprocessRule(min_island_mm3=12.5)
     assert job.probabilities is not None
-    np.testing.assert_allclose(job.options.roi_ras_mm, (-3, 5, -3, 7, -3, 9))
+    assert job.options.roi_voxels == roi_voxels(roi, volume)
+    assert job.options.roi_ras_mm is None
+
+
+def test_a_region_beside_one_of_all_volumes_stops_that_row_alone(ready, process, scene, volume, array, affines, spin):
+    far = affines[3].copy()
+    far[:3, 3] += 900
+    volume_node_from_image(scene, Image(array.astype(np.float32), far), "second scan")
+    roi = scene.AddNode(slicer.vtkMRMLMarkupsROINode())
+    roi.SetSize(2, 3, 4)
+    roi.SetCenter(*(ijk_to_world(volume) @ [4, 3, 2, 1])[:3])
+    ready.control("roi").setCurrentNode(roi)
+    ready.control("allButton").click()
+    spin(lambda: len(process.jobs) == 1)
+    process.tell(Failed("as the worker says", is_bug=False))
+    spin(lambda: len(process.jobs) == 2)
+    assert {job.options.roi_voxels for job in process.jobs} == {roi_voxels(roi, volume), None}
+    assert {job.options.roi_ras_mm for job in process.jobs} == {roi_bounds(roi), None}
 
 
 def test_while_it_runs_it_can_be_cancelled_and_progress_is_shown(ready, process):
@@ -223,10 +262,11 @@ def test_adding_to_a_segmentation_is_one_step_that_can_be_taken_back(
     assert node.GetSegmentation().GetNumberOfSegments() == 3
     labels, _ = labels_from_segmentation(node, volume)
     np.testing.assert_array_equal(labels.array, array)
-    assert ready.control("undoButton").text == "&Redo"
-    ready.undo()
+    assert not ready.control("undoButton").enabled
+    ready.redo()
     assert node.GetSegmentation().GetNumberOfSegments() == 6
-    assert ready.control("undoButton").text == "&Undo"
+    assert ready.control("redoButton").isHidden()
+    assert ready.control("undoButton").enabled
 
 
 def test_replacing_and_undoing_gives_the_old_voxels_back(ready, process, scene, volume, specs, array, affines):
@@ -426,7 +466,17 @@ def test_undo_does_not_take_manual_work_with_it(ready, joined):
     ready.undo()
     assert "changed by hand since" in ready.status
     assert joined.GetSegmentation().GetNumberOfSegments() == 7
-    assert not ready.control("undoButton").enabled
+
+
+def test_a_change_by_hand_that_was_taken_back_by_hand_is_none(ready, joined):
+    segment = joined.GetSegmentation().GetNthSegment(0)
+    name = segment.GetName()
+    segment.SetName("renamed")
+    ready.undo()
+    assert "changed by hand since" in ready.status
+    segment.SetName(name)
+    ready.undo()
+    assert joined.GetSegmentation().GetNumberOfSegments() == 3
 
 
 def test_undo_sees_a_voxel_that_was_painted(ready, joined):
@@ -447,15 +497,57 @@ def test_undo_takes_the_note_of_the_run_back_and_redo_brings_it_again(ready, joi
     assert len(read_provenance(joined)) == 2
     ready.undo()
     assert len(read_provenance(joined)) == 1
-    ready.undo()
+    ready.redo()
     assert len(read_provenance(joined)) == 2
 
 
-def test_undo_of_a_segmentation_that_was_deleted_is_a_sentence(ready, joined, scene):
+def test_a_segmentation_that_was_deleted_has_nothing_to_undo(ready, joined, scene):
     ready.names.output.setCurrentNode(None)
     scene.RemoveNode(joined)
+    ready.panel.refresh()
+    assert not ready.control("undoButton").enabled
+
+
+def test_two_queued_replacements_are_taken_back_one_after_the_other(
+    ready, process, scene, volume, specs, array, affines
+):
+    ready.apply()
+    answer(process, specs, array, affines[-2])
+    node = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+    ready.names.output.setCurrentNode(node)
+    ready.choose(ready.names.mode, "replace")
+    ready.apply()
+    ready.apply()
+    for axis in (1, 2):
+        ready.wait()
+        answer(process, specs, np.flip(array, axis).copy(), affines[-2])
+    for number, found in enumerate((np.flip(array, 1), array)):
+        ready.undo()
+        np.testing.assert_array_equal(labels_from_segmentation(node, volume)[0].array, found)
+        assert ready.control("undoButton").enabled == (number == 0)
+    for axis in (1, 2):
+        ready.redo()
+        np.testing.assert_array_equal(labels_from_segmentation(node, volume)[0].array, np.flip(array, axis))
+
+
+def test_undo_is_about_the_segmentation_that_is_looked_at(ready, joined, scene):
+    other = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
+    assert joined.GetName() in ready.control("undoButton").toolTip
+    ready.control("segmentationSelector").setCurrentNode(other)
+    assert not ready.control("undoButton").enabled
+    ready.control("segmentationSelector").setCurrentNode(joined)
     ready.undo()
-    assert "no longer in the scene" in ready.status
+    assert joined.GetName() in ready.status
+    assert joined.GetSegmentation().GetNumberOfSegments() == 3
+
+
+def test_a_code_that_was_edited_is_manual_work(ready, joined):
+    segment = joined.GetSegmentation().GetNthSegment(0)
+    code = "mine~SCT^123^Anatomy~SCT^456^Other~^^~mine~^^~^^"
+    segment.SetTag(segment.GetTerminologyEntryTagName(), code)
+    ready.undo()
+    assert "changed by hand since" in ready.status
+    assert segment.GetTerminology() == code
 
 
 def test_a_target_of_surfaces_is_refused_before_the_work_starts(ready, joined, process):
@@ -534,11 +626,15 @@ def test_a_job_that_never_started_leaves_no_folder(ready, process, monkeypatch, 
     assert ready.names.apply.enabled
 
 
-def test_labelmaps_and_colour_images_are_not_guessed_as_channels(panel, scene, array):
+def test_labelmaps_and_colour_images_are_not_guessed_as_channels(panel, scene, array, spin):
     scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "FLAIR")
     t1 = volume_node_from_image(scene, Image(array), "T1")
     panel.panel.parameters.change(model="two")
-    assert [selector.currentNode() for selector in panel.inputs] == [t1, None]
+    assert [selector.currentNode() for selector in panel.inputs] == [None, None]
+    scene.AddNewNodeByClass("vtkMRMLVectorVolumeNode", "FLAIR")
+    flair = volume_node_from_image(scene, Image(array), "a FLAIR")
+    spin(lambda: panel.names.apply.enabled)
+    assert [selector.currentNode() for selector in panel.inputs] == [t1, flair]
 
 
 def test_two_volumes_run_one_after_the_other(ready, process, scene, specs, array, affines, spin):
@@ -569,12 +665,104 @@ def test_choices_are_saved_with_the_scene_and_come_back(ready, scene, tmp_path):
     assert any("Performance" in title and "Overlap" in title for title in titles)
 
 
-def test_the_panel_fits_a_window_of_900_pixels(ready, process, specs, array, affines):
-    ready.apply()
+_LONG = (
+    "no weights for mirroring were found, so that each window was computed once; the edges are less smooth than usual"
+)
+
+
+@pytest.mark.parametrize("model", ["one", "two"])
+@pytest.mark.parametrize("output", ["new", "existing"])
+@pytest.mark.parametrize("measured", [False, True], ids=["segments", "statistics"])
+def test_the_panel_fits_a_window_of_900_pixels(
+    panel, process, scene, specs, array, affines, volume, spin, grab, tmp_path, model, output, measured
+):
+    flair = volume_node_from_image(scene, Image(array.astype(np.float32), affines[-2]), "brain FLAIR")
+    panel.panel.parameters.change(model=model)
+    panel.panel.parameters.set_inputs([volume, flair][: len(panel.inputs)])
+    if output == "existing":
+        panel.panel.parameters.set_node("output", scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "by hand"))
+    panel.apply()
+    assert_fits(panel, grab, tmp_path / "running.png")
+    process.tell(Warned(_LONG))
     answer(process, specs, array, affines[-2])
-    assert ready.results.visible
-    ready.panel.widget.resize(420, 10)
-    assert ready.panel.widget.sizeHint.height() + 150 < 900  # Slicer's own bars and the module's header
+    assert panel.results.visible
+    if measured:
+        measure(panel, spin)
+    assert _LONG in panel.status
+    assert panel.control("picture").isHidden() == (model == "one")
+    assert_fits(panel, grab, tmp_path / "calm.png")
+
+
+def measure(driver, spin):
+    driver.control("measureButton").click()
+    spin(lambda: driver.control("measureButton").text == "Segmen&ts")
+    assert driver.control("statisticsTable").rowCount > 0
+
+
+def assert_fits(driver, grab, path):
+    """Slicer's own bars and the module's header take 150 of 900 pixels; as high as it is drawn at its usual width."""
+    height = grab(driver.panel.widget, path, 420).height()
+    assert height <= 750
+
+
+@pytest.mark.parametrize("model", ["one", "two"])
+def test_of_what_is_seen_together_no_two_have_one_key_and_none_has_that_of_a_menu(
+    panel, process, scene, specs, array, affines, volume, spin, model
+):
+    flair = volume_node_from_image(scene, Image(array.astype(np.float32), affines[-2]), "brain FLAIR")
+    panel.panel.parameters.change(model=model, all_time_points=True)
+    panel.panel.parameters.set_inputs([volume, flair][: len(panel.inputs)])
+    panel.panel.parameters.set_node("output", scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "by hand"))
+    panel.panel.parameters.change(all_time_points=False)
+    panel.apply()
+    answer(process, specs, array, affines[-2])
+    panel.control("find").setChecked(True)
+    panel.names.allTimePoints.setVisible(True)
+    assert_keys_differ(panel)
+    panel.control("measureButton").click()
+    assert_keys_differ(panel)  # while it is measured
+    spin(lambda: panel.control("measureButton").text == "Segmen&ts")
+    assert_keys_differ(panel)
+    panel.undo()
+    assert_keys_differ(panel)
+
+
+def assert_keys_differ(driver):
+    """Alt with a letter; File, Edit, View and Help are Slicer's."""
+    import qt
+
+    texts = [
+        each.text
+        for kind in (qt.QLabel, qt.QAbstractButton)
+        for each in driver.panel.widget.findChildren(kind)
+        if each.visible and (kind is not qt.QLabel or each.buddy() is not None)
+    ]
+    keys = [re.search("&([^&])", text.replace("&&", ""))[1].upper() for text in texts if "&" in text.replace("&&", "")]
+    twice = {key: [text for text in texts if f"&{key}" in text.upper()] for key in keys if keys.count(key) > 1}
+    assert twice == {}
+    assert len(keys) > 12
+    assert not set(keys) & set("FEVH")
+
+
+def test_opening_performance_for_the_first_time_lists_the_devices(ready, process):
+    asked = []
+    process.describe = lambda: asked.append(True)
+    button = next(each for each in ready.panel.sections.buttons if each.text.startswith("Performance"))
+    for is_collapsed in (False, True, False):
+        button.collapsed = is_collapsed
+    assert asked == [True]
+
+
+def test_where_packages_are_missing_devices_are_not_asked_for(scene, process, bundles):
+    from medseg.desktop.panel import Panel
+
+    asked = []
+    process.describe = lambda: asked.append(True)
+    gate = SimpleNamespace(is_ready=lambda: False, state=lambda: "")
+    made = Panel(scene, process.made_for, gate=gate, find_models=lambda: bundles)
+    made.sections.buttons[1].collapsed = False
+    assert asked == []
+    made.close()
 
 
 def test_devices_are_listed_with_their_free_memory(ready, process):
@@ -599,3 +787,169 @@ def test_the_time_of_a_window_is_remembered_for_the_forecast(
     assert preferences.window_seconds("one", "auto") == 2.0
     assert "about" in driver.names.forecast.text
     made.close()
+
+
+def test_a_volume_that_is_loaded_after_the_panel_was_opened_is_chosen_and_until_then_the_reason_is_said(
+    panel, scene, array, spin
+):
+    assert not panel.names.apply.enabled
+    assert panel.names.forecast.text == "Choose a volume; if there is none yet, load one."
+    assert panel.names.forecast.visible
+    scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    volume = volume_node_from_image(scene, Image(array), "brain")
+    spin(lambda: panel.names.apply.enabled)
+    assert panel.panel.current_volume() is volume
+    assert "Forecast" in panel.names.forecast.text
+    volume_node_from_image(scene, Image(array), "another")
+    panel.idle()
+    assert panel.panel.current_volume() is volume
+
+
+def test_channels_loaded_one_after_the_other_are_chosen_when_the_last_is_there(panel, scene, array, spin):
+    panel.panel.parameters.change(model="two")
+    assert panel.names.forecast.text == "Choose a volume for T1, FLAIR"
+    other = volume_node_from_image(scene, Image(array), "Miller FLAIR")
+    t1 = volume_node_from_image(scene, Image(array), "Smith T1")
+    panel.idle()
+    assert [selector.currentNode() for selector in panel.inputs] == [None, None]
+    panel.inputs[0].setCurrentNode(t1)
+    assert panel.names.forecast.text == "Choose a volume for FLAIR"
+    flair = volume_node_from_image(scene, Image(array), "Smith FLAIR")
+    spin(lambda: panel.names.apply.enabled)
+    assert [selector.currentNode() for selector in panel.inputs] == [t1, flair]
+    assert other.GetScene() is scene
+
+
+def test_volumes_of_a_batch_are_chosen_when_it_has_ended(panel, scene, array, spin):
+    scene.StartState(scene.BatchProcessState)
+    volume = volume_node_from_image(scene, Image(array), "brain")
+    panel.idle()
+    assert panel.panel.current_volume() is None
+    scene.EndState(scene.BatchProcessState)
+    spin(lambda: panel.names.apply.enabled)
+    assert panel.panel.current_volume() is volume
+
+
+def test_volumes_of_two_patients_are_queued_apart_and_what_is_left_out_stays_said(panel, process, scene, array, spin):
+    for name in ("A T1", "B T1", "C T1", "B FLAIR", "A FLAIR"):
+        volume_node_from_image(scene, Image(array), name)
+    panel.panel.parameters.change(model="two")
+    assert [selector.currentNode().GetName() for selector in panel.inputs] == ["A T1", "A FLAIR"]
+    panel.control("allButton").click()
+    spin(lambda: len(process.jobs) == 1)
+    chosen = [[scene.GetNodeByID(each).GetName() for each in row.order.volume_ids] for row in panel.panel.queue.rows]
+    assert chosen == [["A T1", "A FLAIR"], ["B T1", "B FLAIR"]]
+    process.tell(Progress("windows", 2, 4, 3.0))
+    assert "The network looks at the volume" in panel.status
+    assert "which of them belong together: C T1;" in panel.status
+
+
+def test_where_nothing_can_be_paired_nothing_is_queued_and_it_is_said(panel, process, scene, array):
+    for name in ("A T1", "B FLAIR"):
+        volume_node_from_image(scene, Image(array), name)
+    panel.panel.parameters.change(model="two")
+    assert [selector.currentNode() for selector in panel.inputs] == [None, None]
+    panel.control("allButton").click()
+    panel.idle()
+    assert process.jobs == []
+    assert panel.status.startswith("Not queued")
+    assert "A T1, B FLAIR" in panel.status
+
+
+@pytest.fixture
+def cine(panel, scene, array, affines):
+    """Three time points, played by a browser; the first is chosen."""
+    logic = slicer.vtkSlicerSequencesLogic()
+    logic.SetMRMLScene(scene)
+    sequence = scene.AddNewNodeByClass("vtkMRMLSequenceNode", "beats")
+    for number in range(3):
+        frame = volume_node_from_image(scene, Image(array.astype(np.float32), affines[0]), "frame")
+        sequence.SetDataNodeAtValue(frame, str(number))
+        scene.RemoveNode(frame)
+    browser = scene.AddNewNodeByClass("vtkMRMLSequenceBrowserNode", "browser")
+    browser.SetAndObserveMasterSequenceNodeID(sequence.GetID())
+    logic.UpdateAllProxyNodes()
+    panel.inputs[0].setCurrentNode(browser.GetProxyNode(sequence))
+    panel.panel.parameters.change(all_time_points=True)
+    yield browser
+    logic.SetMRMLScene(None)
+
+
+def count_nodes(scene):
+    names = ("vtkMRMLSequenceNode", "vtkMRMLSegmentationNode", "vtkMRMLSegmentationDisplayNode")
+    return tuple(scene.GetNumberOfNodesByClass(name) for name in names)
+
+
+def test_cancel_stops_all_time_points_and_leaves_no_empty_sequence(panel, process, scene, cine, spin):
+    before = count_nodes(scene)
+    panel.apply()
+    assert count_nodes(scene) != before
+    single = panel.panel.queue.add(replace(panel.panel.queue.rows[0].order, time_point=None))
+    panel.names.cancel.click()
+    process.tell(Failed(CANCELLED, is_bug=False))
+    assert [str(row.state) for row in panel.panel.queue.rows[:3]] == ["cancelled"] * 3
+    assert count_nodes(scene) == before
+    assert cine.GetNumberOfSynchronizedSequenceNodes(True) == 1
+    spin(lambda: panel.panel.queue.current is single)  # what was ordered otherwise goes on
+    assert len(process.jobs) == 2
+
+
+def test_time_points_that_came_before_the_cancel_stay(panel, process, scene, specs, array, affines, cine, spin):
+    panel.apply()
+    answer(process, specs, array, affines[0])
+    spin(lambda: len(process.jobs) == 2)
+    panel.names.cancel.click()
+    process.tell(Failed(CANCELLED, is_bug=False))
+    assert [str(row.state) for row in panel.panel.queue.rows] == ["done", "cancelled", "cancelled"]
+    assert cine.GetNumberOfSynchronizedSequenceNodes(True) == 2
+    output = scene.GetNodeByID(panel.panel.queue.rows[0].order.time_point.output_id)
+    assert output.GetNthDataNode(0).GetSegmentation().GetNumberOfSegments() == 3
+
+
+def test_a_time_point_whose_sequence_was_removed_is_not_computed_again(panel, process, cine):
+    panel.apply()
+    panel.names.cancel.click()
+    process.tell(Failed(CANCELLED, is_bug=False))
+    assert cine.GetNumberOfSynchronizedSequenceNodes(True) == 1
+    again = panel.panel.queue.retry(panel.panel.queue.rows[0])
+    panel.idle()
+    assert "press Apply for all time points again" in again.message
+    assert len(process.jobs) == 1
+
+
+@pytest.mark.parametrize("wish", ["probabilities", "entropy", "output"])
+def test_what_time_points_cannot_have_is_refused_before_anything_is_made(panel, process, scene, cine, wish):
+    if wish == "output":
+        panel.names.output.setCurrentNode(scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "old"))
+    else:
+        panel.panel.parameters.change(**{wish: True})
+    before = count_nodes(scene)
+    panel.apply()
+    assert "time points" in panel.status.lower()
+    assert process.jobs == []
+    assert count_nodes(scene) == before
+    assert cine.GetNumberOfSynchronizedSequenceNodes(True) == 1
+
+
+def test_the_support_file_names_no_patient_though_the_screen_does(
+    panel, process, scene, array, warp, spin, monkeypatch
+):
+    monkeypatch.setattr("medseg.desktop.panel.collect_versions", dict)
+    volume = volume_node_from_image(scene, Image(array.astype(np.float32)), "Mustermann Erika 1961 T1")
+    panel.inputs[0].setCurrentNode(volume)
+    panel.apply()
+    process.log("input.nii: reading Mustermann Erika 1961 T1")
+    process.tell(Warned(f"{process.jobs[0].inputs[0]} is tilted"))
+    process.tell(Failed(f"{process.jobs[0].inputs[0]} holds no numbers", is_bug=False))
+    volume.SetName("Mustermann, E.")
+    warp(volume)
+    panel.control("allButton").click()
+    spin(lambda: not panel.panel.queue.is_busy)
+    assert "Mustermann" in panel.status
+    close(panel, scene)
+    log, report = panel.log.text(), panel.panel._support()
+    assert log.count("Mustermann") >= 3
+    assert "Mustermann" not in report
+    assert "1961" not in report
+    assert "<volume 1> holds no numbers" in report
+    assert "<volume 1> is tilted" in report

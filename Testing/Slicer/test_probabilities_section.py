@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from medseg.desktop.landing import Landing
 from medseg.desktop.parameters import Parameters
 from medseg.imaging.image import Image
-from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, link_probability
+from medseg.mrml.merging import merge_segments
+from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, link_entropy, link_probability
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation, voxels
 from medseg.mrml.volumes import volume_node_from_image
 
@@ -38,9 +38,9 @@ def result(scene, probabilities, specs):
     maps = add_probability_volumes(scene, image, specs[:2], volume)
     for spec, each in zip(specs[:2], maps, strict=True):
         link_probability(each, node, f"Segment_{spec.value}")
-    return SimpleNamespace(
-        segmentation=node, volume=volume, maps=maps, entropy=add_entropy_volume(scene, image, volume)
-    )
+    entropy = add_entropy_volume(scene, image, volume)
+    link_entropy(entropy, node)
+    return SimpleNamespace(segmentation=node, volume=volume, maps=maps, entropy=entropy)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def made(slicer_app, scene):
 
 @pytest.fixture
 def ready(made, result):
-    made.result = Landing(result.segmentation, maps=(*result.maps, result.entropy))
+    made.result = result.segmentation
     made.section.refresh()
     return made
 
@@ -89,10 +89,7 @@ def test_the_check_boxes_are_parameters(made):
 
 def test_a_run_without_probabilities_offers_no_threshold(made, scene):
     assert child(made, "after").isHidden()
-    made.result = Landing(scene.AddNewNodeByClass("vtkMRMLSegmentationNode"))
-    made.section.refresh()
-    assert child(made, "after").isHidden()
-    made.result = Landing()
+    made.result = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     made.section.refresh()
     assert child(made, "after").isHidden()
 
@@ -100,7 +97,7 @@ def test_a_run_without_probabilities_offers_no_threshold(made, scene):
 def test_a_run_may_bring_the_entropy_alone(made, result, scene):
     for each in result.maps:
         scene.RemoveNode(each)
-    made.result = Landing(result.segmentation, maps=(result.entropy,))
+    made.result = result.segmentation
     made.section.refresh()
     assert child(made, "thresholdSlider").isHidden()
     assert not child(made, "entropyButton").isHidden()
@@ -197,16 +194,61 @@ def test_the_entropy_map_lies_over_the_scan_until_it_is_taken_off(ready, result,
     assert views[1].GetForegroundOpacity() == 0.25
 
 
-def test_another_result_begins_anew(ready):
+def test_a_threshold_can_be_taken_back_after_other_results_were_looked_at(ready, result, scene):
+    before = mask(result, "Segment_1")
     drag(ready, 0.2)
     child(ready, "entropyButton").click()
-    landing, ready.result = ready.result, None
+    ready.result = scene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     ready.section.refresh()
     assert child(ready, "after").isHidden()
     assert not child(ready, "entropyButton").checked
-    ready.result = landing
+    ready.result = result.segmentation
     ready.section.refresh()
-    assert child(ready, "thresholdSlider").value == 0.5
+    assert child(ready, "thresholdSlider").value == pytest.approx(0.2)
+    child(ready, "restoreButton").click()
+    np.testing.assert_array_equal(mask(result, "Segment_1"), before)
+
+
+def test_a_segment_that_another_run_drew_begins_anew_and_that_is_said(ready, result, scene, probabilities, specs):
+    drag(ready, 0.2)
+    shift = Image(np.roll(probabilities, 1, axis=1), AFFINE)
+    labels = Image(shift.array.argmax(axis=0).astype(np.uint8)[None], AFFINE)
+    merge_segments(result.segmentation, labels, specs[:2], mode="replace")
+    newer = add_probability_volumes(scene, shift, specs[:1], result.volume)[0]
+    link_probability(newer, result.segmentation, "Segment_1")
+    ready.section.refresh()
+    assert "drawn anew" in child(ready, "statusLabel").text
+    assert not child(ready, "restoreButton").enabled
+    drag(ready, 0.3)
+    np.testing.assert_array_equal(mask(result, "Segment_1"), shift.array[1] >= np.float32(0.3))
+
+
+def paint(result, segment_id="Segment_1"):
+    """Draw one voxel that the network left out."""
+    segment = result.segmentation.GetSegmentation().GetSegment(segment_id)
+    labelmap = segment.GetRepresentation("Binary labelmap")
+    drawn = voxels(labelmap)
+    drawn[tuple(np.argwhere(drawn == 0)[0])] = segment.GetLabelValue()
+    labelmap.Modified()
+
+
+def test_what_was_painted_after_the_run_is_not_thresholded_away_by_the_first_move(ready, result, probabilities):
+    paint(result)
+    painted = mask(result, "Segment_1")
+    drag(ready, 0.4)
+    np.testing.assert_array_equal(mask(result, "Segment_1"), painted)
+    assert "changed by hand" in child(ready, "statusLabel").text
+    ready.section._chosen_again()  # as when the user chooses the same segment in the box
+    drag(ready, 0.45)
+    np.testing.assert_array_equal(mask(result, "Segment_1"), probabilities[1] >= np.float32(0.45))
+    child(ready, "restoreButton").click()
+    np.testing.assert_array_equal(mask(result, "Segment_1"), painted)
+
+
+def test_painting_one_segment_does_not_bar_the_others(ready, result, probabilities):
+    paint(result, "Segment_2")
+    drag(ready, 0.4)
+    np.testing.assert_array_equal(mask(result, "Segment_1"), probabilities[1] >= np.float32(0.4))
 
 
 def test_probabilities_that_were_deleted_are_a_sentence(ready, result, scene):

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="needs Qt: pip install PySide6-Essentials", exc_type=ImportError)
 
-from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Started
+from medseg.spec.events import CANCELLED, Described, Failed, Finished, Progress, Started
 from medseg.spec.job import Job
 
 JOB = Job(inputs=("a.nii",), model="m", output="b.nrrd")
@@ -166,6 +166,18 @@ def test_a_python_that_cannot_be_started_is_named(qt_process, heard, spin):
     assert heard == [
         Failed("/nowhere/python cannot be started; choose a Python that has medsegattention", is_bug=False)
     ]
+
+
+@pytest.mark.parametrize("program", ["/nowhere/python", None], ids=["no worker", "a worker that ends"])
+def test_whoever_asks_for_devices_hears_that_nobody_answers(qt_process, heard, lines, spin, monkeypatch, program):
+    monkeypatch.setattr(qt_process, "worker_command", lambda python, **_: [python, "-c", "import sys; sys.exit('bad')"])
+    process = qt_process.QtJobProcess(heard.append, lines.append, program or sys.executable)
+    process.describe()
+    spin(lambda: heard)
+    assert heard == [Described(())]
+    assert any("cannot be started" in line or "bad" in line for line in lines)
+    process.close()
+    assert len(heard) == 1
 
 
 def test_closing_ends_the_worker(process, heard, spin):

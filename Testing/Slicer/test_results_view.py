@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from medseg.desktop.one_step import OneStep
 from medseg.desktop.parameters import REFERENCE, Parameters
 from medseg.desktop.steps import Steps
+from medseg.desktop.undo_stack import UndoStack
 from medseg.imaging.image import Image
 from medseg.mrml.segmentations import add_segmentation
 from medseg.mrml.volumes import volume_node_from_image
@@ -35,16 +37,12 @@ def made(slicer_app, scene):
     """The view and what it asked for."""
     from medseg.desktop.sections.results import ResultsView
 
-    it = SimpleNamespace(app=slicer_app, undone=0, can_undo=False, path=None, parameters=Parameters(scene))
-
-    def undo():
-        it.undone += 1
+    it = SimpleNamespace(app=slicer_app, said=[], undo=UndoStack(), path=None, parameters=Parameters(scene))
 
     it.view = ResultsView(
         it.parameters,
-        on_undo=undo,
-        can_undo=lambda: it.can_undo,
-        undo_text=lambda: "R&edo" if it.undone else "&Undo",
+        undo=it.undo,
+        on_undo=it.said.append,
         ask_path=lambda _name: it.path,
     )
     it.widget = it.view.widget
@@ -74,7 +72,7 @@ def finish(made):
         made.app.processEvents()
         if not said or said[-1] != status(made):
             said.append(status(made))
-        if "St&op" not in child(made, "show3dButton").text + child(made, "measureButton").text:
+        if child(made, "show3dButton").text != "Stop &3D" and child(made, "measureButton").text != "S&top":
             return said
     pytest.fail(f"it never ends: {said[-1]}")
 
@@ -98,7 +96,7 @@ def test_it_is_hidden_until_there_is_a_result_and_after_the_scene_was_closed(mad
 def test_surfaces_are_made_one_by_one_then_shown_and_hidden_again(made, result):
     made.view.show(result)
     click(made, "show3dButton")
-    assert child(made, "show3dButton").text == "St&op"
+    assert child(made, "show3dButton").text == "Stop &3D"
     said = finish(made)
     assert [text for text in said if text.startswith("Making")] == [f"Making surfaces: {n} of 3" for n in (1, 2, 3)]
     assert result.GetSegmentation().ContainsRepresentation("Closed surface")
@@ -280,6 +278,25 @@ def test_numbers_go_when_the_segments_change(made, result):
     assert "no longer so" in status(made)
 
 
+def test_numbers_lie_where_the_segments_were_and_come_back_without_being_measured_again(made, result):
+    made.view.show(result)
+    click(made, "measureButton")
+    finish(made)
+    places = ("segmentsTable", "statisticsTable", "statistics")
+    assert [child(made, name).isHidden() for name in places] == [True, False, False]
+    before = rows(made)
+    child(made, "statisticsTable").item(0, 1).setText("untouched")
+    click(made, "measureButton")
+    assert [child(made, name).isHidden() for name in places] == [False, True, True]
+    assert child(made, "measureButton").text == "S&tatistics"
+    click(made, "measureButton")
+    assert [child(made, name).isHidden() for name in places] == [True, False, False]
+    assert rows(made)[1:] == before[1:]
+    assert child(made, "statisticsTable").item(0, 1).text() == "untouched"
+    result.GetSegmentation().RemoveSegment("Segment_1")
+    assert [child(made, name).isHidden() for name in places] == [False, True, True]
+
+
 def test_a_segment_that_is_renamed_keeps_its_numbers(made, result, tmp_path):
     made.view.show(result)
     click(made, "measureButton")
@@ -329,19 +346,27 @@ def test_a_bent_volume_is_refused_with_a_sentence(made, result, warp):
     assert child(made, "measureButton").text == "S&tatistics"
 
 
-def test_undo_belongs_to_the_panel(made, result):
+def test_undo_and_redo_say_what_they_are_about(made, result):
     made.view.show(result)
     assert not child(made, "undoButton").enabled
-    made.can_undo = True
+    assert child(made, "redoButton").isHidden()
+    step = OneStep(result, "note")
+    result.GetSegmentation().AddEmptySegment("new", "new")
+    step.done()
+    made.undo.push(step, "the run")
     made.view.refresh()
+    assert "the run" in child(made, "undoButton").toolTip
+    assert result.GetName() in child(made, "undoButton").toolTip
     click(made, "undoButton")
-    assert made.undone == 1
-    assert child(made, "undoButton").text == "R&edo"
-    assert child(made, "undoButton").accessibleName == "Redo"  # what a screen reader says
+    assert made.said == ["found is as it was before the run."]
+    assert not child(made, "undoButton").enabled
+    click(made, "redoButton")
+    assert made.said[1:] == ["found is as it was after the run."]
+    assert result.GetSegmentation().GetSegment("new") is not None
 
 
 def test_every_control_has_a_name_a_tip_and_a_key(made):
-    buttons = ("show3dButton", "goButton", "measureButton", "undoButton", "tableNodeButton", "saveButton")
+    buttons = ("show3dButton", "goButton", "measureButton", "undoButton", "redoButton", "tableNodeButton", "saveButton")
     for name in buttons:
         assert "&" in child(made, name).text
     for name in (*buttons, "segmentationSelector", "segmentsTable", "referenceSelector", "statisticsTable"):
@@ -395,6 +420,23 @@ def test_steps_may_be_stopped_from_a_step(slicer_app):
     for _ in range(5):
         slicer_app.processEvents()
     assert heard == ["a"]
+
+
+def test_steps_stopped_by_what_an_item_sets_off_close_their_generator_too(slicer_app):
+    closed = []
+
+    def items():
+        try:
+            steps.stop()  # as when adding a node makes the panel stop what is under way
+            yield 1
+        finally:
+            closed.append(True)
+
+    held = items()  # so that the collector does not close it in our place
+    steps = Steps(held, closed.append, lambda: None, closed.append)
+    for _ in range(3):
+        slicer_app.processEvents()
+    assert closed == [True]
 
 
 def test_an_error_of_ours_ends_the_steps_with_its_sentence(slicer_app):

@@ -7,9 +7,11 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
+from medseg.desktop.console import segment_folder_in_worker
+from medseg.desktop.console_orders import make_console_orders, make_settings
 from medseg.imaging.image import Image
 from medseg.mrml.grids import ijk_to_world
-from medseg.mrml.rois import fit_roi, roi_bounds, snap_roi
+from medseg.mrml.rois import fit_roi, roi_bounds, roi_voxels, snap_roi
 from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError, JobError
 
@@ -110,3 +112,45 @@ def test_an_empty_volume_and_a_bent_one_are_refused(scene, array, roi, warp):
     warp(volume)
     with pytest.raises(ImageError, match="non-linear transform"):
         snap_roi(roi((2, 2, 2), (1, 1, 1)), volume)
+
+
+@pytest.mark.parametrize("number", [0, 7, 21, 40, 48, 49])
+def test_the_voxels_of_a_region_are_those_it_is_snapped_to_and_touch_it(
+    scene, array, affines, roi, hang, motion, number
+):
+    volume = volume_node_from_image(scene, Image(array, affines[number]), "volume")
+    hang(volume, motion)
+    node = roi((ijk_to_world(volume) @ [3.1, 2.6, 2.2, 1])[:3], (2.0, 2.5, 3.0))
+    drawn_low, drawn_high = in_voxels(node, volume)
+    box = np.array(roi_voxels(node, volume))
+    np.testing.assert_array_equal(box[::2], np.maximum(np.floor(drawn_low + 0.5), 0))
+    np.testing.assert_array_equal(box[1::2], np.minimum(np.ceil(drawn_high + 0.5), array.shape[1:]))
+    snap_roi(node, volume)
+    low, high = in_voxels(node, volume)
+    np.testing.assert_allclose([low + 0.5, high + 0.5], [box[::2], box[1::2]], atol=1e-4)
+    assert roi_voxels(node, volume) == tuple(box)
+
+
+def test_a_region_beside_a_volume_has_no_voxels_of_it(scene, array, roi):
+    volume = volume_node_from_image(scene, Image(array), "volume")
+    with pytest.raises(JobError, match="lies beside the volume"):
+        roi_voxels(roi((-50, 0, 0), (2, 2, 2)), volume)
+
+
+def test_a_call_with_a_region_node_asks_for_its_voxels(scene, array, affines, roi):
+    volume = volume_node_from_image(scene, Image(array, affines[-2]), "volume")
+    node = roi((ijk_to_world(volume) @ [3.1, 2.6, 2.2, 1])[:3], (2.0, 2.5, 3.0))
+    settings, region = make_settings(roi=node)
+    (order,) = make_console_orders([volume], "hippocampus-ultralight3d", None, settings, region).orders
+    assert (order.roi_voxels, order.roi_ras_mm) == (roi_voxels(node, volume), None)
+    settings, region = make_settings(roi_bounds=roi_bounds(node))
+    (order,) = make_console_orders([volume], "hippocampus-ultralight3d", None, settings, region).orders
+    assert (order.roi_voxels, order.roi_ras_mm) == (None, roi_bounds(node))
+
+
+def test_a_call_takes_one_region_and_a_folder_no_node(roi, tmp_path):
+    node = roi((0, 0, 0), (2, 2, 2))
+    with pytest.raises(JobError, match="leave one out"):
+        make_settings(roi=node, roi_bounds=(0, 1, 0, 1, 0, 1))
+    with pytest.raises(JobError, match="got a ROI node; give its bounds"):
+        segment_folder_in_worker(tmp_path, "hippocampus-ultralight3d", tmp_path, *make_settings(roi=node))

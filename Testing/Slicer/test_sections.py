@@ -211,6 +211,39 @@ def test_refresh_asks_once_for_the_devices_and_waits_for_the_answer(parameters, 
     assert "No graphics card" in child(section, "deviceNote").text
 
 
+def test_opening_a_section_for_the_first_time_is_told_once(performance, region):
+    from medseg.desktop.section_stack import SectionStack
+
+    heard = []
+    stack = SectionStack([region, performance])
+    region.close()  # the stack takes the widgets with it
+    stack.when_first_opened(performance, lambda: heard.append(True))
+    stack.buttons[0].collapsed = False
+    assert heard == []
+    for is_collapsed in (False, True, False):
+        stack.buttons[1].collapsed = is_collapsed
+    assert heard == [True]
+
+
+def test_where_nobody_answers_it_is_said_and_refresh_asks_again(parameters, bundle):
+    from medseg.desktop.sections.performance import PerformanceSection
+
+    asked = []
+    section = PerformanceSection(parameters, lambda: bundle, lambda: asked.append(True))
+    section.look()
+    section.show_devices(())
+    assert "could not be listed" in child(section, "deviceNote").text
+    assert texts(child(section, "device")) == ["Best available", "Processor (CPU)"]
+    child(section, "look").click()
+    assert child(section, "deviceNote").text == "Looking for devices..."
+    section.show_devices((CARD, PROCESSOR))
+    assert child(section, "deviceNote").isHidden()
+    section.look()
+    section.show_devices(())
+    assert len(texts(child(section, "device"))) == 3  # what was known stays
+    assert len(asked) == 3
+
+
 def test_without_a_model_performance_can_still_be_chosen(parameters):
     from medseg.desktop.sections.performance import PerformanceSection
 
@@ -277,7 +310,7 @@ def test_a_chosen_region_is_kept_shown_in_the_views_and_measured(region, paramet
     assert roi.GetDisplayNode().GetVisibility()
     assert region.differences() == ["Region"]
     # 5..15, 15..25 and 25.5..34.5 mm: voxels 5..15 of 1 mm, 8..12 of 2 mm (7.5 to 12.5), 9..11 of 3 mm (8.5 to 11.5)
-    assert child(region, "extent").text == "10.0 × 10.0 × 9.0 mm (R, A, S); 11 × 5 × 3 voxels (I, J, K)"
+    assert child(region, "extent").text == "10.0 × 10.0 × 9.0 mm; 11 × 5 × 3 voxels (I, J, K)"
 
 
 def test_where_the_region_is_deleted_no_other_one_takes_its_place(region, parameters, roi, scene):
@@ -292,7 +325,7 @@ def test_where_the_region_is_deleted_no_other_one_takes_its_place(region, parame
 def test_the_voxels_said_are_those_that_a_run_cuts_out(scene, roi, affines, seed):
     from medseg.desktop.sections.region import extent_text
     from medseg.imaging.steps import Crop
-    from medseg.mrml.rois import roi_bounds
+    from medseg.mrml.rois import roi_voxels
     from medseg.mrml.volumes import volume_node_from_image
 
     chance = np.random.default_rng(seed)
@@ -301,7 +334,7 @@ def test_the_voxels_said_are_those_that_a_run_cuts_out(scene, roi, affines, seed
     middle = (image.affine @ [*chance.uniform(0, 20, 3), 1])[:3]
     roi.SetCenter(*middle)
     roi.SetSize(*chance.uniform(1, 30, 3))
-    cut = Crop.to_roi(image, roi_bounds(roi)).shape
+    cut = Crop.to_voxels(image, roi_voxels(roi, volume)).shape
     assert extent_text(roi, volume).endswith("; " + " × ".join(map(str, cut)) + " voxels (I, J, K)")
 
 
@@ -312,20 +345,53 @@ def test_a_region_chosen_elsewhere_is_shown_and_followed_while_it_is_dragged(reg
     assert child(region, "extent").text.startswith("20.0 × 10.0 × 9.0 mm")
 
 
+def test_the_size_said_is_that_in_the_world(region, parameters, roi, scene):
+    import slicer
+
+    transform = scene.AddNode(slicer.vtkMRMLLinearTransformNode())
+    matrix = transform.GetMatrixTransformToParent().__class__()
+    matrix.SetElement(0, 0, 2.0)
+    transform.SetMatrixTransformToParent(matrix)
+    roi.SetAndObserveTransformNodeID(transform.GetID())
+    parameters.set_node("roi", roi)
+    assert child(region, "extent").text.startswith("20.0 × 10.0 × 9.0 mm; ")
+
+
 def test_fit_makes_the_region_the_volume(region, parameters, roi):
     from medseg.mrml.rois import roi_bounds
 
     parameters.set_node("roi", roi)
     child(region, "fit").click()
     np.testing.assert_allclose(roi_bounds(roi), (-0.5, 39.5, -1, 59, -1.5, 58.5), atol=1e-6)
-    assert child(region, "extent").text == "40.0 × 60.0 × 60.0 mm (R, A, S); 40 × 30 × 20 voxels (I, J, K)"
+    assert child(region, "extent").text == "40.0 × 60.0 × 60.0 mm; 40 × 30 × 20 voxels (I, J, K)"
 
 
 def test_snap_moves_the_faces_onto_the_edges_of_voxels_and_the_count_stays(region, parameters, roi):
     parameters.set_node("roi", roi)
     before = child(region, "extent").text.partition("; ")[2]
     child(region, "snap").click()
-    assert child(region, "extent").text == f"11.0 × 10.0 × 9.0 mm (R, A, S); {before}"
+    assert child(region, "extent").text == f"11.0 × 10.0 × 9.0 mm; {before}"
+
+
+def test_where_the_mouse_lets_go_of_a_region_its_faces_go_onto_the_edges_of_voxels(region, parameters, roi, spin):
+    parameters.set_node("roi", roi)
+    roi.SetSize(20.3, 10.0, 9.0)
+    assert child(region, "extent").text.startswith("20.3 × 10.0")  # not while it is dragged
+    roi.InvokeEvent(roi.PointEndInteractionEvent)
+    spin(lambda: child(region, "extent").text.startswith("21.0 × 10.0 × 9.0 mm"))
+
+
+def test_a_region_that_nobody_chooses_any_more_is_left_where_it_is_dropped(region, roi, spin):
+    child(region, "roi").setCurrentNode(roi)
+    child(region, "roi").setCurrentNode(None)
+    roi.SetSize(20.3, 10.0, 9.0)
+    roi.InvokeEvent(roi.PointEndInteractionEvent)
+    done = []
+    from medseg.desktop.qt_console import later
+
+    later(lambda: done.append(1))
+    spin(lambda: done)
+    assert roi.GetSize() == (20.3, 10.0, 9.0)
 
 
 def test_a_new_region_lies_inside_the_volume_around_its_middle(region, parameters):

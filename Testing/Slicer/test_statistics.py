@@ -207,6 +207,19 @@ def test_a_table_of_no_segments_has_its_columns(scene):
     assert (node.GetNumberOfColumns(), node.GetNumberOfRows()) == (7, 0)
 
 
+def test_dice_is_a_column_where_something_was_compared(scene, tmp_path):
+    dice = {"Left, hippocampus": 0.75, "of the reference alone": math.nan}
+    node = add_statistics_table(scene, ROWS, "Statistics", dice)
+    assert node.GetColumnName(7) == "Dice"
+    scores = [node.GetTable().GetValueByName(row, "Dice").ToDouble() for row in range(2)]
+    assert scores[0] == 0.75
+    assert math.isnan(scores[1])
+    write_statistics(tmp_path / "statistics.csv", ROWS, dice)
+    with (tmp_path / "statistics.csv").open(encoding="utf-8", newline="") as stream:
+        assert [row["Dice"] for row in csv.DictReader(stream)] == ["0.75", ""]
+    assert add_statistics_table(scene, [], "Statistics", {}).GetNumberOfColumns() == 8
+
+
 def test_the_csv_file_has_a_row_a_segment_and_is_never_replaced_unasked(tmp_path):
     path = tmp_path / "statistics.csv"
     write_statistics(path, ROWS)

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
 from medseg.imaging.image import Image
-from medseg.mrml.probabilities import add_probability_volumes
+from medseg.mrml.probabilities import add_probability_volumes, link_probability
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation, voxels
 from medseg.mrml.surfaces import surface_steps
 from medseg.mrml.thresholds import ThresholdEdit, threshold_segment
@@ -117,6 +117,37 @@ def test_work_done_by_hand_since_is_not_lost(node, volume, probability):
         with pytest.raises(JobError, match="'Liver' was changed by hand"):
             again()
     np.testing.assert_array_equal(mask(node, volume, "Segment_2"), before)
+
+
+@pytest.fixture
+def linked(node, probability):
+    """The probability of a segment as a run leaves it."""
+    link_probability(probability, node, "Segment_2")
+    return probability
+
+
+def test_what_was_painted_before_the_first_threshold_is_not_lost(node, volume, linked, values):
+    segment = node.GetSegmentation().GetSegment("Segment_2")
+    layer = segment.GetRepresentation("Binary labelmap")
+    voxels(layer)[0, 0, 0] = segment.GetLabelValue()
+    layer.Modified()
+    before = mask(node, volume, "Segment_2")
+    with pytest.raises(JobError, match="'Liver' was changed by hand or by another run"):
+        ThresholdEdit(node, "Segment_2", linked).apply(0.5)
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), before)
+    edit = ThresholdEdit(node, "Segment_2", linked, is_agreed=True)
+    edit.apply(0.5)
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values >= 0.5)
+    edit.restore()
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), before)
+    with pytest.raises(JobError, match="by hand"):
+        ThresholdEdit(node, "Segment_2", linked).apply(0.5)
+
+
+def test_a_threshold_of_before_is_no_work_by_hand(node, volume, linked, values):
+    ThresholdEdit(node, "Segment_2", linked).apply(0.5)
+    ThresholdEdit(node, "Segment_2", linked).apply(0.8)  # as after the scene was saved and opened
+    np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values >= 0.8)
 
 
 def test_a_scene_that_moved_on_is_said(scene, node, probability):

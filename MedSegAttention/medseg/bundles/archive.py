@@ -1,7 +1,10 @@
 """A folder or a ZIP archive from elsewhere: every member is looked at before one byte is written."""
 
+import errno
+import lzma
 import stat
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from medseg.spec.errors import ManifestError
@@ -12,6 +15,19 @@ LARGEST_TEXT = 16 * 2**20
 """Bytes of one configuration or text."""
 MOST_MEMBERS = 10_000
 
+# what zipfile raises, and the system for a member in the place of a folder
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+)
+_MAGIC = b"PK\x03\x04"
 _TEXTS = frozenset({".json", ".yaml", ".yml", ".md", ".txt", ""})
 _WEIGHTS = frozenset({".pt", ".pth", ".ts", ".safetensors"})
 _CHUNK = 2**20
@@ -36,16 +52,29 @@ def open_folder(path: Path, workshop: Path) -> Path:
     """
     if path.is_dir():
         return _bundle_root(path, path)
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         msg = f"{path} is neither a folder nor a ZIP archive; give the folder of the bundle, or its .zip file"
         raise ManifestError(msg)
     try:
         with zipfile.ZipFile(path) as archive:
             _unpack(archive, path, workshop)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+    except _DAMAGED as error:
         msg = f"{path} is damaged or packed in a way that is not read ({error}); fetch it again"
         raise ManifestError(msg) from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the file's beginning; all else is the system's
+            raise
+        msg = f"{path} is damaged; fetch it again"
+        raise ManifestError(msg) from error
     return _bundle_root(workshop, path)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as ZIP archives do; ``zipfile`` itself stumbles over some damaged ones."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_MAGIC)) == _MAGIC
 
 
 def _unpack(archive: zipfile.ZipFile, path: Path, workshop: Path) -> None:

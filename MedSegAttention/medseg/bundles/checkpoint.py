@@ -1,6 +1,5 @@
 """A training program's checkpoint becomes a state dict; a file that would run code is refused."""
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from medseg.bundles.plain_pickle import STAND_INS, plain, read_plain_pickle
+from medseg.bundles.archive import is_archive
+from medseg.bundles.plain_pickle import DAMAGED, STAND_INS, plain, read_plain_pickle
 from medseg.spec.errors import WeightsError
 
 _NESTED = ("state_dict", "model", "model_state_dict", "network_weights", "network", "net", "weights")
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
-_DAMAGED = (pickle.UnpicklingError, RuntimeError, EOFError, TypeError, ValueError, LookupError, AttributeError, OSError)
+_TORCH_REFUSES = (*DAMAGED, RuntimeError, OSError)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -68,26 +68,26 @@ def _load(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(allowed):
             return plain(torch.load(path, map_location="cpu", weights_only=True))
-    except _DAMAGED as error:
+    except _TORCH_REFUSES as error:
         msg = f"{path} is not opened: {_reason(error)}; export the weights alone, as safetensors or a state dict"
         raise WeightsError(msg) from error
 
 
 def _is_of_torch(path: Path) -> bool:
     """Whether ``torch.save`` wrote the file: a ZIP archive, or a pickle that begins with torch's number."""
-    if zipfile.is_zipfile(path):
+    if is_archive(path):
         return True
     with path.open("rb") as file:
         return _TORCH_MAGIC.to_bytes(10, "little") in file.read(32)
 
 
 def _refuse_torchscript(path: Path) -> None:
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         return
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError) as error:
         msg = f"{path} is damaged ({error}); fetch it again"
         raise WeightsError(msg) from error
     if any("/code/" in name or name.endswith("constants.pkl") for name in names):
@@ -115,7 +115,8 @@ def _weights_in(content: Any) -> dict[str, Tensor]:
 
 def _tensor(value: Any) -> Tensor | None:
     if isinstance(value, Tensor):
-        return value.detach()
+        is_plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+        return value.detach() if is_plain and not value.is_complex() else None
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return torch.from_numpy(np.ascontiguousarray(value.astype(value.dtype.newbyteorder("="))))
     return None

@@ -1,14 +1,32 @@
 """Which weights exactly: the SHA-256 of a bundle's file. No torch."""
 
 import hashlib
+import threading
+from functools import lru_cache
+from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle
 
 
 def weights_digest(bundle: Bundle) -> str | None:
-    """SHA-256 of the weights in hexadecimal; None where they cannot be read."""
+    """SHA-256 of the weights in hexadecimal; None where they cannot be read.
+
+    A file is read once: again only when its size or the time of its last change is another.
+    """
+    path = Path(bundle.weights_path)
     try:
-        with bundle.weights_path.open("rb") as weights:
-            return hashlib.file_digest(weights, "sha256").hexdigest()
+        file = path.stat()
+        return _digest(path, file.st_size, file.st_mtime_ns)
     except OSError:
         return None
+
+
+def begin_digest(bundle: Bundle) -> None:
+    """Read the weights in another thread, so that nobody waits for ``weights_digest`` later."""
+    threading.Thread(target=weights_digest, args=(bundle,), name="weights digest", daemon=True).start()
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, _size: int, _changed_ns: int) -> str:
+    with path.open("rb") as weights:
+        return hashlib.file_digest(weights, "sha256").hexdigest()

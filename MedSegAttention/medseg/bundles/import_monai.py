@@ -93,7 +93,7 @@ def _manifest(
         licence=choices.licence or _text(stated, "copyright") or "Not stated by its authors.",
         authors=_text(stated, "authors") or "Not stated.",
         training_data=_text(stated, "data_source") or "Not stated by its authors.",
-        references=tuple(str(entry) for entry in stated.get("references", []) if str(entry).strip()),
+        references=_references(stated),
     )
     return manifest, notes
 
@@ -180,6 +180,12 @@ def _definitions(entry: Mapping[str, Any], side: str, flag: str) -> list[str]:
         )
         raise ManifestError(msg)
     return [str(names[n]).strip() or f"channel {n}" for n in wanted]
+
+
+def _references(stated: Mapping[str, Any]) -> tuple[str, ...]:
+    listed = stated.get("references")
+    entries = listed if isinstance(listed, list) else [listed]
+    return tuple(str(entry).strip() for entry in entries if entry and str(entry).strip())
 
 
 def _text(stated: Mapping[str, Any], name: str) -> str:

@@ -30,7 +30,7 @@ def read_network(config: Config) -> tuple[str, dict[str, Any], list[str]]:
     if name is None or ("." in target and not target.startswith("monai.networks.nets.")):
         msg = f"{config.path}: {place}._target_: {target!r} is not imported; the known ones are {monai_choices()}"
         raise ManifestError(msg)
-    given = {key: value for key, value in definition.items() if not key.startswith("_")}
+    given = {str(key): value for key, value in definition.items() if not str(key).startswith("_")}
     arguments, notes = _in_todays_words(name, {key: config.resolve(v, f"{place}.{key}") for key, v in given.items()})
     return PREFIX + name, arguments, notes
 

@@ -59,6 +59,8 @@ def read_windows(
     elif argument("mode", "constant") != "gaussian":
         notes.append("windows are blended with Gaussian weights, not with equal ones as in the bundle")
     overlap = argument("overlap", _DEFAULT_OVERLAP)
+    if isinstance(overlap, list) and overlap and all(isinstance(share, int | float) for share in overlap):
+        overlap = max(overlap)
     if not isinstance(overlap, int | float) or not 0 <= overlap <= _LARGEST_OVERLAP:
         notes.append(f"an overlap of {overlap!r} becomes {_LARGEST_OVERLAP}, the largest there is")
         overlap = _LARGEST_OVERLAP

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medseg.spec.errors import WeightsError
 
 # what a damaged or hostile pickle makes the reader raise; nothing but the stand-ins has run by then
-_DAMAGED = (
+DAMAGED = (
     pickle.UnpicklingError,
     ArithmeticError,
     AssertionError,
@@ -133,7 +133,7 @@ def read_plain_pickle(path: Path) -> Any:
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror}); check the path"
         raise WeightsError(msg) from error
-    except _DAMAGED as error:
+    except DAMAGED as error:
         msg = f"{path} is not opened: {error}; export the weights alone, as safetensors or a state dict"
         raise WeightsError(msg) from error
 

@@ -99,11 +99,13 @@ def fill_network(network: nn.Module, stored: Mapping[str, Tensor], source: str) 
         WeightsError: names what is missing, unexpected, of a wrong shape or not finite.
     """
     wanted = network.state_dict()
+    # a file can claim a tensor far larger than itself, so values are looked at where shapes are right only
+    expected = {name: stored[name] for name in wanted if name in stored and stored[name].shape == wanted[name].shape}
     complaints = (
         _complaint("missing", [name for name in wanted if name not in stored]),
         _complaint("unexpected", [name for name in stored if name not in wanted]),
         _complaint("of another shape", _wrong_shapes(wanted, stored)),
-        _complaint("not finite", [name for name, tensor in stored.items() if not bool(torch.isfinite(tensor).all())]),
+        _complaint("not finite", [name for name, tensor in expected.items() if not bool(torch.isfinite(tensor).all())]),
     )
     if any(complaints):
         msg = f"{source} does not fit its network: {'; '.join(filter(None, complaints))}"

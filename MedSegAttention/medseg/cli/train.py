@@ -1,86 +1,103 @@
-"""``medseg train``: a folder of images and labels becomes a bundle."""
+"""``medseg train``: images with segmentations become a bundle."""
 
-import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.spec.errors import JobError, MissingDependency
+from medseg.cli.train_choices import Asked, parse_axis, parse_duration, parse_numbers, parse_patch
+from medseg.spec.errors import MissingDependency
 
-DEFAULT_STEPS = 20_000
+if TYPE_CHECKING:
+    from medseg.training.plan import Plan
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Decathlon folder with dataset.json.")],
-    like: Annotated[Path, typer.Option("--like", help="metadata.json that says what to train: any bundle's own.")],
+    dataset: Annotated[Path, typer.Argument(help="Decathlon or nnU-Net raw folder, or a folder of images.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new bundle.")],
-    folds: Annotated[Path | None, typer.Option(help="JSON list of folds; without it all cases train.")] = None,
-    fold: Annotated[int, typer.Option(help="Which fold's training cases to use.")] = 0,
-    time_limit: Annotated[str, typer.Option(help="End with a finished schedule after e.g. 30m or 2h.")] = "24h",
-    steps: Annotated[int, typer.Option(help="Or after this many steps, whichever comes first.")] = DEFAULT_STEPS,
-    batch: Annotated[int, typer.Option(help="Patches a step.")] = 2,
+    labels: Annotated[Path | None, typer.Option(help="Folder of labels, when DATASET holds images alone.")] = None,
+    network: Annotated[str | None, typer.Option("--network", "-n", help="See 'medseg networks'.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Fine-tune this model: its id or its folder.")] = None,
+    like: Annotated[Path | None, typer.Option(help="A metadata.json that says what to train.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Follow this plan.json and propose nothing.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print and save the plan, train nothing.")] = False,
+    folds: Annotated[str | None, typer.Option(help="JSON list of folds, or how many to make (5).")] = None,
+    fold: Annotated[str, typer.Option(help="Which fold is held out; 'all' trains on every case.")] = "0",
+    subjects: Annotated[str | None, typer.Option(help="Regular expression or CSV that tells subjects apart.")] = None,
+    time_limit: Annotated[str | None, typer.Option(help="End with a finished schedule after e.g. 30m or 2h.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Or after this many steps, whichever comes first.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Patches a step.")] = None,
     patch: Annotated[str | None, typer.Option(help="Voxels of a patch, e.g. 32,48,32; the window by default.")] = None,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate (AdamW).")] = 3e-3,
+    window: Annotated[str | None, typer.Option(help="Voxels of the model's window, e.g. 64,64,64.")] = None,
+    spacing: Annotated[str | None, typer.Option(help="Voxel size of the model in mm, e.g. 1,1,1.")] = None,
+    slices: Annotated[str | None, typer.Option(help="Train a 2D network on slices across i, j or k.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
+    change: Annotated[list[str] | None, typer.Option("--set", help="PATH=VALUE of the plan; repeat.")] = None,
     licence: Annotated[Path | None, typer.Option(help="Text that becomes the bundle's LICENSE.")] = None,
-    seed: Annotated[int, typer.Option(help="Of all random choices.")] = 0,
+    seed: Annotated[int | None, typer.Option(help="Of all random choices.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    workers: Annotated[int | None, typer.Option(help="Processes that prepare patches.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run.")] = False,
 ) -> None:
-    """Train a network from scratch on a labelled data set and write the bundle."""
-    seconds, shape = parse_duration(time_limit), parse_patch(patch)
-    from medseg.bundles.metadata import read_manifest
-    from medseg.cli.console import output as console
-    from medseg.io.dataset import choose_cases, read_dataset, read_fold
-
-    manifest = read_manifest(like)
-    cases = read_dataset(dataset)
-    names = list(cases) if folds is None else read_fold(folds, fold)[0]
-    files = choose_cases(cases, names)
-    licence_text = f"{manifest.licence}\n" if licence is None else licence.read_text(encoding="utf-8")
+    """Train a network on a labelled data set and write the bundle; the same command continues a killed run."""
+    asked = Asked(
+        dataset=dataset,
+        labels=labels,
+        output=output,
+        network=network,
+        start=start,
+        like=like,
+        plan=plan,
+        folds=folds,
+        fold=fold,
+        subjects=subjects,
+        seconds=parse_duration(time_limit),
+        steps=steps,
+        batch=batch,
+        patch=parse_patch(patch),
+        window=parse_patch(window, "a window"),
+        spacing=parse_numbers(spacing),
+        slice_axis=parse_axis(slices),
+        learning_rate=learning_rate,
+        changes=tuple(change or ()),
+        licence=licence,
+        seed=seed,
+        device=device,
+        workers=workers,
+        restart=restart,
+    )
+    asked.check()
     try:
-        from medseg.training.recipe import Recipe
-        from medseg.training.train import train as run
+        from medseg.training import order
     except ModuleNotFoundError as error:
         msg = f"training needs {error.name}, which is not installed: pip install 'medsegattention[train]'"
         raise MissingDependency(msg) from error
-    recipe = Recipe(batch=batch, patch_shape=shape, learning_rate=learning_rate, seed=seed)
-    console().print(f"{len(files)} cases, {manifest.network}, {recipe}", markup=False)
-    bundle = run(
-        files,
-        manifest,
-        output,
-        recipe,
-        seconds=seconds,
-        steps=steps,
-        licence_text=licence_text,
-        on_progress=lambda part: console().print(f"{part:.0%} of the run is over"),
-    )
-    console().print(f"{bundle.folder} is ready; score it with: medseg validate {bundle.folder} {dataset}", markup=False)
+    from medseg.cli.console import output as console
+    from medseg.cli.train_progress import TrainingReporter
+
+    with TrainingReporter() as reporter:
+        ready = order.prepare(asked, reporter.note)
+        _show(ready.plan, f"{len(ready.training)} cases train, {len(ready.validation)} are held out")
+        if dry_run:
+            console().print(f"the plan is in {order.save_plan(ready)}", markup=False)
+            return
+        bundle = order.carry_out(ready, reporter.note, reporter.status)
+    if bundle is not None:
+        held_out = f" --folds {bundle.folder / 'docs' / 'training' / 'folds.json'}" if ready.validation else ""
+        console().print(
+            f"{bundle.folder} is ready; score it with: medseg validate {bundle.folder} {dataset}{held_out} --card NAME",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of e.g. ``90s``, ``30m`` or ``2h``.
+def _show(plan: "Plan", cases: str) -> None:
+    from medseg.cli.console import output as console
+    from medseg.cli.console import table
+    from medseg.training.plan import describe_plan
 
-    Raises:
-        JobError: if it is none of these.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    if match is None or float(match[1]) == 0:
-        msg = f"a time limit is a number with s, m or h, got {text!r}; write e.g. 30m"
-        raise JobError(msg)
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def parse_patch(text: str | None) -> tuple[int, int, int] | None:
-    """Three numbers of voxels, or None.
-
-    Raises:
-        JobError: if it is neither.
-    """
-    if text is None:
-        return None
-    parts = text.split(",")
-    if len(parts) != 3 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        msg = f"a patch is three numbers of voxels with commas, got {text!r}; write e.g. 32,48,32"
-        raise JobError(msg)
-    i, j, k = (int(part) for part in parts)
-    return i, j, k
+    shown = table("", "choice", "value", "why", numbers_from=9)
+    for row in describe_plan(plan):
+        shown.add_row(*row)
+    console().print(shown)
+    console().print(cases)

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from medseg.desktop.console_orders import ConsoleOrders, Roi
+from medseg.desktop.console_orders import ConsoleOrders, Roi, with_output
 from medseg.desktop.dialogue import raise_failure
 from medseg.desktop.job_process import IDLE_SECONDS, JobProcess, child_environment, find_python
 from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State, call_now
@@ -18,7 +19,7 @@ from medseg.jobs.batch_report import BatchReport
 from medseg.jobs.worker_command import describe_exit
 from medseg.jobs.worker_process import WorkerProcess
 from medseg.mrml.grids import Node
-from medseg.mrml.sequences import proxy_of
+from medseg.mrml.sequences import proxy_of, remove_if_empty
 from medseg.spec.errors import JobError
 from medseg.spec.events import Event, Failed, Finished
 from medseg.spec.job import Job
@@ -80,6 +81,7 @@ class ConsoleRun:
 
     def start(self) -> None:
         """Begin."""
+        self._orders = with_output(self._orders)
         for order in self._orders.orders:
             if not self.is_done:
                 self._queue.add(order)
@@ -91,9 +93,11 @@ class ConsoleRun:
     def close(self) -> None:
         """End the worker, and remove what a run that has not ended left."""
         self._stop_observing()
+        remove_if_empty(self._orders.scene, self._orders.sequence)
         self._queue.close()
 
     def _leave_scene(self, *_: object) -> None:
+        self._orders = replace(self._orders, sequence=None)  # it goes with the scene
         self._queue.leave_scene()
 
     def _row_ended(self, row: Row) -> None:
@@ -113,7 +117,9 @@ class ConsoleRun:
         self.is_done = True
         self._stop_observing()
         sequence = self._orders.sequence
-        if sequence is not None and self.error is None:
+        if self.error is not None:
+            remove_if_empty(self._orders.scene, sequence)
+        elif sequence is not None:
             self.node = proxy_of(self._orders.scene, sequence) or sequence
         self._on_finished(self.node, self.error)
 
@@ -187,7 +193,7 @@ def segment_folder_in_worker(
     model: str,
     output_folder: Path,
     settings: PanelSettings,
-    roi: Roi | None,
+    roi: Roi | Node,
     *,
     python: str | None = None,
     on_case: OnCase = ignore_case,
@@ -202,7 +208,7 @@ def segment_folder_in_worker(
         model: id of a bundle.
         output_folder: for results and report.
         settings: how to run.
-        roi: R-, R+, A-, A+, S-, S+ in RAS mm; None: everything.
+        roi: R-, R+, A-, A+, S-, S+ in RAS mm; None: everything; no node, whose voxels are those of one volume.
         python: interpreter; None: ``find_python()``.
         on_case: hears each row when it begins and when it ends.
         on_event: hears the worker's events.
@@ -214,6 +220,9 @@ def segment_folder_in_worker(
     """
     if settings.probabilities or settings.entropy:
         msg = "a folder gets segmentations only, got a wish for probabilities or entropy; leave it out"
+        raise JobError(msg)
+    if not (roi is None or isinstance(roi, tuple)):
+        msg = "a folder takes a region as roi_bounds in mm, got a ROI node; give its bounds"
         raise JobError(msg)
     with new_worker(python, logging.info) as worker:
 

@@ -73,6 +73,25 @@ class Gate:
             self._install(lacking)
         self._preferences.forget_restart()
 
+    def is_ready(self) -> bool:
+        """Whether a worker has what it needs, as far as can be told without starting one."""
+        return self._preferences.python is not None or not self.lacking()
+
+    def resume(self) -> str:
+        """What the panel says when it opens while an installation waits for a restart, or did; else nothing.
+
+        Where nothing is lacking any more the installation is complete, and no restart is awaited.
+        """
+        if self._preferences.restart == "needed":
+            return _restart_text()
+        if self._preferences.restart == "":
+            return ""
+        if self.is_ready():
+            self._preferences.forget_restart()
+            return _("Slicer was restarted and the installation is complete: press Apply to segment")
+        names = ", ".join(self._lack_text(each) for each in self.lacking())
+        return _("Slicer was restarted; still to be installed: {names}. Press Apply to go on").format(names=names)
+
     def lacking(self) -> tuple[Requirement, ...]:
         """What Slicer's Python does not have, or not new enough; imports none of it."""
         return tuple(each for each in self._wanted if not each.is_met_by(self._versions(each.name)))
@@ -156,7 +175,7 @@ class Gate:
     def _wait_for_restart(self) -> None:
         """What was installed a moment ago and is still not there will not come by installing it again."""
         if self._preferences.restart == "needed":
-            raise MissingDependency(resume_text(self._preferences))
+            raise MissingDependency(_restart_text())
 
     def _ask(self, question: str) -> None:
         if not self._confirm(question):
@@ -175,15 +194,8 @@ def ensure_packages(
     Gate(requirements_file, confirm, Preferences() if preferences is None else preferences).open()
 
 
-def resume_text(preferences: Preferences) -> str:
-    """What the panel says when it opens: an installation waits for a restart, or can go on after one; else nothing."""
-    match preferences.restart:
-        case "needed":
-            return _("Slicer must be restarted to finish the installation; then press Apply again")
-        case "done":
-            return _("Slicer was restarted: press Apply to go on with the installation")
-        case _:
-            return ""
+def _restart_text() -> str:
+    return _("Slicer must be restarted to finish the installation; then press Apply again")
 
 
 def _question(lacking: Sequence[Requirement], *, has_torch: bool) -> str:

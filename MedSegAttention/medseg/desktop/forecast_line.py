@@ -6,7 +6,7 @@ from medseg.desktop.settings import PanelSettings
 from medseg.desktop.texts import _
 from medseg.inference.forecast import Forecast, forecast
 from medseg.mrml.grids import Node, ijk_to_world
-from medseg.mrml.rois import roi_bounds
+from medseg.mrml.rois import roi_voxels
 from medseg.spec.errors import MedSegError
 
 
@@ -33,7 +33,7 @@ def forecast_line(
     if pixels is None or pixels.GetNumberOfPoints() == 0:
         return ""
     try:
-        options = settings.options(None if roi is None else roi_bounds(roi))
+        options = settings.options(roi_voxels=None if roi is None else roi_voxels(roi, volume))
         expected = forecast(
             pixels.GetDimensions(),
             ijk_to_world(volume),

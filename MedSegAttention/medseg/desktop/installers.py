@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+from medseg.desktop.texts import _
 from medseg.spec.errors import MissingDependency
 
 REQUESTER = "MedSegAttention"
-NETWORK = "check the network"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def _torch_installer() -> Callable[[str], object] | None:
         return None
 
     def install(specifier: str) -> object:
-        with told_as_missing("PyTorch", NETWORK):
+        with told_as_missing("PyTorch", _("check the network")):
             logic = extension.PyTorchUtilsLogic()
             return logic.installTorch(askConfirmation=False, torchVersionRequirement=specifier)
 
@@ -47,7 +47,7 @@ def _torch_installer() -> Callable[[str], object] | None:
 def _install_packages(lines: Sequence[str], constraints: Path) -> None:
     # Slicer 5.12 has an installer that shows progress; its name has changed once. 5.10 has none.
     installer = _optional("slicer.packaging") or _optional("slicer.pydeps")
-    with told_as_missing(", ".join(lines), NETWORK):
+    with told_as_missing(", ".join(lines), _("check the network")):
         if installer is None or not hasattr(installer, "pip_ensure"):
             _pip(lines)
             return
@@ -83,13 +83,13 @@ def told_as_missing(what: str, hint: str) -> Iterator[None]:
     try:
         yield
     except subprocess.CalledProcessError as error:
-        msg = (
-            f"{what} could not be installed, pip ended with exit code {error.returncode}; "
-            f"its reason is in the Python Console; {hint} and press Apply again"
+        msg = _(
+            "{what} could not be installed, pip ended with exit code {code}; "
+            "its reason is in the Python Console; {hint} and press Apply again"
         )
-        raise MissingDependency(msg) from error
+        raise MissingDependency(msg.format(what=what, code=error.returncode, hint=hint)) from error
     except (RuntimeError, ImportError, OSError) as error:  # a library that Windows cannot load is an OSError
-        msg = f"{what} was not installed ({error}); press Apply to be asked again"
+        msg = _("{what} was not installed ({error}); press Apply to be asked again").format(what=what, error=error)
         raise MissingDependency(msg) from error
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from medseg.desktop.job_process import child_environment
 from medseg.desktop.requirements import Requirement
+from medseg.desktop.texts import _
 from medseg.jobs.worker_command import worker_environment
 from medseg.spec.errors import MissingDependency
 
@@ -58,25 +59,26 @@ def examine_interpreter(path: str, wanted: Sequence[Requirement], *, time_limit_
     version, found = _ask(path, [need.name for need in needs], time_limit_s)
     python = ".".join(str(number) for number in version)
     if version[:2] < OLDEST:
-        msg = f"{path} is Python {python}, and {OLDEST[0]}.{OLDEST[1]} or later is needed; choose another one"
-        raise MissingDependency(msg)
+        msg = _("{path} is Python {version}, and {oldest} or later is needed; choose another one")
+        raise MissingDependency(msg.format(path=path, version=python, oldest=".".join(map(str, OLDEST))))
     unmet = [_unmet(need, found[need.name]) for need in needs if not need.is_met_by(found[need.name])]
     if unmet:
         command = f'"{path}" -m pip install --upgrade medsegattention'
-        msg = f"{path} lacks what the worker needs: {', '.join(unmet)}; run {command}, or choose another Python"
-        raise MissingDependency(msg)
+        msg = _("{path} lacks what the worker needs: {names}; run {command}, or choose another Python")
+        raise MissingDependency(msg.format(path=path, names=", ".join(unmet), command=command))
     return Interpreter(path, python, {need.name: found[need.name] or "" for need in wanted})
 
 
 def _unmet(need: Requirement, version: str | None) -> str:
-    return need.name if version is None else f"{need} (it has {version})"
+    return need.name if version is None else _("{need} (it has {version})").format(need=need, version=version)
 
 
 def _ask(path: str, names: Sequence[str], time_limit_s: float) -> tuple[tuple[int, ...], dict[str, str | None]]:
-    choose = "choose the python of a virtual environment in Install and diagnostics, or none"
+    choose = _("choose the python of a virtual environment in Install and diagnostics, or none")
     if not Path(path).is_file():
-        what = "is a folder" if Path(path).is_dir() else "does not exist"
-        msg = f"the interpreter {path} {what}; {choose}"
+        is_folder, is_absent = _("the interpreter {path} is a folder"), _("the interpreter {path} does not exist")
+        what = (is_folder if Path(path).is_dir() else is_absent).format(path=path)
+        msg = f"{what}; {choose}"
         raise MissingDependency(msg)
     try:
         done = subprocess.run(  # noqa: S603 - the user chose it to be run
@@ -89,16 +91,22 @@ def _ask(path: str, names: Sequence[str], time_limit_s: float) -> tuple[tuple[in
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # on Windows a console would flash
         )
     except OSError as error:
-        msg = f"{path} cannot be started ({error.strerror or error}); {choose}"
+        what = _("{path} cannot be started ({reason})").format(path=path, reason=error.strerror or error)
+        msg = f"{what}; {choose}"
         raise MissingDependency(msg) from error
     except subprocess.TimeoutExpired as error:
-        msg = f"{path} did not answer within {time_limit_s:g} s, so it is no Python or cannot start; {choose}"
+        what = _("{path} did not answer within {seconds:g} s, so it is no Python or cannot start").format(
+            path=path, seconds=time_limit_s
+        )
+        msg = f"{what}; {choose}"
         raise MissingDependency(msg) from error
     lines = done.stdout.decode("utf-8", errors="replace").splitlines()
     answers = [line.removeprefix(_MARK) for line in lines if line.startswith(_MARK)]
     if done.returncode or not answers:
         said = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
-        msg = f"{path} is no Python that works ({said[-1] if said else f'exit code {done.returncode}'}); {choose}"
+        reason = said[-1] if said else _("exit code {code}").format(code=done.returncode)
+        what = _("{path} is no Python that works ({reason})").format(path=path, reason=reason)
+        msg = f"{what}; {choose}"
         raise MissingDependency(msg)
     answer = json.loads(answers[-1])
     return tuple(answer["python"]), answer["found"]

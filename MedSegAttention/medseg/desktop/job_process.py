@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from medseg.desktop.dialogue import raise_failure
+from medseg.desktop.texts import _
 from medseg.jobs.worker_process import WorkerProcess
 from medseg.spec.errors import JobError
 from medseg.spec.events import Event, Failed, Finished
@@ -44,7 +45,9 @@ def find_python() -> str:
         real = Path(launcher).with_name("python-real").with_suffix(Path(launcher).suffix)
         return str(real) if real.is_file() else launcher
     if not Path(sys.executable).name.lower().startswith("python"):
-        msg = f"PythonSlicer was not found on the PATH, and {sys.executable or 'this'} is no Python; name one"
+        msg = _("PythonSlicer was not found on the PATH, and {program} is no Python; name one").format(
+            program=sys.executable or _("this")
+        )
         raise JobError(msg)
     return sys.executable
 
@@ -80,8 +83,8 @@ def run_and_wait(
     job: Job,
     *,
     python: str | None = None,
-    on_event: Callable[[Event], None] = lambda _: None,
-    on_log: Callable[[str], None] = lambda _: None,
+    on_event: Callable[[Event], None] = lambda _event: None,
+    on_log: Callable[[str], None] = lambda _line: None,
 ) -> Finished:
     """Do one job in a child process and wait for it.
 
@@ -102,5 +105,5 @@ def run_and_wait(
             on_event(event)
             last = event
     if not isinstance(last, Finished | Failed):
-        last = Failed("the worker ended without an answer", is_bug=True)
+        last = Failed(_("the worker ended without an answer"), is_bug=True)
     return raise_failure(last)

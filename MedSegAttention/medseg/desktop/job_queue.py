@@ -102,6 +102,16 @@ class JobQueue:
             self._on_change()
             self._process.cancel()
 
+    def cancel_run(self, row: Row) -> None:
+        """Stop a row with all that Apply ordered together with it: the time points of one sequence."""
+        point = row.order.time_point
+        if point is not None:
+            waiting = [other for other in self._rows if other.state is State.WAITING and other is not row]
+            for other in waiting:
+                if other.order.time_point is not None and other.order.time_point.output_id == point.output_id:
+                    self.cancel(other)
+        self.cancel(row)
+
     def cancel_all(self) -> None:
         """Stop the row that runs and let none of the others begin."""
         for row in [*(row for row in self._rows if row.state is State.WAITING), *filter(None, [self._current])]:
@@ -182,7 +192,7 @@ class JobQueue:
         row.state = State.RUNNING
         row.say(_("Starting..."))
         self._on_change()
-        answer: Failed | None = Failed("the row could not begin; the log of the application says why", is_bug=True)
+        answer: Failed | None = Failed(_("the row could not begin; the log of the application says why"), is_bug=True)
         try:
             row.folder = Path(tempfile.mkdtemp(prefix="medseg-"))
             row.run = replace(self._prepare(row.order, row.folder), is_stale=row.is_stale)

@@ -1,19 +1,20 @@
 """A finished job comes back to a scene that may have changed meanwhile: its result is shown whatever happened."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle
+from medseg.desktop.maps import Maps, affine_now
 from medseg.desktop.one_step import OneStep
 from medseg.desktop.order import TimePoint
-from medseg.desktop.request import Request, read_answer, read_probabilities
+from medseg.desktop.request import Request, read_answer
 from medseg.desktop.results import Mode, show_labels, write_provenance
 from medseg.desktop.settings import DEFAULTS, PanelSettings
 from medseg.desktop.texts import _
-from medseg.imaging.image import Affine, Image
-from medseg.mrml.grids import Node, ijk_to_world
+from medseg.imaging.image import Image
+from medseg.mrml.grids import Node
 from medseg.mrml.overlap import Overlap
-from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, link_probability
 from medseg.mrml.sequences import put_labels, show_current
 from medseg.spec.errors import JobError, MedSegError
 from medseg.spec.events import Finished
@@ -58,7 +59,7 @@ class Landing:
         message: what went otherwise than asked for; None where nothing did.
         kept: the file that still holds the result, where no node does.
         segment_ids: of each label of the model, in its order.
-        maps: the volumes of probabilities and of uncertainty that came along.
+        maps: the volumes of probabilities and of uncertainty that came at once; those to be brought are not here.
     """
 
     node: Node = None
@@ -69,8 +70,23 @@ class Landing:
     maps: tuple[Node, ...] = ()
 
 
-def land(scene: Node, run: PendingRun, finished: Finished, versions: dict[str, str]) -> Landing:
-    """Show a result where it was asked for; else in a new segmentation; else say which file holds it."""
+def land(
+    scene: Node,
+    run: PendingRun,
+    finished: Finished,
+    versions: dict[str, str],
+    *,
+    bring: Callable[[Maps], None] | None = None,
+) -> Landing:
+    """Show a result where it was asked for; else in a new segmentation; else say which file holds it.
+
+    Args:
+        scene: the MRML scene.
+        run: what was asked for.
+        finished: the worker's last word.
+        versions: of the programs that took part.
+        bring: takes the volumes of probabilities, to draw them one after the other; None: all come at once.
+    """
     try:
         labels = read_answer(run.request, run.image)
     except _MISHAPS as error:
@@ -89,9 +105,15 @@ def land(scene: Node, run: PendingRun, finished: Finished, versions: dict[str, s
     if landing.node.GetScene() is not scene:  # it is an item of a sequence: what shows that stands for it
         landing = replace(landing, node=show_current(scene, _output(scene, run)) or landing.node)
     try:
-        return replace(landing, maps=_add_maps(scene, run, landing))
+        maps = _maps(scene, run, landing)
+        if maps is None:
+            return landing
+        if bring is None:
+            return replace(landing, maps=tuple(node for node in maps if node is not None))
+        bring(maps)
     except _MISHAPS as error:
         return _with_note(landing, _("The probabilities could not be shown: {error}"), error)
+    return landing
 
 
 def _show_as_asked(scene: Node, run: PendingRun, labels: Image) -> Landing:
@@ -99,7 +121,7 @@ def _show_as_asked(scene: Node, run: PendingRun, labels: Image) -> Landing:
     if run.time_point is not None:
         return _show_time_point(scene, run, labels)
     volume = scene.GetNodeByID(run.volume_id)
-    labels = Image(labels.array, _affine_now(scene, run))
+    labels = Image(labels.array, affine_now(scene, run))
     target = None if run.target_id is None else scene.GetNodeByID(run.target_id)
     specs = run.bundle.manifest.labels
     shown = show_labels(scene, labels, specs, volume, target=target, mode=run.mode, overlap=run.overlap)
@@ -130,35 +152,17 @@ def _output(scene: Node, run: PendingRun) -> Node:
     return None if run.time_point is None else scene.GetNodeByID(run.time_point.output_id)
 
 
-def _add_maps(scene: Node, run: PendingRun, landing: Landing) -> tuple[Node, ...]:
-    """Bring the volumes that were asked for; the worker's file is mapped, so that each number is copied once."""
+def _maps(scene: Node, run: PendingRun, landing: Landing) -> Maps | None:
+    """The volumes that were asked for; None where none were."""
     settings = run.settings
     if not (settings.probabilities or settings.entropy):
-        return ()
+        return None
     if run.time_point is not None:
         msg = _("they are brought for single volumes; of time points only the segments are")
         raise JobError(msg)
-    volume = scene.GetNodeByID(run.volume_id)
-    every = read_probabilities(run.request, Image(run.image.array, _affine_now(scene, run)))
-    if every is None:
-        return ()
-    nodes = []
-    if settings.probabilities:
-        nodes += add_probability_volumes(scene, every, run.bundle.manifest.labels, volume)
-        for node, segment_id in zip(nodes, landing.segment_ids, strict=True):
-            link_probability(node, landing.node, segment_id)
-    if settings.entropy:
-        nodes.append(add_entropy_volume(scene, every, volume))
-    return tuple(nodes)
-
-
-def _affine_now(scene: Node, run: PendingRun) -> Affine:
-    """Where the volume lies now; where it lay, if it is gone or was exchanged for another."""
-    volume = scene.GetNodeByID(run.volume_id)
-    pixels = None if volume is None else volume.GetImageData()
-    if pixels is None or pixels.GetDimensions() != run.image.shape:
-        return run.image.affine
-    return ijk_to_world(volume)
+    if run.request.job.probabilities is None:
+        return None
+    return Maps(scene, run, landing.node, landing.segment_ids)
 
 
 def _show_anew(scene: Node, run: PendingRun, labels: Image, error: BaseException) -> Landing:

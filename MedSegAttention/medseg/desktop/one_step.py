@@ -4,8 +4,15 @@ from typing import Any
 
 from medseg.desktop.texts import _
 from medseg.mrml.grids import Node
-from medseg.mrml.segmentations import BINARY_LABELMAP
+from medseg.mrml.snapshots import Snapshot, copy_labelmap, exchange_voxels, stamp
 from medseg.spec.errors import JobError
+
+
+class Moment:
+    """A state of a segmentation between two changes; the changes on both sides of it share it."""
+
+    def __init__(self, seen: tuple[Any, ...]) -> None:
+        self.seen = seen  # its stamp; another one each time the segmentation comes back to it
 
 
 class OneStep:
@@ -13,28 +20,56 @@ class OneStep:
 
     Args:
         node: the segmentation that is about to change.
-        attribute: of the node; goes back and forth with the change.
+        attribute: of the node, and tag of its segments; goes back and forth with the change and is nobody's work.
     """
 
     def __init__(self, node: Node, attribute: str) -> None:
-        import slicer
-
-        self._node = node
+        self.node = node
+        self.name = ""  # what the change is called
+        self.is_undone = False
         self._attribute = attribute
         self._other_text = node.GetAttribute(attribute)  # what it says in the state we are not in
-        self._history = slicer.vtkSegmentationHistory()
-        self._history.SetSegmentation(node.GetSegmentation())
-        self._history.SaveState()
-        self._stamp: tuple[Any, ...] = ()
-        self.is_undone = False
+        self._before, self._after = Snapshot(node), Snapshot(node)
+        self._layers = [(each, copy_labelmap(each), each.GetMTime()) for each in self._before.labelmaps]
+        self.before = Moment(stamp(node, but_tag=attribute))
+        self.after = Moment(())
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether its segmentation is still in the scene."""
+        return self.node is not None and self.node.GetScene() is not None
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the voxels that are kept and belong to no segment now."""
+        if not self.is_possible:
+            return 0
+        kept = [*self._before.labelmaps, *self._after.labelmaps, *(copy for _each, copy, _at in self._layers)]
+        shown = {id(labelmap) for labelmap in Snapshot(self.node).labelmaps}
+        aside = {id(labelmap): labelmap for labelmap in kept if id(labelmap) not in shown}
+        return 1024 * sum(int(labelmap.GetActualMemorySize()) for labelmap in aside.values())
 
     def done(self) -> None:
         """Call when the change is complete; what happens to the segmentation later is somebody's work."""
-        self._stamp = _stamp(self._node)
+        self._after = Snapshot(self.node)
+        # A labelmap that the change left alone is the same before and after.
+        self._layers = [(each, copy, at) for each, copy, at in self._layers if each.GetMTime() != at]
+        self.after.seen = stamp(self.node, but_tag=self._attribute)
 
     def restore(self) -> None:
         """Go back whatever is there: for a change that failed half-way."""
-        self._history.RestorePreviousState()
+        self._exchange()
+        self._before.put_back(self.node)
+
+    def follow(self, earlier: "OneStep") -> None:
+        """Let this change begin where an earlier one ended, if nobody worked on the segmentation in between."""
+        if earlier.after.seen == self.before.seen:
+            self.before = earlier.after
+
+    def forget(self) -> None:
+        """Give the memory back; the change stays as it is."""
+        self.node, self._layers = None, []
+        self._before = self._after = None  # type: ignore[assignment]
 
     def turn(self) -> str:
         """Take the change back; when it has been taken back, make it again.
@@ -46,39 +81,27 @@ class OneStep:
             JobError: if the segmentation is gone, or was worked on since: that work would be lost.
         """
         self._check()
-        if self.is_undone:
-            self._history.RestoreNextState()
-        else:
-            self._history.RestorePreviousState()
-        text, self._other_text = self._other_text, self._node.GetAttribute(self._attribute)
-        self._node.SetAttribute(self._attribute, text)  # None takes it away
+        self._exchange()
+        (self._after if self.is_undone else self._before).put_back(self.node)
+        text, self._other_text = self._other_text, self.node.GetAttribute(self._attribute)
+        self.node.SetAttribute(self._attribute, text)  # None takes it away
         self.is_undone = not self.is_undone
-        self.done()
-        return _("The segmentation is as it was before.") if self.is_undone else _("The segments are there again.")
+        (self.before if self.is_undone else self.after).seen = stamp(self.node, but_tag=self._attribute)
+        said = _("{node} is as it was before {name}.") if self.is_undone else _("{node} is as it was after {name}.")
+        return said.format(node=self.node.GetName(), name=self.name or _("the last change"))
+
+    def _exchange(self) -> None:
+        for labelmap, copy, _at in self._layers:
+            exchange_voxels(labelmap, copy)
 
     def _check(self) -> None:
-        if self._node.GetScene() is None:
-            msg = "the segmentation is no longer in the scene; there is nothing to take back"
+        if not self.is_possible:
+            msg = _("the segmentation is no longer in the scene; there is nothing to take back")
             raise JobError(msg)
-        if _stamp(self._node) != self._stamp:
-            msg = (
-                f"{self._node.GetName()!r} was changed by hand since, and that work would be lost; "
+        expected = self.before if self.is_undone else self.after
+        if stamp(self.node, but_tag=self._attribute) != expected.seen:
+            msg = _(
+                "{node} was changed by hand since {name}, and that work would be lost; "
                 "remove segments you do not want in the Segment Editor"
             )
-            raise JobError(msg)
-
-
-def _stamp(node: Node) -> tuple[Any, ...]:
-    """What a user can change by hand; surfaces made to be shown are no such change."""
-    segmentation = node.GetSegmentation()
-    segments = [(each, segmentation.GetSegment(each)) for each in segmentation.GetSegmentIDs()]
-    return tuple(
-        (each, segment.GetName(), segment.GetColor(), segment.GetLabelValue(), _drawn(segment))
-        for each, segment in segments
-    )
-
-
-def _drawn(segment: Any) -> tuple[str, int] | None:
-    """Which labelmap a segment has, and when that was last changed."""
-    labelmap = segment.GetRepresentation(BINARY_LABELMAP)
-    return None if labelmap is None else (labelmap.GetAddressAsString("vtkObject"), int(labelmap.GetMTime()))
+            raise JobError(msg.format(node=self.node.GetName(), name=self.name or _("the last change")))

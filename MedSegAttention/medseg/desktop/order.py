@@ -23,6 +23,7 @@ class Order:
     volume_ids: tuple[str, ...]  # one a channel, in the model's order
     settings: PanelSettings
     roi_ras_mm: tuple[float, float, float, float, float, float] | None = None  # R-, R+, A-, A+, S-, S+
+    roi_voxels: tuple[int, int, int, int, int, int] | None = None  # i, i stop, j, j stop, k, k stop of the volumes
     target_id: str | None = None  # the segmentation to join; None: a new one
     title: str = ""  # what the row is called in the queue
     time_point: TimePoint | None = None  # of a sequence; None: a volume of its own

@@ -1,21 +1,24 @@
 """The panel: choices become orders, the queue does them, the answers become segments."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle, catalogue
+from medseg.bundles.digest import begin_digest
+from medseg.desktop.arrivals import Arrivals
 from medseg.desktop.binding import Binding
+from medseg.desktop.cases import left_out
 from medseg.desktop.dependencies import Gate
-from medseg.desktop.forecast_line import forecast_line
 from medseg.desktop.inputs_view import InputsView
 from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State
-from medseg.desktop.landing import Landing, land
+from medseg.desktop.landing import PendingRun, land
 from medseg.desktop.log_book import LogBook
 from medseg.desktop.model_picker import ModelPicker
-from medseg.desktop.one_step import OneStep
+from medseg.desktop.node_names import NodeNames
 from medseg.desktop.order import Order
 from medseg.desktop.orders import make_orders, orders_for_all, prepare
 from medseg.desktop.output_view import OutputView
-from medseg.desktop.parameters import ROI, Parameters
+from medseg.desktop.parameters import Parameters
 from medseg.desktop.preferences import Preferences
 from medseg.desktop.qt_console import later
 from medseg.desktop.section_stack import SectionStack
@@ -27,9 +30,12 @@ from medseg.desktop.sections.queue import QueueSection
 from medseg.desktop.sections.region import RegionSection
 from medseg.desktop.sections.results import ResultsView
 from medseg.desktop.settings import setting_texts
+from medseg.desktop.status_view import StatusView
 from medseg.desktop.support import collect_versions, support_report
 from medseg.desktop.texts import _
+from medseg.desktop.time_points import drop_empty_outputs
 from medseg.desktop.ui import load_ui
+from medseg.desktop.undo_stack import UndoStack, run_name
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import sequence_of
 from medseg.spec.errors import MedSegError
@@ -66,20 +72,24 @@ class Panel:
         self._bundles = find_models()
         self._model_shown: str | None = None
         self._devices: tuple[Device, ...] = ()  # the last that a worker told of
-        self._landing: Landing | None = None  # the last result
-        self._step: OneStep | None = None  # the last change of a segmentation that was there before
+        self._undo = UndoStack()
         self._is_ordering = False
+        self._node_names = NodeNames()  # of this session: what the log says of them is not sent
         self.queue = JobQueue(
             make_process,
-            lambda order, folder: prepare(self.parameters.scene, order, folder),
-            lambda run, finished: land(self.parameters.scene, run, finished, self._versions),
+            self._prepare,
+            lambda run, finished: land(
+                self.parameters.scene, run, finished, self._versions, bring=self._arrivals.bring
+            ),
             self._queue_changed,
             self.log.add,
             on_end=self._ended,
             on_described=self._described,
             later=later,
         )
+        self._arrivals = Arrivals(self._queue_changed, self.say)
         self.widget, self.names = load_ui("Panel")
+        self.status = StatusView(self.names, self.parameters, self.preferences)
         self._build()
         self._connect()
         self.set_scene(scene)
@@ -106,8 +116,10 @@ class Panel:
 
         The next scene gives the same ids to other nodes.
         """
+        self._node_names.collect(self.parameters.scene)
         self.queue.leave_scene()
-        self._step, self._landing = None, None
+        self._arrivals.stop()
+        self._undo.clear()
         self.results.clear()
         self.parameters.detach()
         self.refresh()
@@ -115,8 +127,11 @@ class Panel:
     def close(self) -> None:
         """End the worker, remove what it left and let go of the scene: after a reload these widgets still exist."""
         self.results.stop()
+        self._arrivals.stop()
+        self._undo.clear()
         self.region.close()
         self.queue.close()
+        drop_empty_outputs(self.parameters.scene, self.queue.rows, self.queue.rows)
         self.parameters.detach()
         for part in (self.output, self.inputs, self.results):
             part.set_scene(None)
@@ -126,24 +141,14 @@ class Panel:
         self._order(make_orders)
 
     def apply_to_all(self) -> None:
-        """Queue a job for every volume of the scene."""
-        self._order(orders_for_all)
+        """Queue a job for every volume of the scene, or each set of channels; what is left out is said."""
+        bundle = self.current_model()
+        self._order(orders_for_all, "" if bundle is None else left_out(self.parameters.scene, bundle))
 
     def cancel(self) -> None:
-        """Stop the job that is under way."""
+        """Stop the job that is under way, with the other time points of its sequence."""
         if self.queue.current is not None:
-            self.queue.cancel(self.queue.current)
-
-    def undo(self) -> None:
-        """Take the last change of an existing segmentation back; a second time: make it again."""
-        if self._step is None:
-            return
-        try:
-            self.say(self._step.turn())
-        except MedSegError as error:
-            self._step = None
-            self.say(str(error))
-        self.refresh()
+            self.queue.cancel_run(self.queue.current)
 
     def refresh(self) -> None:
         """Show what is chosen, and enable what can be done now."""
@@ -157,7 +162,7 @@ class Panel:
         self.output.refresh()
         self.results.refresh()
         self.sections.refresh()
-        self._show_forecast(bundle)
+        self.status.forecast(bundle, self._devices)
         volume = self.current_volume()
         self.names.allTimePoints.setVisible(
             settings.all_time_points or (volume is not None and sequence_of(self.parameters.scene, volume) is not None)
@@ -171,13 +176,14 @@ class Panel:
         self.picker = ModelPicker(parameters, lambda: self._bundles)
         self.results = ResultsView(
             parameters,
-            on_undo=self.undo,
-            can_undo=lambda: self._step is not None and not self.queue.is_busy,
-            undo_text=lambda: _("&Redo") if self._step is not None and self._step.is_undone else _("&Undo"),
+            undo=self._undo,
+            may_undo=lambda: not self.queue.is_busy,
+            on_undo=self._undone,
+            on_node=lambda: self.sections.refresh(),
         )
         self.region = RegionSection(parameters, self.current_volume)
         self.performance = PerformanceSection(parameters, self.current_model, self._ask_devices)
-        self.probabilities = ProbabilitiesSection(parameters, lambda: self._landing)
+        self.probabilities = ProbabilitiesSection(parameters, lambda: self.results.node)
         check = None if self._gate is None else self._gate.state
         self.diagnostics = DiagnosticsSection(self.preferences, self.log, check, self._support)
         self.sections = SectionStack(
@@ -193,6 +199,7 @@ class Panel:
         for place, part in (("inputs", self.inputs), ("model", self.picker), ("result", self.results)):
             getattr(names, f"{place}Place").layout().addWidget(part.widget)
         names.sectionsPlace.layout().addWidget(self.sections.widget)
+        self.sections.when_first_opened(self.performance, self._look_for_devices)
 
     def _connect(self) -> None:
         names = self.names
@@ -203,7 +210,7 @@ class Panel:
         self.parameters.listen(self.refresh)
         self.preferences.listen(self.refresh)
 
-    def _order(self, make: Callable[[Parameters, Bundle], list[Order]]) -> None:
+    def _order(self, make: Callable[[Parameters, Bundle], list[Order]], note: str = "") -> None:
         if self._is_ordering:  # pressed again while an installation lets events through
             return
         bundle = self.current_model()
@@ -211,13 +218,15 @@ class Panel:
             self.say(_("No model is installed."))
             return
         self._is_ordering = True
+        self._node_names.collect(self.parameters.scene)
+        self.status.note(note)
         self.say(_("Starting..."))
         self.names.status.repaint()  # copying and writing the volume keeps the window busy for a moment
         try:
             if self._gate is not None:
                 self._gate.open()
             orders = make(self.parameters, bundle)
-            self.say("" if orders else _("The scene holds no volumes for this model."))
+            self.say("" if orders or note else _("The scene holds no volumes for this model."))
             for order in orders:
                 self.queue.add(order)
         except (MedSegError, OSError) as error:
@@ -225,20 +234,25 @@ class Panel:
         finally:
             self._is_ordering = False
 
+    def _prepare(self, order: Order, folder: Path) -> PendingRun:
+        begin_digest(order.bundle)  # written on the result: a file of 1 GB takes a second
+        return prepare(self.parameters.scene, order, folder)
+
     def _ended(self, row: Row) -> None:
         """Show the result of a row that has ended, and remember how long a window took."""
-        finished = row.finished
-        if finished is not None and finished.windows_seconds is not None and finished.window_count:
-            self.preferences.remember_window(
-                row.order.bundle.manifest.model_id,
-                row.order.settings.device,
-                finished.windows_seconds / finished.window_count,
-            )
+        self.status.remember(row)
+        self._node_names.collect(self.parameters.scene)
+        drop_empty_outputs(self.parameters.scene, [row], self.queue.rows)
         if row.state is State.DONE and row.landing is not None and row.landing.node is not None:
-            self._landing, self._step = row.landing, row.landing.step
+            if row.landing.step is not None:
+                self._undo.push(row.landing.step, run_name(row.order))
             self.results.show(row.landing.node)
-        self._show_forecast(self.current_model())
+        self.status.forecast(self.current_model(), self._devices)
         self.say("\n".join([row.details or row.message, *row.warnings]))
+
+    def _undone(self, text: str) -> None:
+        self.say(text)
+        self.refresh()
 
     def _queue_changed(self) -> None:
         if self.queue.current is not None:
@@ -249,28 +263,12 @@ class Panel:
 
     def _show_state(self) -> None:
         """What depends on the queue: buttons and progress."""
-        names, running = self.names, self.queue.current
-        inputs = self.parameters.inputs(len(self.inputs.selectors))
-        names.apply.setEnabled(bool(inputs) and all(node is not None for node in inputs))
-        names.cancel.setEnabled(running is not None and not running.is_stopping)
-        names.progress.setVisible(running is not None)
-        names.forecast.setVisible(running is None and bool(names.forecast.text))
-        names.progress.setValue(0 if running is None else running.percent)
+        self.status.show(self.current_model(), self.queue.current)
 
-    def _show_forecast(self, bundle: Bundle | None) -> None:
-        volume, settings = self.current_volume(), self.parameters.settings
-        text = ""
-        if bundle is not None and volume is not None:
-            measured = self.preferences.window_seconds(bundle.manifest.model_id, settings.device)
-            text = forecast_line(
-                volume,
-                bundle,
-                settings,
-                self.parameters.node(ROI),
-                seconds_per_window=measured,
-                has_cuda=any(device.name.startswith("cuda") for device in self._devices),
-            )
-        self.names.forecast.setText(text)
+    def _look_for_devices(self) -> None:
+        """List what there is, unless packages are missing: then no worker can know."""
+        if self._gate is None or self._gate.is_ready():
+            self.performance.look()
 
     def _ask_devices(self) -> None:
         try:
@@ -280,10 +278,11 @@ class Panel:
 
     def _described(self, event: Event) -> None:
         if isinstance(event, Described):
-            self._devices = event.devices
+            self._devices = event.devices or self._devices
             self.performance.show_devices(event.devices)
 
     def _support(self) -> str:
+        self._node_names.collect(self.parameters.scene)
         return support_report(
             collect_versions(self._versions),
             self.preferences,
@@ -291,9 +290,9 @@ class Panel:
             settings=setting_texts(self.parameters.settings),
             devices=self._devices,
             packages="" if self._gate is None else self._gate.state(),
+            hide=self._node_names.hide,
         )
 
     def say(self, text: str) -> None:
         """Show a text in the status line; an empty one hides it."""
-        self.names.status.setText(text)
-        self.names.status.setVisible(bool(text))
+        self.status.say(text)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ PYTHON = "MedSegAttention/python"
 WHEEL_FOLDER = "MedSegAttention/wheelFolder"
 IDLE = "MedSegAttention/idleSeconds"
 WINDOWS = "MedSegAttention/windowSeconds"
+_SESSION = "MEDSEG_SESSION"
 RESTART = "MedSegAttention/restartAskedBy"
 
 
@@ -114,11 +116,11 @@ class Preferences:
         asked_by = self._text(RESTART)
         if asked_by is None:
             return ""
-        return "needed" if asked_by == str(os.getpid()) else "done"
+        return "needed" if asked_by == session() else "done"
 
     def ask_for_restart(self) -> None:
         """Remember, over the restart, that an installation has to be continued."""
-        self._set(RESTART, str(os.getpid()))
+        self._set(RESTART, session())
 
     def forget_restart(self) -> None:
         """The installation is complete."""
@@ -144,6 +146,17 @@ class Preferences:
         except (ValueError, TypeError, RecursionError):
             return {}
         return {pair: seconds for pair, seconds in found.items() if seconds is not None and seconds > 0}
+
+
+def session() -> str:
+    """Name this run of the program; systems give the number of a process to another one later.
+
+    It is kept in the environment, so that a module that is loaded anew still knows it.
+    """
+    known = os.environ.get(_SESSION, "")
+    if not known.startswith(f"{os.getpid()}-"):  # none yet, or that of the process which started this one
+        os.environ[_SESSION] = known = f"{os.getpid()}-{time.time_ns()}"
+    return known
 
 
 def _number(value: Any) -> float | None:

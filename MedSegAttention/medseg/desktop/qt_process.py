@@ -8,6 +8,7 @@ import qt
 
 from medseg.desktop.dialogue import Dialogue
 from medseg.desktop.job_process import IDLE_SECONDS, child_environment, find_python
+from medseg.desktop.texts import _
 from medseg.jobs.process_tree import kill_tree
 from medseg.jobs.worker_command import worker_command, worker_environment
 from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished
@@ -44,6 +45,7 @@ class QtJobProcess:
         self._process: qt.QProcess | None = None
         self._dialogue = Dialogue(self._take, on_log)
         self._is_busy = False
+        self._is_asked = False  # for the devices, and there is no answer yet
         self._is_cancelled = False
         self._job: Job | None = None
         self._is_silent = True  # nothing was heard of the job yet
@@ -71,6 +73,8 @@ class QtJobProcess:
     def describe(self) -> None:
         """Ask what the worker can run on; ``Described`` comes as an event, after the job that is under way.
 
+        It has no devices where the worker ended without an answer; the log says why.
+
         Raises:
             JobError: where no Python is found.
         """
@@ -78,6 +82,7 @@ class QtJobProcess:
             self._settle()
         if not self._is_alive():
             self._launch()
+        self._is_asked = True
         self._send(Describe())
 
     def cancel(self) -> None:
@@ -90,7 +95,7 @@ class QtJobProcess:
     def close(self) -> None:
         """End the worker with the panel."""
         self._killer.stop()
-        self._is_busy = False
+        self._is_busy = self._is_asked = False
         self._end_worker()
 
     def dismiss(self) -> None:
@@ -143,6 +148,7 @@ class QtJobProcess:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Described):
+            self._is_asked = False
             self._on_event(event)
             return
         self._is_silent = False
@@ -158,6 +164,12 @@ class QtJobProcess:
             self._killer.stop()
             self._on_event(event)
 
+    def _give_up_asking(self) -> None:
+        """The worker is gone: no devices are the answer to whoever asked for them."""
+        if self._is_asked:
+            self._is_asked = False
+            self._on_event(Described(()))
+
     def _read_output(self) -> None:
         if self._process is not None:
             self._dialogue.hear_output(_bytes(self._process.readAllStandardOutput()))
@@ -169,6 +181,7 @@ class QtJobProcess:
     def _ended(self, code: int, status: object = None) -> None:
         self._read_output()
         self._read_errors()
+        self._give_up_asking()
         if self._is_busy and self._may_relaunch and self._is_silent:
             self._may_relaunch = False
             qt.QTimer.singleShot(0, self._relaunch)  # not from within the signal of the process it replaces
@@ -180,11 +193,14 @@ class QtJobProcess:
     def _begun(self) -> None:
         self._has_begun = True
 
-    def _refused(self, *_: object) -> None:
+    def _refused(self, *_error: object) -> None:
         """A process that never began has no end to tell of; one that crashed has, and ``_ended`` does."""
         if not self._has_begun:
             program = self._python or find_python()
-            self._finish(Failed(f"{program} cannot be started; choose a Python that has medsegattention", is_bug=False))
+            msg = _("{program} cannot be started; choose a Python that has medsegattention").format(program=program)
+            self._finish(Failed(msg, is_bug=False))
+            self._on_log(msg)
+            self._give_up_asking()
 
     def _is_alive(self) -> bool:
         return self._process is not None and self._process.state() != qt.QProcess.NotRunning

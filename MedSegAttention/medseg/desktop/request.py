@@ -1,6 +1,5 @@
 """Choices -> a job folder the worker can read; the worker's answer -> labels on the volume's grid."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from medseg.desktop.texts import _
 from medseg.imaging.image import Image
 from medseg.io.nifti_header import HEADER_BYTES, parse_header
 from medseg.io.packed import first_bytes
@@ -54,8 +54,8 @@ def write_request(
     found, wanted = sum(image.channel_count for image in images), len(manifest.channels)
     if found != wanted:
         names = ", ".join(channel.name for channel in manifest.channels)
-        msg = f"{manifest.title} takes {wanted} channel(s) ({names}), got {found}; choose a volume for each"
-        raise JobError(msg)
+        msg = _("{model} takes {wanted} channel(s) ({names}), got {found}; choose a volume for each")
+        raise JobError(msg.format(model=manifest.title, wanted=wanted, names=names, found=found))
     channels = [Image(channel[None], image.affine) for image in images for channel in image.array]
     inputs = [folder / _INPUT.format(number) for number in range(len(channels))]
     for path, channel in zip(inputs, channels, strict=True):  # a file of several would be taken for time points
@@ -83,8 +83,8 @@ def read_answer(request: Request, source: Image) -> Image:
     """
     labels = read_labels(Path(request.job.output))
     if labels.shape != source.shape:
-        msg = f"the worker's labels have shape {labels.shape}, the volume {source.shape}; please report this"
-        raise ImageError(msg)
+        msg = _("the worker's labels have shape {found}, the volume {wanted}; please report this")
+        raise ImageError(msg.format(found=labels.shape, wanted=source.shape))
     return Image(labels.array, source.affine)
 
 
@@ -106,8 +106,8 @@ def read_probabilities(request: Request, source: Image) -> Image | None:
     is_whole = path.stat().st_size >= header.voxel_offset + header.voxel_bytes
     if tuple(shape) != source.shape or header.dtype != np.float32 or not is_whole:
         found = f"{header.dtype} of shape {tuple(shape)}{'' if is_whole else ', cut short'}"
-        msg = f"the worker's probabilities are {found}, the volume {source.shape}; please report this"
-        raise ImageError(msg)
+        msg = _("the worker's probabilities are {found}, the volume {wanted}; please report this")
+        raise ImageError(msg.format(found=found, wanted=source.shape))
     view = np.memmap(path, header.dtype, "r", header.voxel_offset, (*source.shape, count), order="F")
     return Image(view.transpose(3, 0, 1, 2), source.affine)
 
@@ -152,7 +152,7 @@ def make_options(
         JobError: if a value means nothing.
     """
     if mirror not in (_AS_THE_MODEL_SAYS, "on", "off"):
-        msg = f"mirroring is 'on', 'off' or '' (as the model says), got {mirror!r}"
+        msg = _("mirroring is 'on', 'off' or '' (as the model says), got {value!r}").format(value=mirror)
         raise JobError(msg)
     roi = None
     if roi_bounds is not None:
@@ -165,19 +165,3 @@ def make_options(
         roi_ras_mm=roi,
         **others,
     )
-
-
-def assign_channels(names: Sequence[str], manifest: ModelManifest) -> tuple[str | None, ...]:
-    """Guess which volume is which channel: the first name not yet taken that a channel's pattern matches.
-
-    Returns:
-        A name for each channel, None where no name matches.
-    """
-    free = list(names)
-    chosen: list[str | None] = []
-    for channel in manifest.channels:
-        match = next((name for name in free if channel.pattern and re.search(channel.pattern, name)), None)
-        chosen.append(match)
-        if match is not None:
-            free.remove(match)
-    return tuple(chosen)

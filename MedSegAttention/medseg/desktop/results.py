@@ -118,6 +118,17 @@ def read_provenance(node: Node) -> list[dict[str, Any]]:
     return entries if isinstance(entries, list) else []
 
 
+def newest_result(scene: Node) -> Node:
+    """The segmentation of a scene that a model drew last, by what is written on it; None where none did."""
+    kind, found, latest = "vtkMRMLSegmentationNode", None, ""
+    for number in range(scene.GetNumberOfNodesByClass(kind)):
+        node = scene.GetNthNodeByClass(number, kind)
+        times = [str(entry.get("time", "")) for entry in read_provenance(node) if isinstance(entry, dict)]
+        if times and max(times) >= latest:
+            found, latest = node, max(times)
+    return found
+
+
 def read_segment_provenance(segment: Any) -> dict[str, Any] | None:
     """Which model made a ``vtkSegment``: model, model_version, weights_sha256, time; None where nothing says so."""
     import vtk

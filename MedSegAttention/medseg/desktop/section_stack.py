@@ -1,12 +1,14 @@
 """The collapsed sections under the result; a title says what in its section differs from the default."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import ctk
 import qt
 
 from medseg.desktop.texts import _
+
+_GAP = 3  # pixels between the titles
 
 
 class Section(Protocol):
@@ -33,16 +35,28 @@ class SectionStack:
         self.widget = qt.QWidget()
         column = qt.QVBoxLayout(self.widget)
         column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(_GAP)
         self.buttons: list[Any] = []
         self._sections = tuple(sections)
         for section in self._sections:
             button = ctk.ctkCollapsibleButton()
+            button.collapsedHeight = 0  # or ten pixels of nothing stay below each title
             button.collapsed = True
             button.text = section.title
             inner = qt.QVBoxLayout(button)
             inner.addWidget(section.widget)
             column.addWidget(button)
             self.buttons.append(button)
+
+    def when_first_opened(self, section: Section, action: Callable[[], None]) -> None:
+        """Do something when the user unfolds a section for the first time."""
+        waiting = [action]
+
+        def heard(is_collapsed: bool) -> None:
+            if not is_collapsed and waiting:
+                waiting.pop()()
+
+        self.buttons[self._sections.index(section)].connect("contentsCollapsed(bool)", heard)
 
     def refresh(self) -> None:
         """Show what is chosen now, in the sections and in their titles."""

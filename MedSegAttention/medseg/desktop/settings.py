@@ -33,11 +33,16 @@ class PanelSettings:
     entropy: bool = False  # as a volume, too
     all_time_points: bool = False  # of the sequence that the volume belongs to
 
-    def options(self, roi_ras_mm: tuple[float, float, float, float, float, float] | None = None) -> Options:
+    def options(
+        self,
+        roi_ras_mm: tuple[float, float, float, float, float, float] | None = None,
+        roi_voxels: tuple[int, int, int, int, int, int] | None = None,
+    ) -> Options:
         """The part of a job that says how to run.
 
         Args:
             roi_ras_mm: R-, R+, A-, A+, S-, S+; None: the whole volume.
+            roi_voxels: the same in voxels of the volume: i, i stop, j, j stop, k, k stop.
 
         Raises:
             JobError: if a value means nothing.
@@ -52,6 +57,7 @@ class PanelSettings:
             window_batch=self.window_batch,
             precision=self.precision,
             roi_ras_mm=roi_ras_mm,
+            roi_voxels=roi_voxels,
             postprocess=own if self.own_postprocess else None,
             coarser=QUICK if self.quick else 1.0,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import qt
 
-from medseg.desktop.dependencies import Gate, resume_text
+from medseg.desktop.dependencies import Gate
 from medseg.desktop.job_process import JobProcess
 from medseg.desktop.panel import Panel
 from medseg.desktop.preferences import Preferences
@@ -38,5 +38,5 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
         panel.say(line)
         slicer.app.processEvents()  # the line is painted before the installation begins
 
-    panel.say(resume_text(preferences))
+    panel.say(gate.resume())
     return panel

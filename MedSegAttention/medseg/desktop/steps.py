@@ -50,9 +50,7 @@ class Steps(Generic[T]):
         if not self.is_running:
             return
         self._let_go()
-        close = getattr(self._iterator, "close", None)
-        if close is not None and not getattr(self._iterator, "gi_running", False):
-            close()
+        self._close()
 
     def _step(self) -> None:
         if not self.is_running:
@@ -72,7 +70,8 @@ class Steps(Generic[T]):
             self._tell(item)
 
     def _tell(self, item: T) -> None:
-        if not self.is_running:  # stopped by what the iterator itself set off
+        if not self.is_running:  # stopped by what the iterator itself set off, when it could not be closed
+            self._close()
             return
         try:
             self._on_step(item)
@@ -81,6 +80,11 @@ class Steps(Generic[T]):
             raise
         if self.is_running:
             self._timer.start()
+
+    def _close(self) -> None:
+        close = getattr(self._iterator, "close", None)
+        if close is not None and not getattr(self._iterator, "gi_running", False):
+            close()
 
     def _let_go(self) -> None:
         self.is_running = False

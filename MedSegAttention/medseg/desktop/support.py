@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +48,7 @@ def support_report(
     settings: Mapping[str, str] | None = None,
     devices: Sequence[Device] = (),
     packages: str = "",
+    hide: Callable[[str], str] = str,
 ) -> str:
     """Put everything together.
 
@@ -58,9 +59,10 @@ def support_report(
         settings: what the panel's controls hold, no names of nodes.
         devices: the last that a worker told of; empty: nobody has asked.
         packages: the gate's one line about what is installed.
+        hide: takes the names of nodes out of the log, see ``medseg.desktop.node_names``.
 
     Returns:
-        Text in which the home folder is ``~``, the user ``user``, and names of scans are gone.
+        Text in which the home folder is ``~``, the user ``user``, and names of scans and nodes are gone.
     """
     devices_text = {device.name: _describe(device) for device in devices}
     sections = [
@@ -69,7 +71,7 @@ def support_report(
         ("Devices", _lines(devices_text) or ["not looked for"]),
         ("Settings of this computer", _lines(_preferences(preferences))),
         ("Settings of the panel", _lines(settings or {}) or ["all as the model says"]),
-        ("Log", log.splitlines() or ["empty"]),
+        ("Log", hide(log).splitlines() or ["empty"]),
     ]
     text = "\n\n".join("\n".join([title, "-" * len(title), *lines]) for title, lines in sections)
     return without_names(text) + "\n"

@@ -1,6 +1,6 @@
 """Translation, and sentences that the panel says."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Progress, Started, Using, Warned
 from medseg.spec.manifest import ModelManifest
@@ -27,6 +27,23 @@ _SHARES = {
     "postprocess": (95, 98),
     "write": (98, 100),
 }
+
+
+# Keys of Slicer's own menus, and of what is always seen of the panel.
+_TAKEN = frozenset("efvhabcdgijmnopqrstuwx3")
+
+
+def with_key(name: str, taken: Collection[str] = ()) -> str:
+    """Give a label from elsewhere a key, the first sign in it that is free; Qt marks it by an ampersand before it.
+
+    Args:
+        name: of anything; ampersands in it are shown as they are.
+        taken: keys beside those of the panel's other controls.
+    """
+    for place, sign in enumerate(name):
+        if sign.isalnum() and sign.isascii() and sign.lower() not in _TAKEN | set(taken):
+            return name[:place].replace("&", "&&") + "&" + name[place:].replace("&", "&&")
+    return name.replace("&", "&&")
 
 
 def percent_done(progress: Progress) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from medseg.desktop.requirements import KEPT, Versions
+from medseg.desktop.texts import _
 from medseg.spec.errors import MissingDependency
 
 
@@ -32,8 +33,8 @@ def choose_wheels(folder: Path, wanted: Sequence[str], versions: Versions) -> Wh
         MissingDependency: if there is no such folder.
     """
     if not folder.is_dir():
-        msg = f"the wheel folder {folder} is not there; choose another one in Install and diagnostics, or none"
-        raise MissingDependency(msg)
+        msg = _("the wheel folder {folder} is not there; choose another one in Install and diagnostics, or none")
+        raise MissingDependency(msg.format(folder=folder))
     requirement = _packaging("requirements").Requirement
     offered = _offered(folder)
     chosen: dict[Path, None] = {}
@@ -50,7 +51,8 @@ def choose_wheels(folder: Path, wanted: Sequence[str], versions: Versions) -> Wh
             continue
         wheel = None if have and need.name in KEPT else _best(need, offered)
         if wheel is None:
-            missing[f"{_plain(need)} (Slicer has {have})" if have else _plain(need)] = None
+            has = _("{need} (Slicer has {version})").format(need=_plain(need), version=have)
+            missing[has if have else _plain(need)] = None
         else:
             chosen[wheel] = None
             waiting += [(requirement(line), frozenset(need.extras)) for line in _requires(wheel)]
@@ -93,7 +95,7 @@ def _requires(wheel: Path) -> list[str]:
             (name,) = [each for each in archive.namelist() if each.endswith(".dist-info/METADATA")]
             text = archive.read(name).decode("utf-8")
     except (BadZipFile, ValueError) as error:
-        msg = f"{wheel} is no wheel; copy it again"
+        msg = _("{wheel} is no wheel; copy it again").format(wheel=wheel)
         raise MissingDependency(msg) from error
     return HeaderParser().parsestr(text).get_all("Requires-Dist") or []
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medseg.imaging.body import body_box
 from medseg.imaging.image import Affine, Image, Shape
 from medseg.imaging.intensity import as_finite, normalise
-from medseg.imaging.steps import Crop, Reorient, Resample
+from medseg.imaging.steps import Crop, Reorient, Resample, VoxelBox
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest
 
@@ -132,7 +132,14 @@ class Prepared:
             yield value, whole
 
 
-def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None, *, coarser: float = 1.0) -> Prepared:
+def prepare(
+    image: Image,
+    manifest: ModelManifest,
+    roi_ras_mm: Roi | None = None,
+    *,
+    roi_voxels: VoxelBox | None = None,
+    coarser: float = 1.0,
+) -> Prepared:
     """Turn, crop, resample and normalise an image for a model, in that order.
 
     A given region replaces the crop to the body. Intensity statistics are those of the cropped, resampled image.
@@ -143,6 +150,7 @@ def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None
         image: ``(C, I, J, K)``, channels in the model's order.
         manifest: orientation, spacing, intensity rule and crop of the model.
         roi_ras_mm: only this region is segmented: R-, R+, A-, A+, S-, S+ in millimetres.
+        roi_voxels: the same in voxels of the image, i, i stop, j, j stop, k, k stop; goes before ``roi_ras_mm``.
         coarser: voxels this many times larger than the model's along every axis, for a quick preview.
 
     Raises:
@@ -155,7 +163,7 @@ def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None
         raise JobError(msg)
     reorient = Reorient.to_orientation(image, manifest.orientation)
     turned = reorient.apply(image)
-    crop, region = _plan_crop(turned, manifest, roi_ras_mm)
+    crop, region = _plan_crop(turned, manifest, _find_region(turned, reorient, roi_ras_mm, roi_voxels))
     cropped = crop.apply(turned)
     resample = _plan_resample(cropped, manifest, coarser)
     if not resample.is_identity:  # interpolation would spread what is not finite
@@ -165,7 +173,13 @@ def prepare(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None = None
 
 
 def plan_grids(
-    shape: Shape, affine: Affine, manifest: ModelManifest, roi_ras_mm: Roi | None = None, *, coarser: float = 1.0
+    shape: Shape,
+    affine: Affine,
+    manifest: ModelManifest,
+    roi_ras_mm: Roi | None = None,
+    *,
+    roi_voxels: VoxelBox | None = None,
+    coarser: float = 1.0,
 ) -> tuple[Crop, Resample]:
     """Plan what ``prepare`` does to the grid of an image, without its voxels.
 
@@ -176,6 +190,7 @@ def plan_grids(
         affine: ``(4, 4)``, voxel -> RAS mm.
         manifest: of the model.
         roi_ras_mm: R-, R+, A-, A+, S-, S+ in millimetres; None: the whole volume.
+        roi_voxels: as in ``prepare``.
         coarser: as in ``prepare``.
 
     Returns:
@@ -186,20 +201,30 @@ def plan_grids(
         ImageError: if the image would become absurdly large at the model's spacing.
     """
     empty = Image(np.broadcast_to(np.uint8(0), (len(manifest.channels), *shape)), affine)  # one byte, seen many times
-    turned = Reorient.to_orientation(empty, manifest.orientation).apply(empty)
-    crop, _ = _plan_crop(turned, replace(manifest, crop_to_body=False), roi_ras_mm)
+    reorient = Reorient.to_orientation(empty, manifest.orientation)
+    turned = reorient.apply(empty)
+    wanted = _find_region(turned, reorient, roi_ras_mm, roi_voxels)
+    crop, _ = _plan_crop(turned, replace(manifest, crop_to_body=False), wanted)
     return crop, _plan_resample(crop.apply(turned), manifest, coarser)
 
 
-def _plan_crop(image: Image, manifest: ModelManifest, roi_ras_mm: Roi | None) -> tuple[Crop, Crop | None]:
+def _find_region(turned: Image, reorient: Reorient, roi_ras_mm: Roi | None, roi_voxels: VoxelBox | None) -> Crop | None:
+    """Find what is asked for in the turned image; None: everything."""
+    if roi_voxels is not None:
+        return Crop.to_voxels(turned, reorient.turn_box(roi_voxels))
+    return None if roi_ras_mm is None else Crop.to_roi(turned, roi_ras_mm)
+
+
+def _plan_crop(image: Image, manifest: ModelManifest, wanted: Crop | None) -> tuple[Crop, Crop | None]:
     """Choose the box the network sees, and the region inside it that is wanted where that is less."""
-    if roi_ras_mm is None:
+    if wanted is None:
         return _plan_whole(image, manifest), None
-    wanted = Crop.to_roi(image, roi_ras_mm)
     if manifest.slices is None or manifest.slices.fit == "windows":
         return wanted, None
     seen = _widen(image, wanted, _plan_whole(image, manifest), manifest.slices.axis)
-    return seen, Crop.to_roi(seen.apply(image), roi_ras_mm)
+    i, j, k = (a - b for a, b in zip(wanted.start, seen.start, strict=True))
+    high = (i + wanted.shape[0], j + wanted.shape[1], k + wanted.shape[2])
+    return seen, Crop.to_box(seen.apply(image), (i, j, k), high)
 
 
 def _plan_whole(image: Image, manifest: ModelManifest) -> Crop:

@@ -13,6 +13,8 @@ from medseg.imaging.smoothing import smooth
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import IntTriple
 
+VoxelBox = tuple[int, int, int, int, int, int]  # i, i stop, j, j stop, k, k stop: the stops are excluded
+
 _LARGEST_BYTES = 4e9  # of a resampled image, float32, all channels
 _SAME_SPACING = 1e-3  # relative
 
@@ -44,6 +46,16 @@ class Reorient:
             source_shape=image.shape,
             source_affine=image.affine,
         )
+
+    def turn_box(self, box: VoxelBox) -> VoxelBox:
+        """Find a box of the source's voxels in the turned image; first and stop along each axis."""
+        turned: list[int] = []
+        for old, backwards in zip(self.axes, self.reversed_axes, strict=True):
+            first, stop = box[2 * old : 2 * old + 2]
+            size = self.source_shape[old]
+            turned += [size - stop, size - first] if backwards else [first, stop]
+        i, i_stop, j, j_stop, k, k_stop = turned
+        return i, i_stop, j, j_stop, k, k_stop
 
     def apply(self, image: Image) -> Image:
         """Turn an image; the array is a view."""
@@ -111,6 +123,20 @@ class Crop:
         stop = np.minimum(np.maximum(last, first + 1), image.shape)
         if not (start < stop).all():
             msg = f"the ROI {_words(region)} mm misses the volume, which spans {_extent(image)} mm; move it inside"
+            raise JobError(msg)
+        return cls.to_box(image, _triple(start), _triple(stop))
+
+    @classmethod
+    def to_voxels(cls, image: Image, box: VoxelBox) -> Self:
+        """Keep a box of voxels, as far as the image goes.
+
+        Raises:
+            JobError: if the box lies outside the image.
+        """
+        start = np.maximum(box[::2], 0)
+        stop = np.minimum(box[1::2], image.shape)
+        if not (start < stop).all():
+            msg = f"the ROI, voxels {box}, misses the volume, which has {image.shape}; move it inside"
             raise JobError(msg)
         return cls.to_box(image, _triple(start), _triple(stop))
 

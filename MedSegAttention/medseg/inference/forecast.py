@@ -82,7 +82,9 @@ def forecast(
         ImageError: if the image would become absurdly large at the model's spacing.
     """
     device = (auto_device if options.device == "auto" else options.device).partition(":")[0]
-    crop, resample = plan_grids(shape, affine, manifest, options.roi_ras_mm, coarser=options.coarser)
+    crop, resample = plan_grids(
+        shape, affine, manifest, options.roi_ras_mm, roi_voxels=options.roi_voxels, coarser=options.coarser
+    )
     padded = tuple(map(max, resample.shape, manifest.window_shape))
     overlap = manifest.overlap if options.overlap is None else options.overlap
     windows = prod(

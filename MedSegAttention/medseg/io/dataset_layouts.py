@@ -55,6 +55,7 @@ class Dataset:
     description: str = ""
     reference: str = ""
     licence: str = ""
+    notes: tuple[str, ...] = ()  # what was left out, one sentence each
 
 
 def describe_dataset(folder: Path, labels: Path | None = None) -> Dataset:
@@ -181,10 +182,12 @@ def _from_folders(images: Path, labels: Path) -> Dataset:
         what = f"{len(alone)} labels have no image: {_listed(alone)}" if alone else f"{labels} holds no image file"
         msg = f"images in {images} and labels in {labels} are matched by name, and {what}; rename or remove them"
         raise JobError(msg)
+    bare = [str(paths[0]) for name, paths in channels.items() if name not in found]
     return Dataset(
         title=images.resolve().parent.name,
         layout=f"two folders ({images}, {labels})",
         cases=_checked(cases, str(labels)),
+        notes=(f"{len(bare)} image(s) have no labels and are not used: {_listed(bare)}",) if bare else (),
     )
 
 
@@ -200,7 +203,7 @@ def _checked(cases: Iterable[CaseFiles], source: str) -> dict[str, CaseFiles]:
         named[case.name] = case
     if missing:
         msg = (
-            f"{source} lists {len(missing)} files, {_listed(missing)}, which does not exist; "
+            f"{source} lists {len(missing)} file(s) that do not exist: {_listed(missing)}; "
             "complete the data set or mend the list"
         )
         raise JobError(msg)

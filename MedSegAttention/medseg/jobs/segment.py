@@ -98,7 +98,9 @@ def segment_images(
     device = choose_device(options.device)
     with story.stage("preprocess"):
         image = _one_image(images)
-        prepared = prepare(image, bundle.manifest, options.roi_ras_mm, coarser=options.coarser)
+        prepared = prepare(
+            image, bundle.manifest, options.roi_ras_mm, roi_voxels=options.roi_voxels, coarser=options.coarser
+        )
         network = network or load_network(bundle)
     found = _find(prepared, network, bundle.manifest, options, device, story, want_probabilities=want_probabilities)
     with story.stage("postprocess"):

@@ -1,4 +1,4 @@
-"""Where a new node stands in the subject hierarchy: beside the scan it was made from, in the same study."""
+"""The subject hierarchy: a new node beside the scan it was made from, and which examination a scan belongs to."""
 
 from medseg.mrml.grids import Node
 
@@ -19,3 +19,18 @@ def place_beside(scene: Node, node: Node, volume_node: Node) -> None:
     volume_item, item = tree.GetItemByDataNode(volume_node), tree.GetItemByDataNode(node)
     if volume_item and item:
         tree.SetItemParent(item, tree.GetItemParent(volume_item))
+
+
+def examination_of(scene: Node, node: Node) -> int | None:
+    """The study of a node, else its patient, as an item of the subject hierarchy; None where it is in neither."""
+    import slicer
+
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = 0 if tree is None else tree.GetItemByDataNode(node)
+    if not item:
+        return None
+    names = slicer.vtkMRMLSubjectHierarchyConstants
+    above = (
+        tree.GetItemAncestorAtLevel(item, level) for level in (names.GetDICOMLevelStudy(), names.GetDICOMLevelPatient())
+    )
+    return next((int(each) for each in above if each), None)

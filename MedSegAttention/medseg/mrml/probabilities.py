@@ -1,6 +1,8 @@
 """Probabilities, and where the network doubts, as volumes beside the scan."""
 
-from collections.abc import Sequence
+import os
+import zlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -8,15 +10,19 @@ import numpy as np
 import vtk
 from numpy.typing import NDArray
 
-from medseg.imaging.image import Image
+from medseg.imaging.image import Affine, Image, Shape
+from medseg.mrml.cuts import Cut, cut_segment
 from medseg.mrml.grids import Node, matrix_from_affine, world_to_parent
 from medseg.mrml.placing import place_beside
 from medseg.mrml.segmentations import voxels
 from medseg.spec.manifest import LabelSpec
 
 _SEGMENTATION, _SEGMENT = "medsegSegmentation", "MedSegAttention.Segment"  # node reference, attribute: id of a segment
+_DRAWN = "MedSegAttention.Drawn"  # attribute: what a program left of the segment, see mask_digest
+_MAP = "MedSegAttention.Map"  # attribute of every volume that is made here
 _TINY = np.float32(1e-12)  # 0 log 0 is 0
-_SLAB = 4  # slices that are looked at together: what is computed with stays in the processor's cache
+_COPIED = 32  # slices that are copied before a window breathes: of 512 x 512 voxels some hundredths of a second
+_SLAB = 2  # slices that are looked at together: what is computed with stays in the processor's cache
 
 
 def add_probability_volumes(
@@ -42,15 +48,80 @@ def add_probability_volumes(
         raise ValueError(msg)
     nodes = []
     for spec in specs:
-        layer = Image(probabilities.array[spec.value : spec.value + 1], probabilities.affine)
-        nodes.append(_add_map(scene, layer, f"{_stem(volume_node)}probability of {spec.name}", volume_node))
+        pixels = empty_map(probabilities.shape)
+        for _done in fill_steps(probabilities.array[spec.value], pixels):
+            pass
+        nodes.append(show_probability(scene, pixels, probabilities.affine, spec, volume_node))
     return nodes
 
 
-def link_probability(node: Node, segmentation: Node, segment_id: str) -> None:
-    """Remember whose probability a volume is; saved with the scene."""
+def empty_map(shape: Shape) -> Any:
+    """A ``vtkImageData`` of float32 whose voxels are not set yet."""
+    pixels = vtk.vtkImageData()
+    pixels.SetDimensions(*shape)
+    pixels.AllocateScalars(vtk.VTK_FLOAT, 1)
+    return pixels
+
+
+def fill_steps(values: NDArray[Any], pixels: Any) -> Iterator[int]:
+    """Copy ``(I, J, K)`` into an ``empty_map`` some slices at a time, so that a window can breathe in between.
+
+    Yields:
+        How many slices are done.
+    """
+    array = voxels(pixels)
+    for start in range(0, array.shape[2], _COPIED):
+        part = (..., slice(start, start + _COPIED))
+        array[part] = values[part]
+        yield min(start + _COPIED, array.shape[2])
+
+
+def show_probability(scene: Node, pixels: Any, affine: Affine, spec: LabelSpec, volume_node: Node) -> Node:
+    """Add a filled map as the probability of a label: see ``add_probability_volumes``."""
+    return _add_map(scene, pixels, affine, f"{_stem(volume_node)}probability of {spec.name}", volume_node)
+
+
+def is_map(node: Node) -> bool:
+    """Whether a volume holds probabilities or entropy that a network brought, and is no scan."""
+    return node.GetAttribute(_MAP) is not None
+
+
+def link_probability(node: Node, segmentation: Node, segment_id: str, drawn: str | None = None) -> None:
+    """Remember whose probability a volume is; saved with the scene.
+
+    Args:
+        node: the volume.
+        segmentation: holds the segment.
+        segment_id: of the segment.
+        drawn: what the network left of it, by ``mask_digest``; None: what is there now.
+    """
     node.SetNodeReferenceID(_SEGMENTATION, segmentation.GetID())
     node.SetAttribute(_SEGMENT, segment_id)
+    note_drawn(node, mask_digest(cut_segment(segmentation, segment_id)) if drawn is None else drawn)
+
+
+def link_entropy(node: Node, segmentation: Node) -> None:
+    """Remember of which result a volume shows the doubt; saved with the scene."""
+    node.SetNodeReferenceID(_SEGMENTATION, segmentation.GetID())
+
+
+def note_drawn(node: Node, drawn: str) -> None:
+    """Write on a probability volume what a program left of its segment; whatever differs was done by somebody."""
+    node.SetAttribute(_DRAWN, drawn)
+
+
+def noted_drawn(node: Node) -> str | None:
+    """What ``note_drawn`` wrote; None where nothing was."""
+    text = node.GetAttribute(_DRAWN)
+    return None if text is None else str(text)
+
+
+def mask_digest(cut: Cut | None) -> str:
+    """A short text that differs where two segments differ: count of voxels, size of the box, checksum of its bits."""
+    if cut is None:
+        return "empty"
+    bits = np.packbits(cut.mask.ravel(order="K")).tobytes()
+    return f"{cut.voxel_count} {cut.mask.shape} {zlib.crc32(bits):08x}"
 
 
 def linked_probabilities(scene: Node, segmentation: Node) -> dict[str, Node]:
@@ -66,6 +137,16 @@ def linked_probabilities(scene: Node, segmentation: Node) -> dict[str, Node]:
     return found
 
 
+def linked_entropy(scene: Node, segmentation: Node) -> Node:
+    """The newest volume of doubt of a segmentation; None where there is none."""
+    kind, found = "vtkMRMLScalarVolumeNode", None
+    for number in range(scene.GetNumberOfNodesByClass(kind)):
+        node = scene.GetNthNodeByClass(number, kind)
+        if node.GetNodeReferenceID(_SEGMENTATION) == segmentation.GetID() and not node.GetAttribute(_SEGMENT):
+            found = node
+    return found
+
+
 def add_entropy_volume(scene: Node, probabilities: Image, volume_node: Node) -> Node:
     """Add where the network doubts: Shannon's entropy of each voxel, normalised: 0 certain, 1 all labels alike.
 
@@ -74,36 +155,58 @@ def add_entropy_volume(scene: Node, probabilities: Image, volume_node: Node) -> 
         probabilities: ``(L, I, J, K)`` 0..1 in the world, background included.
         volume_node: what was segmented; None where it is no longer in the scene.
     """
-    doubt = Image(normalised_entropy(probabilities.array)[None], probabilities.affine)
-    return _add_map(scene, doubt, f"{_stem(volume_node)}uncertainty (entropy, 0 to 1)", volume_node)
+    pixels = empty_map(probabilities.shape)
+    for _done in entropy_steps(probabilities.array, voxels(pixels)):
+        pass
+    return show_entropy(scene, pixels, probabilities.affine, volume_node)
+
+
+def show_entropy(scene: Node, pixels: Any, affine: Affine, volume_node: Node) -> Node:
+    """Add a map of entropy that is computed already: see ``add_entropy_volume``."""
+    return _add_map(scene, pixels, affine, f"{_stem(volume_node)}uncertainty (entropy, 0 to 1)", volume_node)
 
 
 def normalised_entropy(probabilities: NDArray[Any]) -> NDArray[np.float32]:
     """Entropy over the labels divided by the logarithm of their number: ``(L, I, J, K)`` -> ``(I, J, K)``, 0..1."""
-    count, *shape = probabilities.shape
-    total = np.zeros(shape, dtype=np.float32, order="F")
+    total = np.empty(probabilities.shape[1:], dtype=np.float32, order="F")
+    for _done in entropy_steps(probabilities, total):
+        pass
+    return total
+
+
+def entropy_steps(probabilities: NDArray[Any], total: NDArray[np.float32]) -> Iterator[int]:
+    """Compute ``normalised_entropy`` a few slices at a time, so that a window can breathe in between.
+
+    Args:
+        probabilities: ``(L, I, J, K)``.
+        total: ``(I, J, K)`` in Fortran order: gets the entropy.
+
+    Yields:
+        How many slices are done.
+    """
+    count, slices = probabilities.shape[0], total.shape[2]
     most = np.float32(np.log(max(count, 2)))
 
     def fill(start: int) -> None:
         part = total[..., start : start + _SLAB]
+        part[...] = 0
         for values in probabilities[..., start : start + _SLAB]:
             part -= values * np.log(np.maximum(values, _TINY))
         np.clip(part / most, 0, 1, out=part)
 
-    with ThreadPoolExecutor() as pool:  # NumPy lets other threads run while it computes
-        list(pool.map(fill, range(0, shape[2], _SLAB)))
-    return total
+    threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:  # NumPy lets other threads run while it computes
+        for start in range(0, slices, stride := _SLAB * threads):
+            list(pool.map(fill, range(start, min(start + stride, slices), _SLAB)))
+            yield min(start + stride, slices)
 
 
-def _add_map(scene: Node, image: Image, name: str, volume_node: Node) -> Node:
+def _add_map(scene: Node, pixels: Any, affine: Affine, name: str, volume_node: Node) -> Node:
     """Add a volume of numbers 0..1 beside the scan, with all of 0..1 visible when it is chosen."""
-    local = image.affine if volume_node is None else world_to_parent(volume_node) @ image.affine
-    pixels = vtk.vtkImageData()
-    pixels.SetDimensions(*image.shape)
-    pixels.AllocateScalars(vtk.VTK_FLOAT, 1)
-    voxels(pixels)[...] = image.array[0]
+    local = affine if volume_node is None else world_to_parent(volume_node) @ affine
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     changing = node.StartModify()
+    node.SetAttribute(_MAP, "1")
     node.SetIJKToRASMatrix(matrix_from_affine(local))
     _show_unit_range(node)  # before there are voxels: nothing is counted to choose a window
     node.SetAndObserveImageData(pixels)

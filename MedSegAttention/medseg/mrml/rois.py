@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from medseg.mrml.grids import Node, affine_from_matrix, ijk_to_world
 from medseg.spec.errors import ImageError, JobError
 
+VoxelBox = tuple[int, int, int, int, int, int]  # i, i stop, j, j stop, k, k stop: the stops are excluded
 Bounds = tuple[float, float, float, float, float, float]  # R-, R+, A-, A+, S-, S+ in RAS mm of the world
 
 
@@ -26,6 +27,31 @@ def roi_bounds(roi_node: Node) -> Bounds:
     return right, left, back, front, low, high
 
 
+def roi_voxels(roi_node: Node, volume_node: Node) -> VoxelBox:
+    """The whole voxels of a volume that a ROI touches, a box along the volume's own axes.
+
+    A voxel that the ROI touches by less than a thousandth of its size is left out, and so is all beyond the volume.
+
+    Returns:
+        First voxel and stop, which is excluded, along i, j and k.
+
+    Raises:
+        JobError: if the ROI has no size, or lies beside the volume.
+        ImageError: if the volume hangs under a non-linear transform, or has no voxels.
+    """
+    roi_bounds(roi_node)
+    to_voxel = np.linalg.inv(ijk_to_world(volume_node))
+    spots = (_corners(roi_node) @ to_voxel.T)[:, :3]
+    # Voxel n reaches from n - 0.5 to n + 0.5.
+    low = np.maximum(np.floor(spots.min(axis=0) + 0.5 + 1e-3), 0)
+    stop = np.minimum(np.ceil(spots.max(axis=0) + 0.5 - 1e-3), _shape(volume_node))
+    if (low >= stop).any():
+        msg = f"the region {roi_node.GetName()!r} lies beside the volume {volume_node.GetName()!r}; move it onto it"
+        raise JobError(msg)
+    i, i_stop, j, j_stop, k, k_stop = (int(edge) for pair in zip(low, stop, strict=True) for edge in pair)
+    return i, i_stop, j, j_stop, k, k_stop
+
+
 def snap_roi(roi_node: Node, volume_node: Node) -> Bounds:
     """Grow a ROI until it holds whole voxels of a volume and no part of one, and keep it inside the volume.
 
@@ -39,17 +65,8 @@ def snap_roi(roi_node: Node, volume_node: Node) -> Bounds:
         JobError: if the ROI has no size, or lies beside the volume.
         ImageError: if the volume hangs under a non-linear transform, or has no voxels.
     """
-    roi_bounds(roi_node)
-    to_voxel = np.linalg.inv(ijk_to_world(volume_node))
-    spots = (_corners(roi_node) @ to_voxel.T)[:, :3]
-    shape = _shape(volume_node)
-    # Voxel n reaches from n - 0.5 to n + 0.5.
-    low = np.maximum(np.floor(spots.min(axis=0) + 0.5 + 1e-3), 0)
-    high = np.minimum(np.ceil(spots.max(axis=0) - 0.5 - 1e-3), shape - 1)
-    if (low > high).any():
-        msg = f"the region {roi_node.GetName()!r} lies beside the volume {volume_node.GetName()!r}; move it onto it"
-        raise JobError(msg)
-    _set_box(roi_node, volume_node, low - 0.5, high + 0.5)
+    box = np.array(roi_voxels(roi_node, volume_node), dtype=np.float64)
+    _set_box(roi_node, volume_node, box[::2] - 0.5, box[1::2] - 0.5)
     return roi_bounds(roi_node)
 
 

@@ -91,6 +91,32 @@ def add_output_sequence(scene: Node, sequence: Node, name: str | None = None) ->
     return output
 
 
+def remove_if_empty(scene: Node, output: Node) -> bool:
+    """Remove a sequence of segmentations, and the node that shows it, where no time point holds a segment.
+
+    Args:
+        scene: the MRML scene.
+        output: the sequence; None, or one of another scene: nothing happens.
+
+    Returns:
+        Whether it was removed.
+    """
+    if output is None or output.GetScene() is not scene:
+        return False
+    shown = proxy_of(scene, output)  # what somebody draws there reaches the sequence when the browser goes on
+    items = [output.GetNthDataNode(number) for number in range(item_count(output))]
+    if any(each is not None and each.GetSegmentation().GetNumberOfSegments() for each in (shown, *items)):
+        return False
+    leaving = [output] if shown is None else [shown.GetDisplayNode(), shown, output]
+    for browser in _browsers(scene):
+        if browser.IsSynchronizedSequenceNodeID(output.GetID(), True):
+            browser.RemoveSynchronizedSequenceNode(output.GetID())
+    for node in leaving:
+        if node is not None and node.GetScene() is scene:  # the browser may have taken what it showed with it
+            scene.RemoveNode(node)
+    return True
+
+
 def put_item(scene: Node, output: Node, index_value: str, segmentation: Node) -> Node:
     """Copy a segmentation into a sequence, in the place of what stood at that time point.
 

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,23 +112,27 @@ def _shifted(offset: NDArray[np.int_]) -> Affine:
     return shift
 
 
-def add_statistics_table(scene: Node, rows: Sequence[SegmentStatistics], name: str) -> Node:
+def add_statistics_table(
+    scene: Node, rows: Sequence[SegmentStatistics], name: str, dice: Mapping[str, float] | None = None
+) -> Node:
     """Add a table with a typed column for each number, its unit in the heading and as the column's property.
 
     Args:
         scene: the MRML scene.
         rows: of ``statistics_steps``.
         name: of the new node.
+        dice: scores by the names of segments, as of ``dice_steps``: one more column; None: none.
 
     Returns:
         The ``vtkMRMLTableNode``.
     """
     import vtk
 
-    kinds = (vtk.vtkStringArray, vtk.vtkStringArray, vtk.vtkIntArray, *[vtk.vtkDoubleArray] * 4)
+    kinds = (vtk.vtkStringArray, vtk.vtkStringArray, vtk.vtkIntArray, *[vtk.vtkDoubleArray] * 5)
+    headings = _headings(dice)
     node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name))
     changing = node.StartModify()
-    for (heading, unit), kind, values in zip(COLUMNS.items(), kinds, _columns(rows), strict=True):
+    for (heading, unit), kind, values in zip(headings.items(), kinds, _columns(rows, dice), strict=False):
         column = kind()
         column.SetName(heading)
         for value in values:
@@ -141,8 +145,20 @@ def add_statistics_table(scene: Node, rows: Sequence[SegmentStatistics], name: s
     return node
 
 
-def write_statistics(path: Path, rows: Sequence[SegmentStatistics], *, overwrite: bool = False) -> None:
+def write_statistics(
+    path: Path,
+    rows: Sequence[SegmentStatistics],
+    dice: Mapping[str, float] | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write the table as a CSV file; it appears whole or not at all. Numbers that are not there are empty.
+
+    Args:
+        path: of the file.
+        rows: of ``statistics_steps``.
+        dice: scores by the names of segments: one more column; None: none.
+        overwrite: whether a file that is there may be replaced.
 
     Raises:
         JobError: if the folder cannot take it.
@@ -150,14 +166,21 @@ def write_statistics(path: Path, rows: Sequence[SegmentStatistics], *, overwrite
     """
     with replacing(path, overwrite=overwrite) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(COLUMNS)
+        writer.writerow(_headings(dice))
         for row in rows:
-            writer.writerow("" if isinstance(cell, float) and math.isnan(cell) else cell for cell in _cells(row))
+            writer.writerow("" if isinstance(cell, float) and math.isnan(cell) else cell for cell in _cells(row, dice))
 
 
-def _cells(row: SegmentStatistics) -> tuple[Any, ...]:
-    return row.name, row.segment_id, row.voxels, row.volume_ml, row.surface_mm2, row.mean, row.std
+def _headings(dice: Mapping[str, float] | None) -> dict[str, str]:
+    return COLUMNS if dice is None else {**COLUMNS, "Dice": ""}
 
 
-def _columns(rows: Sequence[SegmentStatistics]) -> list[tuple[Any, ...]]:
-    return [tuple(cells) for cells in zip(*map(_cells, rows), strict=True)] or [()] * len(COLUMNS)
+def _cells(row: SegmentStatistics, dice: Mapping[str, float] | None) -> tuple[Any, ...]:
+    score = () if dice is None else (float(dice.get(row.name, math.nan)),)
+    return row.name, row.segment_id, row.voxels, row.volume_ml, row.surface_mm2, row.mean, row.std, *score
+
+
+def _columns(rows: Sequence[SegmentStatistics], dice: Mapping[str, float] | None) -> list[tuple[Any, ...]]:
+    return [tuple(cells) for cells in zip(*(_cells(row, dice) for row in rows), strict=True)] or [()] * len(
+        _headings(dice)
+    )

@@ -11,6 +11,7 @@ from medseg.imaging.image import Affine
 from medseg.mrml.cuts import Cut, cut_segment, mask_labelmap
 from medseg.mrml.grids import Node, ijk_to_world, matrix_from_affine, world_to_parent
 from medseg.mrml.merging import check_target, move_segment
+from medseg.mrml.probabilities import mask_digest, note_drawn, noted_drawn
 from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE, existing_segment, modifying, voxels
 from medseg.mrml.surfaces import make_surface
 from medseg.mrml.volumes import channel_view
@@ -29,25 +30,34 @@ class ThresholdEdit:
         segmentation: the node.
         segment_id: which of its segments.
         probability_node: a volume of numbers 0..1; its first component is looked at.
+        is_agreed: whether the user knows that the segment was changed since the network drew it, and wants the
+            threshold nevertheless; ``restore`` brings those changes back.
 
     Raises:
         ImageError: if there is no such segment, the segmentation is made of surfaces, the volume has no voxels, or
             one of the two hangs under a non-linear transform.
     """
 
-    def __init__(self, segmentation: Node, segment_id: str, probability_node: Node) -> None:
+    def __init__(self, segmentation: Node, segment_id: str, probability_node: Node, *, is_agreed: bool = False) -> None:
         check_target(segmentation)
         existing_segment(segmentation, segment_id)
-        self._node, self._segment_id, self._probability_node = segmentation, segment_id, probability_node
+        self._node, self._segment_id, self.probability_node = segmentation, segment_id, probability_node
         self._probability()
         self._before: Cut | None = None
         self._layer: Any = None  # our own labelmap of the segment, once there was a threshold
         self._stamp = 0
+        self._is_agreed = is_agreed
+        self._drawn_before = noted_drawn(probability_node)
 
     @property
     def is_changed(self) -> bool:
         """Whether there is something to restore."""
         return self._layer is not None
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether segmentation and probabilities are in the scene."""
+        return self._node.GetScene() is not None and self.probability_node.GetScene() is not None
 
     def apply(self, threshold: float, *, is_final: bool = True) -> None:
         """Make the segment all voxels whose probability is at least a threshold.
@@ -57,7 +67,8 @@ class ThresholdEdit:
             is_final: whether a surface that is there follows; False while a slider is being dragged.
 
         Raises:
-            JobError: if the nodes or the segment are gone, or the segment was changed by hand since the last call.
+            JobError: if the nodes or the segment are gone, or the segment was changed by hand since the last call;
+                before the first: since the network drew it, unless that was agreed to.
             ImageError: if a transform has become non-linear, or the volume has no voxels.
         """
         self._check()
@@ -65,12 +76,14 @@ class ThresholdEdit:
         with _surfaces_kept(self._node, self._segment_id, is_final=is_final), modifying(self._node):
             if self._layer is None or voxels(self._layer).shape != probability.shape:
                 if self._layer is None:
-                    self._before = cut_segment(self._node, self._segment_id)
+                    self._before = self._untouched()
                 self._give(mask_labelmap(np.zeros(probability.shape, dtype=bool, order="F"), affine))
             self._layer.SetGeometryFromImageToWorldMatrix(matrix_from_affine(affine))
             lowest = max(float(threshold), _SMALLEST)
             np.greater_equal(probability, lowest, out=voxels(self._layer).view(np.bool_))
             self._written()
+        if is_final:
+            note_drawn(self.probability_node, mask_digest(cut_segment(self._node, self._segment_id)))
 
     def restore(self) -> None:
         """Give the segment the voxels it had before the first threshold; without one nothing happens.
@@ -86,11 +99,27 @@ class ThresholdEdit:
             self._give(mask_labelmap(before.mask, before.affine))
             self._written()
         self._before = self._layer = None
+        if self._drawn_before is not None:
+            note_drawn(self.probability_node, self._drawn_before)
+
+    def _untouched(self) -> Cut | None:
+        """The segment before the first threshold; refused where somebody worked on it and did not agree."""
+        cut = cut_segment(self._node, self._segment_id)
+        if not self._is_agreed and self._drawn_before not in (None, mask_digest(cut)):
+            msg = (
+                f"{self._name()!r} was changed by hand or by another run since the network drew it; choose the segment "
+                "again to begin from what it is now"
+            )
+            raise JobError(msg)
+        return cut
+
+    def _name(self) -> str:
+        return str(self._node.GetSegmentation().GetSegment(self._segment_id).GetName())
 
     def _probability(self) -> tuple[NDArray[Any], Affine]:
         """The values now, ``(I, J, K)``, and where they lie below the transforms of the segmentation."""
-        affine = world_to_parent(self._node) @ ijk_to_world(self._probability_node)
-        return channel_view(self._probability_node)[0], affine
+        affine = world_to_parent(self._node) @ ijk_to_world(self.probability_node)
+        return channel_view(self.probability_node)[0], affine
 
     def _give(self, labelmap: Any) -> None:
         move_segment(self._node.GetSegmentation(), self._segment_id, labelmap, value=1)
@@ -103,7 +132,7 @@ class ThresholdEdit:
 
     def _check(self) -> None:
         segment = self._node.GetSegmentation().GetSegment(self._segment_id)
-        if self._node.GetScene() is None or self._probability_node.GetScene() is None or segment is None:
+        if not self.is_possible or segment is None:
             msg = "the segment or its probabilities are no longer in the scene; choose another segment"
             raise JobError(msg)
         if self._layer is not None and (
@@ -117,8 +146,8 @@ class ThresholdEdit:
 
 
 def threshold_segment(segmentation: Node, segment_id: str, probability_node: Node, threshold: float) -> None:
-    """Threshold once, with no way back: see ``ThresholdEdit``."""
-    ThresholdEdit(segmentation, segment_id, probability_node).apply(threshold)
+    """Threshold once, whatever the segment is now, and with no way back: see ``ThresholdEdit``."""
+    ThresholdEdit(segmentation, segment_id, probability_node, is_agreed=True).apply(threshold)
 
 
 @contextmanager

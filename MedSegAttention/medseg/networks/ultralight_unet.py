@@ -55,6 +55,11 @@ class UltraLightUNet(nn.Module):
 
     Raises:
         ValueError: for an unknown variant or a wrong number of widths or pooling factors.
+
+    Example:
+        >>> import torch
+        >>> UltraLightUNet(label_count=3, widths="T")(torch.zeros(2, 1, 17, 20, 9)).shape
+        torch.Size([2, 3, 17, 20, 9])
     """
 
     def __init__(

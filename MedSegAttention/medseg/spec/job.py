@@ -19,6 +19,7 @@ class Options:
     window_batch: int = 1
     precision: Precision = "float32"
     roi_ras_mm: tuple[float, float, float, float, float, float] | None = None  # R-, R+, A-, A+, S-, S+
+    roi_voxels: tuple[int, int, int, int, int, int] | None = None  # of the input: i, i stop, j, j stop, k, k stop
     postprocess: PostprocessRule | None = None
     coarser: float = 1.0  # voxels this many times larger than the model's: a quick preview
 
@@ -41,6 +42,18 @@ class Options:
                 if not low < high:
                     msg = f"a ROI is R-,R+,A-,A+,S-,S+ in mm, lower before upper bound, got {self.roi_ras_mm}"
                     raise JobError(msg)
+        self._check_voxels()
+
+    def _check_voxels(self) -> None:
+        """Refuse a box of voxels that holds none, or that comes beside another region."""
+        if self.roi_voxels is None:
+            return
+        if not all(0 <= low < stop for low, stop in zip(self.roi_voxels[::2], self.roi_voxels[1::2], strict=True)):
+            msg = f"a ROI in voxels is the first and the stop along i, j and k, got {self.roi_voxels}"
+            raise JobError(msg)
+        if self.roi_ras_mm is not None:
+            msg = f"a ROI is given in mm or in voxels, got {self.roi_ras_mm} mm and {self.roi_voxels}; leave one out"
+            raise JobError(msg)
 
 
 @dataclass(frozen=True, kw_only=True)

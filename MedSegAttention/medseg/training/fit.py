@@ -1,51 +1,27 @@
-"""Run the training loop: Lightning over randomly changed patches, until the time or the steps are over."""
+"""Run the training loop: Lightning over randomly changed patches, until the steps or the time are over."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
-from monai.data import DataLoader
 from monai.transforms import Compose
 from torch import nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader
 
+from medseg.spec.manifest import IntTriple, SliceRule
 from medseg.training.cases import Case
+from medseg.training.checkpoint import Checkpoint
 from medseg.training.fast_depthwise import accelerate
-from medseg.training.lightning_import import Callback, CSVLogger, lightning
-from medseg.training.recipe import Lesson, Recipe
+from medseg.training.lesson import Lesson, Watcher
+from medseg.training.lightning_import import lightning
+from medseg.training.patches import Patches, Steps
+from medseg.training.processes import Processes
+from medseg.training.recipe import Recipe
 
-
-class Patches(Dataset[dict[str, torch.Tensor]]):
-    """A case at random changes every time it is asked for."""
-
-    def __init__(self, cases: Sequence[Case], change: Compose) -> None:
-        self.cases = cases
-        self.change = change
-
-    def __len__(self) -> int:
-        """Number of cases."""
-        return len(self.cases)
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        """One patch: ``image`` (C, i, j, k), ``labels`` (1, i, j, k)."""
-        case = self.cases[index]
-        patch: dict[str, torch.Tensor] = self.change({"image": case.image, "labels": case.labels})
-        return patch
-
-
-class KeepAveraged(Callback):
-    """Hand the averaged network to ``keep`` now and then, so that a long run can be looked at and is never lost."""
-
-    def __init__(self, keep: Callable[[nn.Module, float], None], every: float) -> None:
-        self.keep = keep
-        self.every = every  # part of the run, 0..1
-        self.due = every
-
-    def on_train_batch_end(self, _: lightning.Trainer, lesson: lightning.LightningModule, *__: object) -> None:
-        """Keep the weights when it is time."""
-        if isinstance(lesson, Lesson) and lesson.elapsed >= self.due:
-            self.keep(lesson.averaged, lesson.elapsed)
-            self.due += self.every
+_PRECISIONS: Mapping[str, str] = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
+_HALVES_FROM = (7, 0)  # compute capability of the first cards that are faster in float16
 
 
 def fit(
@@ -54,51 +30,108 @@ def fit(
     change: Compose,
     recipe: Recipe,
     *,
-    seconds: float,
-    steps: int,
-    log_folder: Path,
-    callbacks: Sequence[Callback] = (),
+    patch_shape: IntTriple,
+    slices: SliceRule | None = None,
+    seconds: float = math.inf,
+    resume: Checkpoint | None = None,
     workers: int = 1,
-) -> nn.Module:
-    """Train on patches of ``cases`` and return the averaged network in evaluation mode.
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a value
+    processes: Processes = Processes(),  # noqa: B008 - frozen
+    watch: Watcher | None = None,
+) -> Lesson:
+    """Train on patches of ``cases``; the lesson that comes back holds the averaged network.
+
+    On one device, with one number of threads, the same recipe gives the same weights, however often the run was
+    resumed and however many processes prepare patches.
 
     Args:
         network: changed in place.
         cases: the training cases, prepared.
-        change: from a case to one patch, see :func:`medseg.training.augment.augmentation`.
+        change: random changes of a patch, see :func:`medseg.training.augment.augmentation`.
         recipe: the numbers of the run.
-        seconds: the run ends, with a finished schedule, after this time.
-        steps: or after this many steps, whichever comes first.
-        log_folder: where the loss is written as CSV.
-        callbacks: Lightning callbacks.
-        workers: processes that prepare patches.
+        patch_shape: voxels of a patch.
+        slices: how a 2D network reads a volume.
+        seconds: the run ends, with a finished schedule, after this time, whichever comes first.
+        resume: where to go on.
+        workers: processes that prepare patches; 0 prepares them in this one.
+        device: where to train.
+        processes: of a run on several devices.
+        watch: follows the run, in the first process.
+
+    Raises:
+        KeyboardInterrupt: when the user interrupts.
+        JobError: when the loss does not stay finite.
     """
-    lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-    change.set_random_state(recipe.seed)
-    loader = DataLoader(
-        Patches(cases, change),
-        batch_size=min(recipe.batch, len(cases)),
-        shuffle=True,
-        drop_last=True,
-        num_workers=workers,
-        persistent_workers=workers > 0,
+    progress = resume.progress if resume else None
+    first = progress.step if progress else 0
+    _lay_out(network.train(), device)
+    state = None if resume is None else resume.optimiser
+    lesson = Lesson(network, recipe, seconds=seconds, case_count=len(cases), progress=progress, optimiser_state=state)
+    if resume is not None:
+        network.load_state_dict(resume.network)
+        lesson.averaged.load_state_dict(resume.averaged)
+    lesson.watch = watch if processes.rank == 0 else None
+    if first >= recipe.steps:
+        return lesson
+    patches = Patches(cases, change, patch_shape, slices=slices, foreground=recipe.foreground, seed=recipe.seed)
+    steps = Steps(first, recipe.steps, recipe.batch, rank=processes.rank, world=processes.world)
+    loader: DataLoader[Any] = DataLoader(
+        patches, batch_sampler=steps, num_workers=workers, pin_memory=device.type == "cuda"
     )
-    # depthwise 3D convolutions are several times faster in this layout
-    network.train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    lesson = Lesson(network, recipe, seconds=seconds, steps=steps)
-    accelerate(network)
-    trainer = lightning.Trainer(
-        accelerator="auto",
-        devices=1,
-        max_steps=steps,
-        max_epochs=-1,
+    trainer = _trainer(recipe, device, processes)
+    if resume is not None and resume.precision:
+        trainer.precision_plugin.load_state_dict(resume.precision)
+    _train(trainer, lesson, loader)
+    return lesson
+
+
+def _train(trainer: lightning.Trainer, lesson: Lesson, loader: DataLoader[Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The 'train_dataloader' does not have many workers")
+        try:
+            trainer.fit(lesson, loader)
+        except SystemExit as error:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from error
+
+
+def _trainer(recipe: Recipe, device: torch.device, processes: Processes) -> lightning.Trainer:
+    single = processes.world == 1
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
+    index = [device.index or 0] if device.type == "cuda" else 1
+    return lightning.Trainer(
+        accelerator={"cuda": "gpu"}.get(device.type, device.type),
+        devices=index if single else processes.per_node,
+        num_nodes=processes.nodes,
+        strategy="auto" if single else "ddp_find_unused_parameters_true",
+        precision=_PRECISIONS[choose_precision(recipe.precision, device)],  # type: ignore[arg-type]
+        max_epochs=1,
         gradient_clip_val=recipe.clip_norm,
-        logger=CSVLogger(log_folder, name=None),
-        callbacks=list(callbacks),
+        use_distributed_sampler=False,
+        logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
-        log_every_n_steps=1,
     )
-    trainer.fit(lesson, loader)
-    return lesson.averaged.eval()
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """Half precision where it is safe and faster: bfloat16, else float16 with a scaled loss, on CUDA cards only."""
+    if wanted != "auto":
+        return wanted
+    if device.type != "cuda":
+        return "float32"
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bfloat16"
+    return "float16" if torch.cuda.get_device_capability(device) >= _HALVES_FROM else "float32"
+
+
+def _lay_out(network: nn.Module, device: torch.device) -> None:
+    """On a processor, networks of depthwise 3D convolutions train several times faster channels last."""
+    if device.type != "cpu":
+        return
+    deep = [part for part in network.modules() if isinstance(part, nn.Conv3d)]
+    depthwise = [part for part in deep if part.groups == part.in_channels > 1 and part.dilation == (1, 1, 1)]
+    if 3 * len(depthwise) >= len(deep) > 0:
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    accelerate(network)

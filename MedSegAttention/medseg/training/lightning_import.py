@@ -1,5 +1,7 @@
 """Imports Lightning, which imports torchvision where there is one, fitting or not."""
 
+import logging
+
 from medseg.networks.ops.torchvision_operators import make_torchvision_importable
 
 try:
@@ -7,7 +9,7 @@ try:
 except RuntimeError:  # of a torchvision that was built for another PyTorch
     make_torchvision_importable()
     import lightning
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import CSVLogger
 
-__all__ = ["CSVLogger", "Callback", "lightning"]
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it advertises and repeats what is printed anyway
+
+__all__ = ["lightning"]

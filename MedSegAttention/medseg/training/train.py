@@ -1,76 +1,203 @@
-"""From a folder of images and labels to a bundle, by the book that its manifest is."""
+"""From labelled cases to a bundle: a run that survives kills and ends with the best weights it saw."""
 
 import dataclasses
-from collections.abc import Callable
+import json
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import nn
+import torch
 
 from medseg.bundles.catalogue import Bundle
-from medseg.bundles.weights import save_weights
+from medseg.bundles.weights import load_weights
 from medseg.bundles.write import write_bundle
+from medseg.io.atomic import replacing
 from medseg.io.dataset import CaseFiles
-from medseg.networks import build_network
-from medseg.spec.errors import OutputExists
-from medseg.spec.manifest import ModelManifest
-from medseg.training.augment import augmentation
-from medseg.training.cases import load_case
-from medseg.training.fit import KeepAveraged, fit
-from medseg.training.recipe import Recipe
+from medseg.spec.errors import JobError, OutputExists
+from medseg.training.augment import augmentation_for
+from medseg.training.cases import Case, load_cases
+from medseg.training.checkpoint import NAME, Checkpoint, load_checkpoint
+from medseg.training.fit import fit
+from medseg.training.folds import Fold
+from medseg.training.initial import start_from
+from medseg.training.lesson import Lesson
+from medseg.training.lightning_import import lightning
+from medseg.training.memory import memory_at_hand_mb
+from medseg.training.plan import Plan, read_plan, write_plan
+from medseg.training.processes import running_processes
+from medseg.training.side_heads import build_for_training, storable, without_side_heads
+from medseg.training.watch import BEST, CURVES, LOG, Status, Watch
+
+PLAN, FOLDS = "plan.json", "folds.json"
+_IN_MEMORY = 0.3  # of what is free; more is read from disk
+_WORTH_KEEPING = (PLAN, FOLDS, LOG, CURVES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a run is carried out; nothing here changes what it computes, but for the time limit."""
+
+    seconds: float = math.inf
+    licence_text: str = ""
+    workers: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    restart: bool = False  # forget an unfinished run
+    checkpoint_seconds: float = 60.0
+    on_status: Callable[[Status], None] = lambda _: None
+    on_note: Callable[[str], None] = lambda _: None
+
+
+def run_folder(output: Path) -> Path:
+    """Where the plan, the log, the curves and the checkpoint of a bundle's training lie."""
+    return output.parent / f"{output.name}-training"
 
 
 def train(
-    files: list[CaseFiles],
-    manifest: ModelManifest,
+    files: Sequence[CaseFiles],
+    plan: Plan,
     output: Path,
-    recipe: Recipe,
     *,
-    seconds: float,
-    steps: int,
-    licence_text: str,
-    workers: int = 1,
-    on_progress: Callable[[float], None] = lambda _: None,
-) -> Bundle:
-    """Train the manifest's network from scratch and write the bundle.
+    validation: Sequence[CaseFiles] = (),
+    start: Bundle | None = None,
+    settings: Settings = Settings(),
+) -> Bundle | None:
+    """Train the plan's network and write the bundle.
+
+    An unfinished run of the same plan and cases in ``run_folder(output)`` is continued.
 
     Args:
-        files: the training cases.
-        manifest: what to train; scores and times it holds are dropped, they belong to another run.
+        files: the training cases; one that cannot be used is left out and named.
+        plan: what to train and how.
         output: folder of the bundle; it must not exist yet.
-        recipe: the numbers of the run.
-        seconds: time limit of the training loop; it ends with a finished schedule.
-        steps: limit in optimiser steps; whichever is reached first counts.
-        licence_text: becomes the bundle's LICENSE.
-        workers: processes that prepare patches; 0 prepares them in this one.
-        on_progress: hears the part of the run that is over, 0..1, now and then.
+        validation: cases to score now and then; the weights that score best are kept. None: the last ones.
+        start: a bundle whose weights are the beginning.
+        settings: how to carry it out.
 
     Returns:
-        The bundle, with the averaged weights.
+        The bundle; None in the other processes of a run on several devices.
 
     Raises:
         OutputExists: if the output folder exists.
+        JobError: if an unfinished run of another plan is in the way, or no case can be used.
     """
     if output.exists():
         msg = f"{output} exists and is kept; name another output folder or remove it first"
         raise OutputExists(msg)
-    cases = [load_case(each, manifest) for each in files]
-    network = build_network(manifest.network, **manifest.arguments)
-    log_folder = output.parent / f"{output.name}-training"
-
-    def on_part(averaged: nn.Module, elapsed: float) -> None:
-        save_weights(averaged, log_folder / "averaged.safetensors")  # a long run is never lost
-        on_progress(elapsed)
-
-    averaged = fit(
+    processes, folder = running_processes(), run_folder(output)
+    resume = _prepare_folder(folder, plan, files, validation, settings) if processes.rank == 0 else None
+    if processes.rank and (folder / NAME).is_file():
+        resume = load_checkpoint(folder / NAME)
+    cases = _load(files, plan, folder, settings)
+    held_out = _load(validation[: plan.training.validation_cases], plan, folder, settings) if validation else []
+    lightning.seed_everything(plan.training.seed, workers=False, verbose=False)
+    network = build_for_training(plan.model, deep_supervision=plan.training.deep_supervision)
+    if start is not None and resume is None:
+        for note in start_from(network, plan.model, start):
+            settings.on_note(note)
+    watch = _watch(folder, plan, held_out, resume, settings) if processes.rank == 0 else None
+    lesson = fit(
         network,
         cases,
-        augmentation(recipe.patch_shape or manifest.window_shape, manifest.mirror_axes),
-        recipe,
-        seconds=seconds,
-        steps=steps,
-        workers=workers,
-        log_folder=log_folder,
-        callbacks=[KeepAveraged(on_part, every=0.02)],
+        augmentation_for(plan.model),
+        plan.training,
+        patch_shape=plan.patch_shape,
+        slices=plan.model.slices,
+        seconds=settings.seconds,
+        resume=resume,
+        workers=settings.workers,
+        device=settings.device,
+        processes=processes,
+        watch=watch,
     )
-    unscored = dataclasses.replace(manifest, scores={}, timings={})
-    return write_bundle(output, unscored, averaged, licence_text=licence_text)
+    if watch is None:
+        return None
+    return _write(output, folder, plan, lesson, settings)
+
+
+def _write(output: Path, folder: Path, plan: Plan, lesson: Lesson, settings: Settings) -> Bundle:
+    progress, averaged = lesson.progress, lesson.averaged
+    if progress.best_dice >= 0 and progress.best_step != progress.step:
+        averaged = load_weights(averaged, folder / BEST)
+        settings.on_note(f"the weights of step {progress.best_step} scored best and are kept")
+    model = dataclasses.replace(plan.model, scores={}, timings={}, arguments=storable(plan.model))
+    bundle = write_bundle(output, model, without_side_heads(averaged, model), licence_text=settings.licence_text)
+    kept = output / "docs" / "training"
+    kept.mkdir(exist_ok=True)
+    for name in _WORTH_KEEPING:
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, kept / name)
+    return bundle
+
+
+def _prepare_folder(
+    folder: Path, plan: Plan, files: Sequence[CaseFiles], validation: Sequence[CaseFiles], settings: Settings
+) -> Checkpoint | None:
+    """Find an unfinished run to continue, or begin one."""
+    if settings.restart and folder.exists():
+        shutil.rmtree(folder)
+    names = [{"train": [each.name for each in files], "val": [each.name for each in validation]}]
+    if (folder / NAME).is_file():
+        _require_same(folder, plan, names)
+        resume = load_checkpoint(folder / NAME)
+        settings.on_note(f"going on from step {resume.progress.step} of the run in {folder}")
+        return resume
+    folder.mkdir(parents=True, exist_ok=True)
+    write_plan(plan, folder / PLAN)
+    with replacing(folder / FOLDS, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
+    return None
+
+
+def _require_same(folder: Path, plan: Plan, names: list[Fold]) -> None:
+    other = read_plan(folder / PLAN)
+    different = [
+        f"{part}.{field.name}"
+        for part in ("model", "training")
+        for field in dataclasses.fields(getattr(plan, part))
+        if _plain(getattr(getattr(plan, part), field.name)) != _plain(getattr(getattr(other, part), field.name))
+    ]
+    if json.loads((folder / FOLDS).read_text(encoding="utf-8")) != names:
+        different.append("the list of cases")
+    if different:
+        msg = (
+            f"{folder} holds an unfinished run that differs in {', '.join(different)}; repeat its command, use "
+            f"--plan {folder / PLAN}, or begin again with --restart"
+        )
+        raise JobError(msg)
+
+
+def _plain(value: object) -> str:
+    """A value as the file has it, where tuples are lists."""
+    return json.dumps(value, default=lambda each: dataclasses.asdict(each), sort_keys=True)
+
+
+def _load(files: Sequence[CaseFiles], plan: Plan, folder: Path, settings: Settings) -> list[Case]:
+    """In memory, or on disk when all cases would take too much of it."""
+    first = _first_usable(files, plan)
+    needed_mb = len(files) * sum(case.image.nbytes + case.labels.nbytes for case in first) / 2**20
+    keep = folder / "cases" if needed_mb > _IN_MEMORY * memory_at_hand_mb(torch.device("cpu")) else None
+    if keep is not None:
+        settings.on_note(f"{len(files)} cases take about {needed_mb:.0f} MiB and are read from {keep}")
+    return load_cases(files, plan.model, keep, on_problem=lambda text: settings.on_note(f"left out: {text}"))
+
+
+def _first_usable(files: Sequence[CaseFiles], plan: Plan) -> list[Case]:
+    for each in files:
+        try:
+            return load_cases([each], plan.model)
+        except JobError:
+            continue
+    return []
+
+
+def _watch(folder: Path, plan: Plan, held_out: Sequence[Case], resume: Checkpoint | None, settings: Settings) -> Watch:
+    return Watch(
+        folder,
+        plan.model,
+        held_out,
+        resume_at=resume.progress.step if resume else 0,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        on_status=settings.on_status,
+    )

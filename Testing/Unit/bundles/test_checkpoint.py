@@ -143,3 +143,20 @@ def test_plain_content_comes_back_with_arrays_and_numbers(tmp_path):
     read = read_content(tmp_path / "p.pkl")
     np.testing.assert_array_equal(read.pop("spacing"), content["spacing"])
     assert read == {"sd": 2.5, 0: ["a", True], "n": None}
+
+
+def test_tensors_that_are_no_plain_ones_are_no_weights(tmp_path):
+    torch.save({"weight": torch.ones(2, 2).to_sparse()}, tmp_path / "c.pt")
+    with pytest.raises(WeightsError, match="holds no weights"):
+        read_state(tmp_path / "c.pt")
+
+
+def test_a_pickle_that_holds_itself_is_refused(tmp_path):
+    circle = {}
+    circle["model"] = circle
+    (tmp_path / "c.pkl").write_bytes(pickle.dumps(circle))
+    with pytest.raises(WeightsError, match="is not opened"):
+        read_state(tmp_path / "c.pkl")
+    torch.save(circle, tmp_path / "c.pt")
+    with pytest.raises(WeightsError, match="is not opened"):
+        read_state(tmp_path / "c.pt")

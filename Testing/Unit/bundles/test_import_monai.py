@@ -288,3 +288,18 @@ def test_monai_still_runs_the_imported_bundle_and_gives_our_labels(run, tmp_path
     run_monai(bundle, tmp_path / "images", tmp_path / "out")
     theirs = np.asarray(nibabel.load(tmp_path / "out" / "case_seg.nii.gz").dataobj)
     assert_agree(theirs, predict_ourselves(bundle, image))
+
+
+def test_untidy_metadata_is_read_as_far_as_it_goes(run):
+    untidy = changed(changed(METADATA, ("references",), "One paper"), ("description",), None)
+    manifest = run(metadata=changed(untidy, ("copyright",), ...)).bundle.manifest
+    assert manifest.references == ("One paper",)
+    assert manifest.description == "Two organs"
+    assert manifest.licence == "Not stated by its authors."
+
+
+@pytest.mark.parametrize(("stated", "read"), [([0.5, 0.25, 0.5], 0.5), (0.95, 0.9), ("$@x * 2", 0.25)])
+def test_an_overlap_in_another_form_is_read_or_told(run, stated, read):
+    imported = run(config=changed(CONFIG, ("inferer", "overlap"), stated))
+    assert imported.bundle.manifest.overlap == read
+    assert bool(imported.notes) == (not isinstance(stated, list))

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from medseg.bundles.catalogue import Bundle
-from medseg.bundles.weights import load_network, load_weights, save_weights
+from medseg.bundles.weights import fill_network, load_network, load_weights, save_weights
 from medseg.spec.errors import ManifestError, WeightsError
 from medseg.spec.manifest import SliceRule
 
@@ -159,3 +159,9 @@ def test_weights_may_be_read_by_others_as_the_system_allows(path):
     save_weights(small(), path)
     (path.parent / "plain").write_bytes(b"")
     assert path.stat().st_mode == (path.parent / "plain").stat().st_mode
+
+
+def test_a_tensor_that_claims_to_be_huge_is_refused_without_looking_inside():
+    huge = torch.zeros(1).expand(2**40)
+    with pytest.raises(WeightsError, match=r"1 tensor\(s\) unexpected: huge"):
+        fill_network(small(), small().state_dict() | {"huge": huge}, "file")

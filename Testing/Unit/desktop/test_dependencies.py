@@ -8,7 +8,7 @@ import venv
 
 import pytest
 
-from medseg.desktop.dependencies import Gate, ensure_packages, resume_text
+from medseg.desktop.dependencies import Gate, ensure_packages
 from medseg.desktop.installers import Installers
 from medseg.desktop.preferences import RESTART, MemoryStore, Preferences
 from medseg.desktop.requirements import nothing_else_changes, read_requirements
@@ -52,7 +52,7 @@ class Computer:
         )
 
     def restart(self):
-        self.store.setValue(RESTART, str(os.getpid() + 1))
+        self.store.setValue(RESTART, f"{os.getpid()}-1")  # an earlier process of the same number
 
     def _torch(self, specifier):
         self.done.append(("torch", specifier))
@@ -120,10 +120,31 @@ def test_torch_without_its_extension_says_where_to_get_it_and_goes_on_after_the_
     assert computer.questions == computer.done == []
     computer.restart()
     computer.has_extension = True
-    assert "press Apply to go on" in resume_text(computer.preferences)
+    for _ in range(2):  # however often the module is opened
+        said = computer.gate(requirements).resume()
+        assert "still to be installed: torch>=2.6, safetensors>=0.4.3. Press Apply to go on" in said
     computer.gate(requirements).open()
     assert [what for what, _ in computer.done] == ["torch", "packages"]
-    assert resume_text(computer.preferences) == ""
+    assert computer.gate(requirements).resume() == ""
+
+
+@pytest.mark.parametrize("has_other_python", [False, True])
+def test_where_nothing_is_lacking_after_the_restart_the_installation_is_complete(
+    requirements, computer, has_other_python
+):
+    computer.has_extension = False
+    with pytest.raises(MissingDependency, match="restart Slicer"):
+        computer.gate(requirements).open()
+    computer.restart()
+    if has_other_python:
+        computer.preferences.python = sys.executable
+    else:
+        computer.there |= {"torch": "2.7.1", "safetensors": "0.5.0"}
+    assert computer.gate(requirements).is_ready()
+    assert "the installation is complete" in computer.gate(requirements).resume()
+    assert computer.preferences.restart == ""
+    assert computer.gate(requirements).resume() == ""  # said once
+    assert computer.questions == computer.done == []
 
 
 def test_torch_that_was_not_installed_is_told(requirements, computer):
@@ -140,7 +161,8 @@ def test_what_is_still_not_there_waits_for_a_restart_and_is_not_installed_again(
     with pytest.raises(MissingDependency, match="must be restarted"):
         computer.gate(requirements).open()
     assert len(computer.questions) == 1
-    assert "must be restarted" in resume_text(computer.preferences)
+    assert "must be restarted" in computer.gate(requirements).resume()
+    assert not computer.gate(requirements).is_ready()
     computer.restart()
     computer.there["safetensors"] = "0.5.0"
     computer.gate(requirements).open()

@@ -1,5 +1,6 @@
 """The queue with a process in memory that says what a test tells it to say."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ import pytest
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.job_queue import JobQueue, State
 from medseg.desktop.landing import Landing, PendingRun
-from medseg.desktop.order import Order
+from medseg.desktop.order import Order, TimePoint
 from medseg.desktop.request import Request
 from medseg.desktop.settings import DEFAULTS
 from medseg.imaging.image import Image
@@ -364,3 +365,17 @@ def test_a_row_calls_the_volume_by_its_name_and_not_by_the_file_made_of_it(made)
     row = made.queue.add(made.order("brain"))
     made.process.say(Failed(f"{made.process.jobs[0] / 'input.nii'}: voxels must be numbers", is_bug=False))
     assert row.message == "brain: voxels must be numbers"
+
+
+def test_cancelling_a_time_point_as_a_run_ends_its_sequence_and_nothing_else(made):
+    def point(item, output="vtkOutput"):
+        return made.queue.add(replace(made.order(f"{output} {item}"), time_point=TimePoint("vtkCine", item, output)))
+
+    rows = [point(0), made.queue.add(made.order("single")), point(1), point(0, "vtkOther"), point(2)]
+    made.queue.cancel_run(rows[0])
+    assert states(made.queue) == ["running", "waiting", "cancelled", "waiting", "cancelled"]
+    made.process.say(Failed(CANCELLED, is_bug=False))
+    assert made.queue.current is rows[1]
+    made.queue.cancel_run(rows[1])
+    made.process.say(Failed(CANCELLED, is_bug=False))
+    assert states(made.queue) == ["cancelled", "cancelled", "cancelled", "running", "cancelled"]

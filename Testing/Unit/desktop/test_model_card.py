@@ -4,6 +4,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image as Picture
 
 from medseg.bundles.catalogue import Bundle, scan
 from medseg.desktop.model_card import card_html, describe_postprocess, one_line, picture_of
@@ -139,3 +140,15 @@ def test_the_picture_is_the_first_in_the_docs_folder(bundle, tmp_path):
     for name in ("b.png", "a.png", "a.md"):
         (tmp_path / "docs" / name).touch()
     assert picture_of(made) == tmp_path / "docs" / "a.png"
+
+
+def test_the_shipped_models_have_a_small_picture_that_can_be_drawn(checkout):
+    bundles = scan([checkout / "Models"]).bundles
+    assert bundles
+    for bundle in bundles.values():
+        path = picture_of(bundle)
+        assert path is not None
+        assert path.stat().st_size < 60_000
+        with Picture.open(path) as picture:
+            assert max(picture.size) >= 144  # sharp on a screen with twice the pixels
+            assert picture.convert("RGB").getextrema() != ((0, 0),) * 3

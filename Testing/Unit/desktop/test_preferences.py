@@ -134,7 +134,7 @@ def test_a_restart_is_asked_for_until_there_was_one(store):
     preferences = Preferences(store)
     preferences.ask_for_restart()
     assert Preferences(store).restart == "needed"
-    store.setValue(RESTART, str(os.getpid() + 1))  # as if another process had asked
+    store.setValue(RESTART, f"{os.getpid()}-1")  # an earlier process of the same number
     assert Preferences(store).restart == "done"
     preferences.forget_restart()
     assert preferences.restart == ""

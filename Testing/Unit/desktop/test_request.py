@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from medseg.desktop.request import (
-    assign_channels,
     make_options,
     read_answer,
     read_probabilities,
@@ -141,9 +140,3 @@ def test_another_word_for_mirroring_is_refused():
 def test_a_flat_region_is_refused():
     with pytest.raises(JobError, match="lower before upper"):
         make_options(roi_bounds=[0, 0, 1, 2, 3, 4])
-
-
-def test_volumes_are_matched_to_channels_by_their_names(manifest):
-    assert assign_channels(["scan FLAIR", "other", "scan_T1"], manifest) == ("scan_T1", "scan FLAIR")
-    assert assign_channels(["brain"], manifest) == (None, None)
-    assert assign_channels(["T1 FLAIR"], manifest) == ("T1 FLAIR", None)

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from medseg.desktop import texts
-from medseg.desktop.texts import describe_event, describe_model, percent_done
+from medseg.desktop.texts import describe_event, describe_model, percent_done, with_key
 from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Stage, Started, Using, Warned
 
 
@@ -63,3 +63,17 @@ def test_a_text_is_looked_up_by_the_file_it_stands_in_as_slicers_function_does(m
     spec.loader.exec_module(module)
     assert module._("Apply") == __file__
     assert module.describe_event(Failed(CANCELLED, is_bug=False)) == texts.__file__
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "shown"),
+    [
+        ("T1", "", "T&1"),
+        ("T1ce", "1", "T1ce"),  # every sign of it is taken
+        ("FLAIR", "1", "F&LAIR"),  # not Slicer's File menu
+        ("b = 0 & DWI", "", "b = &0 && DWI"),
+        ("CT & PET", "", "CT && PET"),
+    ],
+)
+def test_a_name_from_elsewhere_gets_a_key_that_is_free_and_keeps_its_ampersands(name, taken, shown):
+    assert with_key(name, set(taken)) == shown

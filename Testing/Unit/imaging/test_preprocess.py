@@ -306,3 +306,27 @@ def test_a_plan_without_voxels_is_the_one_of_the_image(all_orientations, make_af
         assert (crop.start, crop.shape) == (prepared.crop.start, prepared.crop.shape)
         assert resample.shape == prepared.image.shape
         np.testing.assert_allclose(resample.affine, prepared.image.affine)
+
+
+@pytest.mark.parametrize("target", ["RAS", "PSL", "ILA"])
+def test_a_box_of_voxels_is_exactly_what_is_kept_on_every_grid(all_orientations, make_affine, make_manifest, target):
+    shape, box = (9, 8, 7), (2, 6, 0, 3, 4, 7)
+    expected = np.zeros(shape, dtype=np.uint8)
+    expected[2:6, 0:3, 4:7] = 1
+    manifest = make_manifest(orientation=target, spacing_mm=(1.0, 2.0, 1.5))
+    for order, signs in all_orientations:
+        affine = make_affine(order, signs, spacing=(0.7, 1.2, 3.0), degrees=25)
+        prepared = prepare(Image(np.zeros((1, *shape)), affine), manifest, roi_voxels=box)
+        scores = np.zeros((3, *prepared.image.shape), dtype=np.float32)
+        scores[1] = 1
+        np.testing.assert_array_equal(prepared.restore_labels(scores), expected)
+        crop, resample = plan_grids(shape, affine, manifest, roi_voxels=box)
+        assert (crop.start, crop.shape) == (prepared.crop.start, prepared.crop.shape)
+        assert resample.shape == prepared.image.shape
+
+
+def test_a_box_of_voxels_is_cut_at_the_end_of_the_volume_and_refused_beyond_it(make_manifest):
+    image = Image(np.zeros((1, 4, 5, 6)))
+    assert prepare(image, make_manifest(), roi_voxels=(1, 9, 0, 5, 2, 6)).image.shape == (3, 5, 4)
+    with pytest.raises(JobError, match=r"misses the volume, which has \(4, 5, 6\)"):
+        prepare(image, make_manifest(), roi_voxels=(4, 9, 0, 5, 2, 6))

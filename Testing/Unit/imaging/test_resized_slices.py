@@ -143,3 +143,14 @@ def test_in_windows_a_region_is_cut_out_and_spacing_is_that_of_every_axis(make_m
     prepared = prepare(Image(np.zeros((1, 30, 36, 12)), np.eye(4)), manifest, (4.6, 12.4, 9.6, 21.4, 2.6, 6.4))
     assert prepared.region is None
     assert prepared.image.shape == (4, 6, 2)
+
+
+def test_outside_a_box_of_voxels_the_answer_is_background_and_inside_it_is_that_of_whole_slices(resized):
+    image = Image(np.random.default_rng(3).normal(size=(1, *SHAPE)).astype(np.float32), np.eye(4))
+    everything, inside = (prepare(image, resized, roi_voxels=box) for box in (None, (3, 9, 20, 30, 11, 12)))
+    assert {inside.image.shape[a] for a in range(3)} >= {n for n in resized.window_shape if n > 1}
+    labels = inside.restore_labels(two_labels(np.ones(inside.image.shape, dtype=np.float32)))
+    expected = np.zeros(SHAPE, dtype=np.uint8)
+    expected[3:9, 20:30, 11:12] = 1
+    np.testing.assert_array_equal(labels, expected)
+    assert everything.restore_labels(two_labels(np.ones(everything.image.shape, dtype=np.float32))).all()

@@ -34,7 +34,7 @@ def counted(shape, affine, manifest, options):
             return torch.zeros(len(x), manifest.label_count, *x.shape[2:])
 
     image = Image(np.random.default_rng(0).normal(size=(1, *shape)), affine)
-    prepared = prepare(image, manifest, options.roi_ras_mm, coarser=options.coarser)
+    prepared = prepare(image, manifest, options.roi_ras_mm, roi_voxels=options.roi_voxels, coarser=options.coarser)
     device = torch.device("cpu")
     predict(
         prepared.image.array, Counting(), manifest, device=device, overlap=options.overlap, mirror=options.mirror,
@@ -50,8 +50,9 @@ def counted(shape, affine, manifest, options):
         Options(overlap=0.9),
         Options(mirror=False, coarser=2),
         Options(roi_ras_mm=(-9, -3, 0, 12, 2, 30)),
+        Options(roi_voxels=(2, 5, 0, 6, 1, 3)),
     ],
-    ids=["plain", "overlap", "coarser", "region"],
+    ids=["plain", "overlap", "coarser", "region", "voxels"],
 )
 @pytest.mark.parametrize("shape", [(5, 6, 3), (19, 14, 11)], ids=["below a window", "several windows"])
 def test_windows_and_passes_are_those_of_the_run(manifest, options, shape):

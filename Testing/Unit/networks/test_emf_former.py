@@ -1,14 +1,11 @@
 """EMF-former as a network: against our reference, at any size, in 2D and 3D, and whether it learns."""
 
-import doctest
-
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from cost import count_cost
-from medseg.networks import emf_former
 from medseg.networks.emf_former import EMFFormer
 from seeded_fixtures import differences, seeded_fixture, seeded_names
 
@@ -190,9 +187,3 @@ def test_two_hundred_steps_learn_a_phantom_by_heart(sizes, strides):
 def test_arguments_that_do_not_fit_are_answered_with_the_rule(arguments, message):
     with pytest.raises(ValueError, match=message):
         EMFFormer(**arguments)
-
-
-def test_the_example_in_the_docstring_runs():
-    found = doctest.testmod(emf_former, extraglobs={"torch": torch})
-    assert found.attempted > 0
-    assert found.failed == 0

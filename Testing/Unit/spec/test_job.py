@@ -32,6 +32,20 @@ def test_a_region_with_bounds_out_of_order_is_refused(roi):
         Options(roi_ras_mm=roi)
 
 
+@pytest.mark.parametrize(
+    "box", [(2, 2, 0, 1, 0, 1), (0, 1, 3, 1, 0, 1), (0, 1, 0, 1, -1, 1)], ids=["flat", "reversed", "below"]
+)
+def test_a_box_of_no_voxels_is_refused(box):
+    with pytest.raises(JobError, match=r"the first and the stop along i, j and k, got"):
+        Options(roi_voxels=box)
+
+
+def test_a_region_is_given_in_one_way_only():
+    assert Options(roi_voxels=(0, 1, 2, 5, 3, 4)).roi_voxels == (0, 1, 2, 5, 3, 4)
+    with pytest.raises(JobError, match="leave one out"):
+        Options(roi_voxels=(0, 1, 2, 5, 3, 4), roi_ras_mm=(0, 1, 0, 1, 0, 1))
+
+
 def test_options_left_alone_leave_the_choice_to_the_model():
     options = Options()
     assert options.overlap is None

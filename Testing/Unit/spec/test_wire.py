@@ -31,7 +31,10 @@ FULL = Job(
 )
 
 
-@pytest.mark.parametrize("job", [PLAIN, FULL], ids=["plain", "full"])
+BOXED = replace(PLAIN, options=Options(roi_voxels=(0, 4, 1, 7, 0, 9)))
+
+
+@pytest.mark.parametrize("job", [PLAIN, FULL, BOXED], ids=["plain", "full", "boxed"])
 def test_a_job_comes_back_from_its_text(job):
     assert decode_job(encode_job(job)) == job
     assert decode_job(encode_job(job).encode("ascii")) == job
@@ -65,6 +68,7 @@ def test_fields_that_are_left_out_have_their_defaults():
         ({"options": {"coarser": 0.5}}, "job.options: voxels can be made 1 to 8 times coarser, got 0.5"),
         ({"options": {"overlap": 10**400}}, "job.options.overlap: expected a finite number"),
         ({"options": {"precision": "int8"}}, "job.options.precision: expected one of float32, bfloat16, float16"),
+        ({"options": {"roi_voxels": [0, 1, 0, 1.5, 0, 1]}}, "job.options.roi_voxels: expected 6 integers"),
         ({"options": {"roi_ras_mm": [0, 1, 0, 1, 0]}}, "job.options.roi_ras_mm: expected 6 numbers"),
         ({"options": {"roi_ras_mm": [0, 1, 0, 1, 0, math.inf]}}, "job.options.roi_ras_mm: expected 6 numbers"),
         ({"options": {"postprocess": {"min_island_mm3": -1}}}, "job.options.postprocess.min_island_mm3"),

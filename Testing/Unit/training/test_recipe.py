@@ -1,20 +1,28 @@
-"""The numbers of a training run: learning rate, deep supervision, averaged weights."""
+"""The numbers of a training run: learning rate, averaged weights, hooks of the networks."""
 
 import itertools
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
 
-from medseg.networks import build_network
-from medseg.training.recipe import Lesson, Recipe, schedule, supervise
+from medseg.networks import NETWORKS, build_network
+from medseg.spec.errors import ManifestError
+from medseg.training.fit import choose_precision, fit
+from medseg.training.lesson import Lesson, Progress
+from medseg.training.recipe import Recipe, schedule
+from medseg.training.side_heads import build_for_training, has_side_heads, without_side_heads
+from Unit.training.phantoms import a_manifest
 
 
 def test_the_learning_rate_starts_low_peaks_after_the_warm_up_and_ends_at_zero():
-    assert schedule(0.0, 0.1) == pytest.approx(0.1 / 1.1)
-    assert schedule(0.1, 0.1) == pytest.approx(1.0)
+    for kind in ("cosine", "poly"):
+        assert schedule(0.0, 0.1, kind) == pytest.approx(0.1 / 1.1)
+        assert schedule(0.1, 0.1, kind) == pytest.approx(1.0)
+        assert schedule(1.0, 0.1, kind) == pytest.approx(0.0, abs=1e-12)
     assert schedule(0.55, 0.1) == pytest.approx(0.5)
-    assert schedule(1.0, 0.1) == pytest.approx(0.0, abs=1e-12)
+    assert schedule(0.55, 0.1, "poly") == pytest.approx(0.5**0.9)
 
 
 def test_the_learning_rate_never_jumps():
@@ -22,34 +30,14 @@ def test_the_learning_rate_never_jumps():
     assert max(abs(a - b) for a, b in itertools.pairwise(values)) < 0.04
 
 
-def test_one_output_is_scored_as_it_is():
-    loss = nn.MSELoss()
-    output, labels = torch.rand(2, 1, 4, 4, 4), torch.rand(2, 1, 4, 4, 4)
-    assert supervise(loss, output, labels) == loss(output, labels)
-
-
-def test_side_outputs_count_half_their_resolution_and_see_labels_of_their_own_size():
-    def loss(level: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        assert level.shape[2:] == target.shape[2:]
-        return level.mean()
-
-    outputs = [torch.full((1, 2, size, size, size), value) for size, value in ((8, 1.0), (4, 10.0), (2, 100.0))]
-    labels = torch.zeros(1, 1, 8, 8, 8)
-    expected = (1.0 + 0.25 * 10 + 0.125 * 100) / (1 + 0.25 + 0.125)
-    assert supervise(loss, outputs, labels).item() == pytest.approx(expected)
-
-
-class LateLesson(Lesson):
-    """A lesson in the middle of a run, where the averaging has reached its final decay."""
-
-    @property
-    def global_step(self) -> int:
-        return 1000
+def test_numbers_no_run_can_have_are_refused_by_name():
+    with pytest.raises(ManifestError, match=r"foreground: expected a part 0\.\.1 of the patches, got 1\.5"):
+        Recipe(foreground=1.5)
 
 
 def test_averaged_weights_move_by_one_minus_the_decay_also_where_parts_are_shared():
     network = build_network("ultralight_unet", widths="T", label_count=2)
-    lesson = LateLesson(network, Recipe(ema_decay=0.75), seconds=60, steps=10_000)
+    lesson = Lesson(network, Recipe(ema_decay=0.75), progress=Progress(step=1000))
     before = {name: tensor.clone() for name, tensor in lesson.averaged.state_dict().items()}
     with torch.no_grad():
         for tensor in (*network.parameters(), *network.buffers()):
@@ -58,3 +46,69 @@ def test_averaged_weights_move_by_one_minus_the_decay_also_where_parts_are_share
     for name, tensor in lesson.averaged.state_dict().items():
         moved = 0.25 if tensor.is_floating_point() else 1
         torch.testing.assert_close(tensor, before[name] + moved, msg=name)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_every_network_can_be_trained_with_side_heads(name):
+    assert has_side_heads(name)
+
+
+def test_the_stored_network_answers_as_the_trained_one():
+    model = a_manifest()
+    trained = build_for_training(model, deep_supervision=True)
+    x = torch.randn(1, 1, 16, 16, 16)
+    assert len(trained.train()(x)) == 4
+    plain = without_side_heads(trained, model)
+    torch.testing.assert_close(plain(x), trained.eval()(x))
+
+
+def test_side_heads_of_monais_networks_are_left_out_as_well():
+    arguments = {"spatial_dims": 3, "in_channels": 1, "out_channels": 2, "deep_supr_num": 1, "filters": [4, 8, 8]}
+    strides = {"kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2]}
+    model = a_manifest(network="monai:DynUNet", arguments=arguments | strides)
+    trained = build_for_training(model, deep_supervision=True)
+    x = torch.randn(1, 1, 16, 16, 16)
+    assert len(trained.train()(x)) == 2
+    torch.testing.assert_close(without_side_heads(trained, model)(x), trained.eval()(x))
+
+
+def test_half_precision_is_never_chosen_for_a_processor():
+    assert choose_precision("auto", torch.device("cpu")) == "float32"
+    assert choose_precision("bfloat16", torch.device("cpu")) == "bfloat16"
+
+
+class Counting(torch.nn.Conv3d):
+    """A network that wants to know the epoch."""
+
+    def __init__(self) -> None:
+        super().__init__(1, 2, 1)
+        self.epochs: list[int] = []
+
+    def start_epoch(self, epoch: int) -> None:
+        self.epochs.append(epoch)
+
+
+def test_a_network_hears_which_pass_over_the_cases_it_is_in():
+    from medseg.training.augment import augmentation
+    from medseg.training.cases import Case
+
+    rng = torch.Generator().manual_seed(0)
+    case = Case("a", torch.rand(1, 4, 4, 4, generator=rng).numpy(), torch.ones(1, 4, 4, 4).byte().numpy(), {}, ALL)
+    network = Counting()
+    recipe = Recipe(steps=5, batch=2, foreground=0)
+    fit(network, [case] * 4, augmentation([]), recipe, patch_shape=(4, 4, 4), workers=0)
+    assert network.epochs == [0, 0, 1, 1, 2]
+
+
+def test_a_loss_that_stays_infinite_ends_the_run_with_what_to_do():
+    from medseg.spec.errors import JobError
+
+    lesson = Lesson(torch.nn.Conv3d(1, 2, 1), replace(Recipe(), steps=100))
+    lesson.trainer = SimpleNamespace(world_size=1)
+    batch = {"image": torch.full((1, 1, 4, 4, 4), torch.inf), "labels": torch.zeros(1, 1, 4, 4, 4)}
+    assert [lesson.training_step(batch, 0) for _ in range(20)] == [None] * 20
+    with pytest.raises(JobError, match="lower the learning rate"):
+        lesson.training_step(batch, 0)
+
+
+ALL = torch.ones(2, dtype=torch.bool).numpy()

@@ -1,93 +1,68 @@
 """From a folder of phantoms to a bundle that segments them."""
 
-import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
 import numpy as np
 import pytest
+import torch
 
 from medseg.bundles.catalogue import Bundle
+from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.io.dataset import choose_cases, read_dataset, read_fold
 from medseg.jobs.evaluate import CaseScores, Evaluation, LabelScores
 from medseg.jobs.validate import Validation, exchange_sides, validate, write_scores
 from medseg.spec.errors import ImageError, JobError, OutputExists
-from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
-from medseg.training.cases import load_case
-from medseg.training.recipe import Recipe
-from medseg.training.train import train
+from medseg.training.cases import IGNORE, load_case, load_cases
+from medseg.training.plan import read_plan
+from medseg.training.run_log import read_log
+from medseg.training.train import Settings, run_folder, train
+from Unit.training.phantoms import SIZE, a_manifest, a_plan, a_slice_manifest
 
-CATEGORY = Code("SCT", "123037004", "Anatomical Structure")
 
-
-def a_manifest() -> ModelManifest:
-    return ModelManifest(
-        model_id="phantom",
-        title="Phantom",
-        version="0.0.1",
-        description="A bright ball.",
-        network="ultralight_unet",
-        arguments={"label_count": 2, "widths": "T", "pooling": [1, 2, 2, 1, 1]},
-        labels=(
-            LabelSpec(
-                value=1, name="ball", color=(200, 30, 30), category=CATEGORY, type=Code("SCT", "10200004", "Liver")
-            ),
-        ),
-        channels=(ChannelSpec(name="T1", modality="MR"),),
-        intensity=IntensityRule(kind="zscore"),
-        window_shape=(16, 16, 16),
-        anatomy="none",
-        intended_use="A test.",
-        licence="CC0-1.0",
-        authors="The tests",
-        training_data="Phantoms made here",
-    )
+def fold_of(folder: Path):
+    names = read_fold(folder / "folds.json", 0)
+    cases = read_dataset(folder)
+    return tuple(choose_cases(cases, part) for part in names)
 
 
 @pytest.fixture(scope="module")
-def phantoms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Decathlon folder of six bright balls in noise."""
-    folder = tmp_path_factory.mktemp("phantoms")
-    rng = np.random.default_rng(0)
-    entries = []
-    for number in range(6):
-        centre = rng.uniform(6, 10, size=3)
-        distance = np.linalg.norm(np.indices((16, 16, 16)) - centre[:, None, None, None], axis=0)
-        labels = (distance < 4.5).astype(np.uint8)
-        image = (labels * 3 + rng.normal(scale=0.3, size=labels.shape)).astype(np.float32)
-        for kind, array in (("image", image), ("label", labels)):
-            nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), folder / f"{kind}_{number}.nii.gz")
-        entries.append({"image": f"./image_{number}.nii.gz", "label": f"./label_{number}.nii.gz"})
-    (folder / "dataset.json").write_text(json.dumps({"training": entries}))
-    folds = [{"train": [f"image_{n}" for n in range(4)], "val": ["image_4", "image_5"]}]
-    (folder / "folds.json").write_text(json.dumps(folds))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def trained(phantoms: Path) -> Bundle:
+def trained(phantoms: Path, tmp_path_factory) -> Bundle:
     """The bundle after a few seconds of training."""
-    names, _ = read_fold(phantoms / "folds.json", 0)
-    files = choose_cases(read_dataset(phantoms), names)
-    recipe = Recipe(ema_decay=0.9, learning_rate=2e-2)
+    files, held_out = fold_of(phantoms)
     return train(
-        files, a_manifest(), phantoms / "phantom", recipe, seconds=120, steps=240, licence_text="CC0\n", workers=0
+        files,
+        a_plan(steps=100),
+        tmp_path_factory.mktemp("models") / "phantom",
+        validation=held_out,
+        settings=Settings(licence_text="CC0\n", workers=0),
     )
 
 
 def test_a_trained_bundle_finds_what_it_was_shown_on_both_sides(trained: Bundle, phantoms: Path):
-    _, names = read_fold(phantoms / "folds.json", 0)
-    validation = validate(trained, choose_cases(read_dataset(phantoms), names))
+    validation = validate(trained, fold_of(phantoms)[1])
     assert validation.plain.mean_dice() > 0.8
     assert validation.mirrored.mean_dice() > 0.8
     assert len(validation.plain.rows) == 2
 
 
+def test_a_bundle_is_stored_without_side_heads_and_keeps_the_story_of_its_training(trained: Bundle):
+    names = load_network(trained).state_dict()
+    assert not [name for name in names if "side_heads" in name]
+    kept = trained.folder / "docs" / "training"
+    assert sorted(path.name for path in kept.iterdir()) == ["curves.png", "folds.json", "log.csv", "plan.json"]
+    assert read_plan(kept / "plan.json").training.steps == 100
+    rows = read_log(kept / "log.csv")
+    assert [row.step for row in rows] == list(range(1, 101))
+    assert [row.step for row in rows if row.dice is not None] == [50, 100]
+    assert rows[-1].learning_rate < rows[40].learning_rate
+
+
 def test_scores_reach_the_metadata_and_the_model_card(trained: Bundle, phantoms: Path):
-    _, names = read_fold(phantoms / "folds.json", 0)
-    validation = validate(trained, choose_cases(read_dataset(phantoms), names))
+    validation = validate(trained, fold_of(phantoms)[1])
     weights = (trained.folder / "models" / "model.safetensors").read_bytes()
     scored = write_scores(trained, validation, dataset="two phantoms")
     table = scored.manifest.scores["two phantoms"]["as they are"]["mean"]
@@ -105,29 +80,67 @@ def test_a_score_that_does_not_exist_leaves_the_bundle_readable(trained: Bundle)
     assert "HD95 mm" not in table  # JSON has no word for a distance that does not exist
 
 
-def test_the_weights_so_far_are_kept_during_the_run(trained: Bundle):
-    assert (trained.folder.parent / "phantom-training" / "averaged.safetensors").is_file()
-
-
 def test_training_never_replaces_a_bundle(trained: Bundle):
     with pytest.raises(OutputExists, match="is kept"):
-        train([], a_manifest(), trained.folder, Recipe(), seconds=1, steps=1, licence_text="")
+        train([], a_plan(), trained.folder)
+
+
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_2d_network_trains_on_slices_with_their_neighbours(phantoms: Path, tmp_path: Path, axis):
+    files, held_out = fold_of(phantoms)
+    plan = a_plan(a_slice_manifest(axis), steps=40, batch=6)
+    bundle = train(files, plan, tmp_path / "flat", validation=held_out, settings=Settings(workers=0))
+    dice = [row.dice for row in read_log(bundle.folder / "docs" / "training" / "log.csv") if row.dice is not None]
+    assert dice[-1] > 0.5
+    assert bundle.manifest.slices.context == 1
+
+
+def test_a_time_limit_ends_with_a_finished_schedule_and_a_bundle(phantoms: Path, tmp_path: Path):
+    files, _ = fold_of(phantoms)
+    settings = Settings(seconds=1.5, workers=0)
+    bundle = train(files, a_plan(steps=100_000), tmp_path / "short", settings=settings)
+    rows = read_log(bundle.folder / "docs" / "training" / "log.csv")
+    assert 1 < len(rows) < 1000
+    assert rows[-1].learning_rate < 0.2 * max(row.learning_rate for row in rows)
+
+
+def test_a_corrupt_case_is_left_out_by_name_and_the_run_goes_on(phantoms: Path, tmp_path: Path):
+    files, _ = fold_of(phantoms)
+    broken = tmp_path / "broken.nii.gz"
+    broken.write_bytes(b"no image at all")
+    notes: list[str] = []
+    cases = load_cases([*files[:1], replace(files[1], image=broken)], a_manifest(), on_problem=notes.append)
+    assert [case.name for case in cases] == ["image_0"]
+    assert len(notes) == 1
+    assert "image_1" in notes[0]
+    assert "broken.nii.gz" in notes[0]
+    with pytest.raises(JobError, match=r"no case can be trained on: image_1: .*broken\.nii\.gz"):
+        load_cases([replace(files[1], image=broken)], a_manifest())
+
+
+def test_cases_kept_on_disk_are_the_ones_in_memory(phantoms: Path, tmp_path: Path):
+    files, _ = fold_of(phantoms)
+    plain, kept = load_case(files[0], a_manifest()), load_case(files[0], a_manifest(), tmp_path / "cases")
+    np.testing.assert_array_equal(plain.image, kept.image)
+    np.testing.assert_array_equal(plain.labels, kept.labels)
+    assert isinstance(kept.image, np.memmap)
 
 
 def test_a_label_the_manifest_does_not_list_is_named(phantoms: Path, tmp_path: Path):
     files = next(iter(read_dataset(phantoms).values()))
-    labels = nibabel.Nifti1Image(np.full((16, 16, 16), 7, dtype=np.uint8), np.eye(4))
+    labels = nibabel.Nifti1Image(np.full((SIZE,) * 3, 7, dtype=np.uint8), np.eye(4))
     nibabel.save(labels, tmp_path / "seven.nii.gz")
-    wrong = type(files)(files.name, files.image, tmp_path / "seven.nii.gz")
+    wrong = replace(files, labels=tmp_path / "seven.nii.gz")
     with pytest.raises(ImageError, match=r"seven\.nii\.gz holds label 7"):
         load_case(wrong, a_manifest())
+    assert (load_case(replace(wrong, ignore=7), a_manifest()).labels == IGNORE).all()
 
 
 def test_labels_on_another_grid_are_refused(phantoms: Path, tmp_path: Path):
     files = next(iter(read_dataset(phantoms).values()))
     nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), dtype=np.uint8), np.eye(4)), tmp_path / "small.nii.gz")
     with pytest.raises(ImageError, match="another grid"):
-        load_case(type(files)(files.name, files.image, tmp_path / "small.nii.gz"), a_manifest())
+        load_case(replace(files, labels=tmp_path / "small.nii.gz"), a_manifest())
 
 
 def test_a_folder_without_description_says_what_is_missing(tmp_path: Path):
@@ -148,3 +161,23 @@ def test_exchanging_the_sides_twice_gives_the_image_back_and_once_moves_left_to_
     np.testing.assert_array_equal(exchange_sides(exchange_sides(image)).array, array)
     turned = Image(np.moveaxis(array, 1, 3).copy(), image.affine[:, [1, 2, 0, 3]])
     assert exchange_sides(turned).array[0, 2, 3, 3] == 1
+
+
+def test_another_plan_does_not_continue_an_unfinished_run(phantoms: Path, tmp_path: Path):
+    files, _ = fold_of(phantoms)
+    train(files, a_plan(steps=2), tmp_path / "one", settings=Settings(workers=0))
+    (tmp_path / "one").rename(tmp_path / "elsewhere")
+    with pytest.raises(JobError, match=r"differs in training\.steps, training\.batch.*--restart"):
+        train(files, a_plan(steps=3, batch=1), tmp_path / "one", settings=Settings(workers=0))
+    bundle = train(files, a_plan(steps=3), tmp_path / "one", settings=Settings(workers=0, restart=True))
+    assert len(read_log(run_folder(bundle.folder) / "log.csv")) == 3
+
+
+def test_weights_do_not_depend_on_how_many_processes_prepare_patches(phantoms: Path, tmp_path: Path):
+    files, _ = fold_of(phantoms)
+    found = [
+        load_network(train(files, a_plan(steps=3), tmp_path / str(count), settings=Settings(workers=count)))
+        for count in (0, 2)
+    ]
+    for (name, one), other in zip(found[0].state_dict().items(), found[1].state_dict().values(), strict=True):
+        assert torch.equal(one, other), name

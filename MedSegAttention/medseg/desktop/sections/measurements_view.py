@@ -29,6 +29,7 @@ class MeasurementsView:
         self._ids: list[str | None] = []  # one a line; None for a segment that only the reference has
         self._names: list[str] = []
         self.rows: list[SegmentStatistics] = []
+        self.scores: dict[str, float] | None = None  # Dice by name; None: nothing was compared
         headings = (_("Segment"), _("Volume\nml"), _("Surface\nmm²"), _("Mean"), _("Std"), _("Dice"))
         table.setColumnCount(len(headings))
         table.setHorizontalHeaderLabels(list(headings))
@@ -50,7 +51,7 @@ class MeasurementsView:
 
     def clear(self) -> None:
         """Show nothing: what was measured is no longer so."""
-        self.rows = []
+        self.rows, self.scores = [], None
         self._ids, self._names = [], []
         self._table.setRowCount(0)
         self._table.setColumnHidden(_DICE, True)
@@ -72,6 +73,7 @@ class MeasurementsView:
 
     def begin_comparison(self) -> None:
         """Forget the scores there are; the column appears."""
+        self.scores = {}
         for line in reversed(range(len(self._ids))):
             if self._ids[line] is None:
                 self._table.removeRow(line)
@@ -82,6 +84,8 @@ class MeasurementsView:
 
     def put_dice(self, name: str, score: float) -> None:
         """Show how well the segments of one name agree with the reference's."""
+        if self.scores is not None:
+            self.scores[name] = score
         if name not in self._names:
             self._add(name, None)
         for line, each in enumerate(self._names):
@@ -94,6 +98,8 @@ class MeasurementsView:
         for line, segment_id in enumerate(self._ids):
             name = None if segment_id is None else names.get(segment_id)
             if name is not None and name != self._names[line]:
+                if self.scores is not None:
+                    self.scores.pop(self._names[line], None)
                 self._names[line] = name
                 self._table.item(line, _NAME).setText(name)
                 self._table.item(line, _NAME).setToolTip(name)

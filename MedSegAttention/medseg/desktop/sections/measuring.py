@@ -43,6 +43,12 @@ class Measuring:
         return self._task.kind in (STATISTICS, DICE)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the numbers shown are those of every segment."""
+        count = 0 if self.node is None else int(self.node.GetSegmentation().GetNumberOfSegments())
+        return self.node is not None and len(self._table.rows) == count and not self.is_running
+
+    @property
     def has_rows(self) -> bool:
         """Whether every segment is measured."""
         return self.node is not None and bool(self._table.rows) and self._task.kind != STATISTICS
@@ -105,7 +111,7 @@ class Measuring:
         """Put the statistics into the scene as a table node."""
         if self.node is not None:
             name = _("{name} statistics").format(name=self.node.GetName())
-            table = add_statistics_table(self._parameters.scene, self._table.rows, name)
+            table = add_statistics_table(self._parameters.scene, self._table.rows, name, self._table.scores)
             self._say(_("The statistics are in the table {name}.").format(name=table.GetName()))
 
     def save_csv(self) -> None:
@@ -114,7 +120,7 @@ class Measuring:
         if path is None:
             return
         try:
-            write_statistics(path, self._table.rows, overwrite=True)  # the dialog has asked
+            write_statistics(path, self._table.rows, self._table.scores, overwrite=True)  # the dialog has asked
         except (MedSegError, OSError) as error:
             self._say(str(error))
         else:

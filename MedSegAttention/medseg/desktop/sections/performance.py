@@ -35,6 +35,7 @@ class PerformanceSection:
         self._ask_devices = ask_devices
         self._devices: tuple[Device, ...] | None = None  # None: nobody has looked yet
         self._is_asking = False
+        self._has_failed = False  # nobody answered the last time
         self._shown_manifest: ModelManifest | None = None
         self.widget, self._ui = load_ui("Performance")
         self._binding = Binding(parameters)
@@ -48,12 +49,13 @@ class PerformanceSection:
         self._binding.choice(self._ui.mirror, "mirror")
         self._binding.choice(self._ui.precision, "precision")
         self._binding.whole(self._ui.windowBatch, "window_batch")
-        self._ui.look.connect("clicked()", lambda: self._look())
+        self._ui.look.connect("clicked()", lambda: self.look())
         self.refresh()
 
     def show_devices(self, devices: Sequence[Device]) -> None:
-        """List what this computer has; what was chosen stays chosen, listed or not."""
-        self._devices, self._is_asking = tuple(devices), False
+        """List what this computer has; what was chosen stays chosen, listed or not. None: there was no answer."""
+        self._devices, self._is_asking = tuple(devices) or self._devices, False
+        self._has_failed = not devices
         self._binding.refill(self._ui.device, self._device_choices())
         self._show_note()
 
@@ -71,7 +73,8 @@ class PerformanceSection:
         """Names of the controls that differ from the default."""
         return self._binding.differences()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Ask which devices there are; until the answer comes the section says that it looks."""
         self._is_asking = True
         self._show_note()
         self._ask_devices()
@@ -114,6 +117,8 @@ class PerformanceSection:
     def _note(self) -> str:
         if self._is_asking:
             return _("Looking for devices...")
+        if self._has_failed:
+            return _("The devices could not be listed; the log in Install and diagnostics says why.")
         if self._devices is None:
             return _("Press Refresh to list the graphics cards and their free memory.")
         chosen = self._parameters.settings.device

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 import qt
 
 from medseg.desktop.binding import Binding, selected, set_choices
-from medseg.desktop.landing import Landing
 from medseg.desktop.parameters import Parameters
 from medseg.desktop.sections.foreground import Foreground
 from medseg.desktop.texts import _
 from medseg.desktop.ui import load_ui
 from medseg.mrml.grids import Node
-from medseg.mrml.probabilities import linked_probabilities
+from medseg.mrml.probabilities import linked_entropy, linked_probabilities
 from medseg.mrml.thresholds import ThresholdEdit
 from medseg.spec.errors import MedSegError
 
@@ -24,23 +23,24 @@ class ProbabilitiesSection:
 
     Args:
         parameters: of the panel.
-        current_result: what the last run brought; None: there is none. Asked at every ``refresh``.
+        current_segmentation: the one that is looked at; None: there is none. Asked at every ``refresh``.
     """
 
-    def __init__(self, parameters: Parameters, current_result: Callable[[], Landing | None]) -> None:
+    def __init__(self, parameters: Parameters, current_segmentation: Callable[[], Node]) -> None:
         self.title = _("Probabilities")
         self.widget, self._ui = load_ui("Probabilities")
-        self._parameters, self._current_result = parameters, current_result
+        self._parameters, self._current_segmentation = parameters, current_segmentation
         self._binding = Binding(parameters)
         self._binding.tick(self._ui.probabilitiesBox, "probabilities")
         self._binding.tick(self._ui.entropyBox, "entropy")
-        self._result: Landing | None = None
+        self._node: Node = None  # the segmentation
         self._maps: dict[str, Node] = {}  # probabilities by segment id
         self._entropy: Node = None
-        self._edits: dict[str, ThresholdEdit] = {}  # by segment id
-        self._thresholds: dict[str, float] = {}  # where the slider was left
+        self._edits: dict[tuple[str, str], ThresholdEdit] = {}  # by ids of segmentation and segment; outlive results
+        self._thresholds: dict[tuple[str, str], float] = {}  # where the slider was left
         self._moved_id: str | None = None  # segment whose slider was moved last
-        self._refused: set[str] = set()  # segments with somebody's work, until they are chosen again
+        self._refused: set[tuple[str, str]] = set()  # with somebody's work, until they are chosen again
+        self._agreed: set[tuple[str, str]] = set()  # chosen again: a threshold may begin from what is there
         self._is_showing = False
         self._foreground = Foreground()
         self._soon, self._settled = _timer(0, self._apply), _timer(_SETTLED_MS, self._finish)
@@ -54,11 +54,18 @@ class ProbabilitiesSection:
         self.refresh()
 
     def refresh(self) -> None:
-        """Show what the parameters hold, and offer what the last result brought."""
+        """Show what the parameters hold, and offer the volumes that belong to the segmentation."""
         self._binding.refresh()
-        result = self._current_result()
-        if result is not self._result:
-            self._take(result)
+        node = self._current_segmentation()
+        scene = self._parameters.scene
+        if node is None or node.GetScene() is not scene:
+            node = None
+        maps = {} if node is None else linked_probabilities(scene, node)
+        entropy = None if node is None else linked_entropy(scene, node)
+        if node is not self._node:
+            self._leave()
+        if (node, maps, entropy) != (self._node, self._maps, self._entropy):
+            self._take(node, maps, entropy)
         self._show_state()
 
     def differences(self) -> list[str]:
@@ -66,44 +73,73 @@ class ProbabilitiesSection:
         return self._binding.differences()
 
     def restore(self) -> None:
-        """Give the segment the voxels that the network decided on."""
+        """Give the segment the voxels that it had before its first threshold."""
         self._stop_timers()
-        segment_id = selected(self._ui.segmentBox)
-        edit = self._edits.get(segment_id)
+        key = self._key()
+        edit = self._edits.get(key)
         if edit is None:
             return
         try:
             edit.restore()
         except MedSegError as error:
-            self._refused.add(segment_id)
+            self._refused.add(key)
             self._say(str(error))
         else:
-            del self._edits[segment_id], self._thresholds[segment_id]
-            self._say(_("{name} is as the network decided.").format(name=self._ui.segmentBox.currentText))
+            self._forget(key)
+            self._say(_("{name} is as it was before the threshold.").format(name=self._ui.segmentBox.currentText))
         self._show_threshold()
 
-    def _take(self, result: Landing | None) -> None:
-        """Begin anew with another result."""
+    def _leave(self) -> None:
+        """Finish with the segmentation that was looked at; its thresholds can still be taken back when it returns."""
+        if self._settled.active:
+            self._finish()
         self._stop_timers()
         self._show_entropy(shown=False)
-        self._result = result
-        node = None if result is None else result.node
-        self._maps = {} if node is None else linked_probabilities(self._parameters.scene, node)
-        brought = () if result is None else result.maps
-        self._entropy = next((each for each in brought if each not in self._maps.values()), None)
-        self._edits, self._thresholds, self._moved_id, self._refused = {}, {}, None, set()
+        self._moved_id, self._agreed = None, set()
         self._say("")
+
+    def _take(self, node: Node, maps: dict[str, Node], entropy: Node) -> None:
+        """Offer the segments that have probabilities; the one that is chosen stays so."""
+        for key in [key for key, edit in self._edits.items() if not edit.is_possible]:
+            self._forget(key)
+        chosen = selected(self._ui.segmentBox) if node is self._node else None
+        self._node, self._maps, self._entropy = node, maps, entropy
+        for segment_id, probability in maps.items():
+            self._let_go_of_older(segment_id, probability)
         was_showing, self._is_showing = self._is_showing, True
-        set_choices(self._ui.segmentBox, [] if node is None else _choices(node, self._maps))
+        choices = [] if node is None else _choices(node, maps)
+        set_choices(self._ui.segmentBox, choices)
+        ids = [segment_id for _name, segment_id in choices]
+        if chosen in ids:
+            self._ui.segmentBox.setCurrentIndex(ids.index(chosen))
         self._is_showing = was_showing
         self._show_threshold()
+
+    def _let_go_of_older(self, segment_id: str, probability: Node) -> None:
+        """A segment that another run drew anew begins with its new probabilities, and there is no way back."""
+        edit = self._edits.get(self._key(segment_id))
+        if edit is not None and edit.probability_node is not probability:
+            self._forget(self._key(segment_id))
+            name = self._node.GetSegmentation().GetSegment(segment_id).GetName()
+            text = _("{name} was drawn anew by another run; its earlier threshold cannot be taken back any more.")
+            self._say(text.format(name=name))
+
+    def _key(self, segment_id: str | None = None) -> tuple[str, str]:
+        """Ids of the segmentation and of a segment; None: the chosen one."""
+        node_id = "" if self._node is None else str(self._node.GetID())
+        return node_id, (selected(self._ui.segmentBox) or "") if segment_id is None else segment_id
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self._refused.discard(key)
+        self._edits.pop(key, None)
+        self._thresholds.pop(key, None)
 
     def _moved(self) -> None:
         """The slider was moved: whatever was asked for before is forgotten, only the last value is applied."""
         if self._is_showing:
             return
         self._moved_id = selected(self._ui.segmentBox)
-        self._thresholds[self._moved_id] = float(self._ui.thresholdSlider.value)
+        self._thresholds[self._key()] = float(self._ui.thresholdSlider.value)
         self._soon.start()
         self._settled.start()
 
@@ -118,11 +154,10 @@ class ProbabilitiesSection:
 
     def _chosen_again(self) -> None:
         """The user chose a segment, maybe the same: a threshold may now begin from what is there."""
-        segment_id = selected(self._ui.segmentBox)
-        if segment_id in self._refused:
-            self._refused.discard(segment_id)
-            self._edits.pop(segment_id, None)
-            self._thresholds.pop(segment_id, None)
+        key = self._key()
+        if key in self._refused:
+            self._forget(key)
+            self._agreed.add(key)
             self._say("")
             self._show_threshold()
 
@@ -133,16 +168,21 @@ class ProbabilitiesSection:
         self._threshold(is_final=True)
 
     def _threshold(self, *, is_final: bool) -> None:
-        segment_id, node = self._moved_id, None if self._result is None else self._result.node
-        if node is None or segment_id is None or segment_id not in self._thresholds:
+        segment_id, node = self._moved_id, self._node
+        key = self._key(segment_id)
+        if node is None or segment_id is None or key not in self._thresholds:
             return
-        value = self._thresholds[segment_id]
+        value = self._thresholds[key]
         try:
-            if segment_id not in self._edits:
-                self._edits[segment_id] = ThresholdEdit(node, segment_id, self._maps[segment_id])
-            self._edits[segment_id].apply(value, is_final=is_final)
+            if key not in self._edits:
+                agreed = key in self._agreed
+                edit = ThresholdEdit(node, segment_id, self._maps[segment_id], is_agreed=agreed)
+                edit.apply(value, is_final=is_final)
+                self._edits[key] = edit
+            else:
+                self._edits[key].apply(value, is_final=is_final)
         except MedSegError as error:
-            self._refused.add(segment_id)
+            self._refused.add(key)
             self._settled.stop()
             self._say(str(error))
         else:
@@ -167,7 +207,7 @@ class ProbabilitiesSection:
     def _show_threshold(self) -> None:
         """Put the slider where it was left for this segment."""
         was_showing, self._is_showing = self._is_showing, True
-        self._ui.thresholdSlider.setValue(self._thresholds.get(selected(self._ui.segmentBox), _UNTOUCHED))
+        self._ui.thresholdSlider.setValue(self._thresholds.get(self._key(), _UNTOUCHED))
         self._is_showing = was_showing
         self._show_state()
 
@@ -180,7 +220,7 @@ class ProbabilitiesSection:
         entropy = _("Hide entropy &map") if ui.entropyButton.checked else _("Show entropy &map")
         ui.entropyButton.setText(entropy)
         ui.entropyButton.setAccessibleName(entropy.replace("&", ""))
-        ui.restoreButton.setEnabled(selected(ui.segmentBox) in self._edits)
+        ui.restoreButton.setEnabled(self._key() in self._edits)
 
     def _say(self, text: str) -> None:
         self._ui.statusLabel.setText(text)

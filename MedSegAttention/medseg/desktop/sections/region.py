@@ -1,18 +1,16 @@
 """The part of the panel about where to look: a region of interest, and a quick preview."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from medseg.desktop.binding import Binding
 from medseg.desktop.parameters import ROI, Parameters
+from medseg.desktop.qt_console import later
 from medseg.desktop.texts import _
 from medseg.desktop.ui import load_ui
-from medseg.mrml.grids import Node, ijk_to_world
-from medseg.mrml.rois import fit_roi, roi_bounds, snap_roi
-from medseg.spec.errors import MedSegError
+from medseg.mrml.grids import Node
+from medseg.mrml.rois import fit_roi, roi_bounds, roi_voxels, snap_roi
+from medseg.spec.errors import JobError, MedSegError
 
 _NEW_SHARE = 0.5  # of the volume's edges that a new region has
 
@@ -31,7 +29,7 @@ class RegionSection:
         self._volume = current_volume
         self._scene: Node = None  # that the selector lists
         self._observed: Node = None
-        self._tag = 0
+        self._tags: list[int] = []
         self.widget, self._ui = load_ui("Region")
         self._binding = Binding(parameters)
         self._binding.tick(self._ui.quick, "quick")
@@ -96,14 +94,24 @@ class RegionSection:
         else:
             self._show_extent()
 
+    def _dropped(self, roi: Node) -> None:
+        """The mouse has let go of the region: its faces go onto the edges of voxels."""
+        if roi is self._observed and self._volume() is not None:
+            self._move(snap_roi, roi)
+
     def _observe(self, roi: Node) -> None:
         if roi is self._observed:
             return
         if self._observed is not None:
-            self._observed.RemoveObserver(self._tag)
+            for tag in self._tags:
+                self._observed.RemoveObserver(tag)
         self._observed = roi
         if roi is not None:
-            self._tag = roi.AddObserver("ModifiedEvent", lambda *_: self._show_extent())
+            self._tags = [
+                roi.AddObserver("ModifiedEvent", lambda *_: self._show_extent()),
+                # The handle still belongs to the mouse while this is heard.
+                roi.AddObserver(roi.PointEndInteractionEvent, lambda *_: later(lambda: self._dropped(roi))),
+            ]
 
     def _show_extent(self) -> None:
         roi, volume = self._parameters.node(ROI), self._volume()
@@ -124,26 +132,18 @@ def extent_text(roi: Node, volume: Node) -> str:
     """
     if roi is None:
         return _("The whole volume is segmented.")
-    bounds = np.array(roi_bounds(roi)).reshape(3, 2)
-    size = " × ".join(f"{edge:.1f}" for edge in bounds[:, 1] - bounds[:, 0])
+    edges = [0.0, 0.0, 0.0]
+    roi.GetSizeWorld(edges)
+    size = " × ".join(f"{edge:.1f}" for edge in edges)
     if volume is None or volume.GetImageData() is None:
         return _("{size} mm").format(size=size)
-    counts = _voxels_inside(bounds, volume)
-    if 0 in counts:
+    try:
+        i, i_stop, j, j_stop, k, k_stop = roi_voxels(roi, volume)
+    except JobError:
+        roi_bounds(roi)
         return _("{size} mm; it lies beside the volume: move it, or fit it to the volume").format(size=size)
-    voxels = " × ".join(map(str, counts))
-    return _("{size} mm (R, A, S); {voxels} voxels (I, J, K)").format(size=size, voxels=voxels)
-
-
-def _voxels_inside(bounds: Any, volume: Node) -> list[int]:
-    """How many voxels along i, j, k a run would cut out: all that a box along the body's axes touches."""
-    corners = np.array([[*point, 1.0] for point in itertools.product(*bounds)])
-    spots = (corners @ np.linalg.inv(ijk_to_world(volume)).T)[:, :3]
-    # Voxel n reaches from n - 0.5 to n + 0.5; a millionth is rounding.
-    first = np.floor(spots.min(axis=0) + 0.5 + 1e-6)
-    stop = np.maximum(np.ceil(spots.max(axis=0) + 0.5 - 1e-6), first + 1)
-    inside = np.minimum(stop, volume.GetImageData().GetDimensions()) - np.maximum(first, 0)
-    return [int(count) for count in np.maximum(inside, 0)]
+    voxels = " × ".join(map(str, (i_stop - i, j_stop - j, k_stop - k)))
+    return _("{size} mm; {voxels} voxels (I, J, K)").format(size=size, voxels=voxels)
 
 
 def _centre_roi(roi: Node, volume: Node) -> None:

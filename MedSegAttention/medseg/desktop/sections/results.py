@@ -4,12 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medseg.desktop.one_step import OneStep
 from medseg.desktop.parameters import REFERENCE, Parameters
+from medseg.desktop.results import newest_result
 from medseg.desktop.sections.measurements_view import MeasurementsView
 from medseg.desktop.sections.measuring import Measuring, ask_csv_path
 from medseg.desktop.sections.task import Task
 from medseg.desktop.texts import _
 from medseg.desktop.ui import load_ui
+from medseg.desktop.undo_stack import UndoStack
 from medseg.mrml.grids import Node
 from medseg.mrml.jumping import jump_to_segment
 from medseg.mrml.segmentations import CLOSED_SURFACE
@@ -24,9 +27,10 @@ class ResultsView:
 
     Args:
         parameters: of the panel; the segmentation to compare with is one of them.
-        on_undo: takes the last change back, or makes it again.
-        can_undo: whether there is such a change.
-        undo_text: what the button says: undo or redo.
+        undo: the changes that can be taken back; the buttons are about those of the segmentation that is looked at.
+        may_undo: whether this is the time for it.
+        on_undo: hears what was taken back or made again, or why it was not.
+        on_node: called when another segmentation is looked at.
         ask_path: given a name, asks for the file of a table; None: the user does not want one.
     """
 
@@ -34,15 +38,19 @@ class ResultsView:
         self,
         parameters: Parameters,
         *,
-        on_undo: Callable[[], None],
-        can_undo: Callable[[], bool],
-        undo_text: Callable[[], str],
+        undo: UndoStack,
+        may_undo: Callable[[], bool] = lambda: True,
+        on_undo: Callable[[str], None] = lambda _text: None,
+        on_node: Callable[[], None] = lambda: None,
         ask_path: Callable[[str], Path | None] = ask_csv_path,
     ) -> None:
         self.widget, self._ui = load_ui("Results")
         self._parameters = parameters
-        self._on_undo, self._can_undo, self._undo_text = on_undo, can_undo, undo_text
+        self._undo, self._may_undo, self._on_undo, self._on_node = undo, may_undo, on_undo, on_node
+        self._is_showing = False  # also while the whole panel is hidden
+        self._seeks_result = False  # whether a result that was saved with the scene is still to be shown
         self._watched: list[tuple[Node, int]] = []
+        self._wants_segments = False  # although there are statistics, which lie in the same place
         self._task = Task(self._say, self._show_state)
         table = MeasurementsView(self._ui.statisticsTable, self._go_to)
         self._measuring = Measuring(parameters, table, self._task, self._say, ask_path)
@@ -50,7 +58,7 @@ class ResultsView:
         self.widget.setVisible(False)
         self.set_scene(parameters.scene)
         self._connect()
-        self.refresh()
+        self._show_state()
 
     @property
     def node(self) -> Node:
@@ -61,9 +69,11 @@ class ResultsView:
         """Offer the nodes of a scene."""
         for widget in (self._ui.segmentationSelector, self._ui.segmentsTable, self._ui.referenceSelector):
             widget.setMRMLScene(scene)
+        self._seeks_result = scene is not None and not self._is_showing
 
     def show(self, segmentation: Node) -> None:
         """Show a result; what was measured before is forgotten."""
+        self._is_showing, self._seeks_result = True, False
         self.widget.setVisible(True)
         if self.node is segmentation:
             self._node_changed()
@@ -74,6 +84,7 @@ class ResultsView:
         """Hide, and let go of every node: the scene is being closed."""
         self._ui.segmentationSelector.setCurrentNode(None)
         self._node_changed()
+        self._is_showing = False
         self.widget.setVisible(False)
 
     def stop(self) -> None:
@@ -82,7 +93,11 @@ class ResultsView:
         self._watch(None)
 
     def refresh(self) -> None:
-        """Show what the parameters hold, and what can be done now."""
+        """Show what the parameters hold, and what can be done now; after a scene was opened its newest result."""
+        saved = newest_result(self._parameters.scene) if self._seeks_result else None
+        if saved is not None:
+            self.show(saved)
+            self._seeks_result = self.node is not saved  # the selector may not know it before all is loaded
         self._ui.referenceSelector.setCurrentNode(self._parameters.node(REFERENCE))
         self._show_state()
 
@@ -99,10 +114,17 @@ class ResultsView:
             self._make_surfaces(node)
 
     def measure(self) -> None:
-        """Measure every segment and, where a reference is chosen, compare; stop where that is under way."""
+        """Measure every segment and, where a reference is chosen, compare; stop where that is under way.
+
+        The numbers lie where the segments were; once they are there it shows the one or the other.
+        """
         if self._measuring.is_running:
             self._task.stop()
+        elif self._measuring.is_complete:
+            self._wants_segments = not self._wants_segments
+            self._show_state()
         elif self.node is not None:
+            self._wants_segments = False
             self._measuring.measure(self.node)
 
     def go(self) -> None:
@@ -123,7 +145,8 @@ class ResultsView:
             (ui.show3dButton, self.toggle_3d),
             (ui.goButton, self.go),
             (ui.measureButton, self.measure),
-            (ui.undoButton, self._undo),
+            (ui.undoButton, lambda: self._turn(self._undo.to_undo(self.node))),
+            (ui.redoButton, lambda: self._turn(self._undo.to_redo(self.node))),
             (ui.tableNodeButton, self._measuring.add_table),
             (ui.saveButton, self._measuring.save_csv),
         ):
@@ -136,6 +159,7 @@ class ResultsView:
         self._ui.segmentsTable.setSegmentationNode(self.node)
         self._watch(self.node)
         self._show_state()
+        self._on_node()
 
     def _choose_reference(self, node: Node) -> None:
         self._parameters.set_node(REFERENCE, node)
@@ -162,10 +186,29 @@ class ResultsView:
             clean_up=clean_up,
         )
 
-    def _undo(self) -> None:
+    def _turn(self, step: OneStep | None) -> None:
+        """Take a change back, or make it again."""
+        if step is None:
+            return
         self._task.stop()
-        self._on_undo()
+        try:
+            text = step.turn()
+        except MedSegError as error:
+            text = str(error)
+        self._on_undo(text)
         self._show_state()
+
+    def _show_undo(self) -> None:
+        """Say which change the buttons are about."""
+        node = self.node
+        undo, redo = self._undo.to_undo(node), self._undo.to_redo(node)
+        for button, step, tip, none in (
+            (self._ui.undoButton, undo, _("Take {name} back out of {node}"), _("No change to take back")),
+            (self._ui.redoButton, redo, _("Put {name} into {node} again"), _("No change to make again")),
+        ):
+            button.setEnabled(step is not None and bool(self._may_undo()))
+            button.setToolTip(none if step is None else tip.format(name=step.name, node=node.GetName()))
+        self._ui.redoButton.setVisible(redo is not None)
 
     def _go_to(self, segment_id: str) -> None:
         node = self.node
@@ -216,11 +259,14 @@ class ResultsView:
         for button in (ui.show3dButton, ui.goButton, ui.measureButton):
             button.setEnabled(has_node)
         surfaces = _("Hide &3D") if self._shows_3d() else _("Show &3D")
-        _call(ui.show3dButton, _("St&op") if self._task.kind == _SURFACES else surfaces)
-        _call(ui.measureButton, _("St&op") if self._measuring.is_running else _("S&tatistics"))
-        _call(ui.undoButton, self._undo_text())
-        ui.undoButton.setEnabled(bool(self._can_undo()))
-        ui.statistics.setVisible(self._measuring.node is not None)
+        _call(ui.show3dButton, _("Stop &3D") if self._task.kind == _SURFACES else surfaces)
+        has_numbers = self._measuring.node is not None and not self._wants_segments
+        measure = _("Segmen&ts") if has_numbers and self._measuring.is_complete else _("S&tatistics")
+        _call(ui.measureButton, _("S&top") if self._measuring.is_running else measure)
+        ui.segmentsTable.setVisible(not has_numbers)
+        ui.statisticsTable.setVisible(has_numbers)
+        self._show_undo()
+        ui.statistics.setVisible(has_numbers)
         for button in (ui.tableNodeButton, ui.saveButton):
             button.setEnabled(self._measuring.has_rows)
 

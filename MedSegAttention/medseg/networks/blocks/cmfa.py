@@ -64,8 +64,11 @@ class CMFA(nn.Module):
         ``(B, C, [I,] J, K)`` -> the same
 
     Example:
+        >>> import torch
         >>> CMFA(2, 8)(torch.zeros(1, 8, 5, 6)).shape
         torch.Size([1, 8, 5, 6])
+        >>> CMFA(3, 8)(torch.zeros(1, 8, 5, 6, 7)).shape
+        torch.Size([1, 8, 5, 6, 7])
     """
 
     def __init__(

@@ -41,6 +41,8 @@ class DeformableLKA(nn.Module):
 
     Example:
         >>> import torch
+        >>> DeformableLKA(2, 4)(torch.zeros(1, 4, 5, 6)).shape
+        torch.Size([1, 4, 5, 6])
         >>> DeformableLKA(3, 4)(torch.zeros(1, 4, 5, 6, 7)).shape
         torch.Size([1, 4, 5, 6, 7])
     """

@@ -18,6 +18,9 @@ class GAG(nn.Module):
         kernel: size of the grouped convolutions; with size 1 they are not grouped, as published.
 
     Example:
+        >>> import torch
+        >>> GAG(2, 8)(torch.zeros(1, 8, 5, 6), torch.zeros(1, 8, 5, 6)).shape
+        torch.Size([1, 8, 5, 6])
         >>> GAG(3, 8)(torch.zeros(1, 8, 5, 6, 7), torch.zeros(1, 8, 5, 6, 7)).shape
         torch.Size([1, 8, 5, 6, 7])
     """

@@ -60,6 +60,8 @@ class GatedAxialAttention(nn.Module):
 
     Example:
         >>> import torch
+        >>> GatedAxialAttention(2, 4, 8, axis=0, length=5, groups=2)(torch.zeros(1, 4, 5, 6)).shape
+        torch.Size([1, 8, 5, 6])
         >>> GatedAxialAttention(3, 4, 8, axis=2, length=7, groups=2)(torch.zeros(1, 4, 5, 6, 7)).shape
         torch.Size([1, 8, 5, 6, 7])
     """

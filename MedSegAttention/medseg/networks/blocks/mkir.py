@@ -35,6 +35,8 @@ class MKIR(nn.Module):
 
     Example:
         >>> import torch
+        >>> MKIR(2, 4, 8)(torch.zeros(2, 4, 5, 6)).shape
+        torch.Size([2, 8, 5, 6])
         >>> MKIR(3, 4, 8)(torch.zeros(2, 4, 5, 6, 7)).shape
         torch.Size([2, 8, 5, 6, 7])
     """

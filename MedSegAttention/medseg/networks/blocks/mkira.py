@@ -21,6 +21,8 @@ class MKIRA(nn.Module):
 
     Example:
         >>> import torch
+        >>> MKIRA(2, 8, 4)(torch.zeros(1, 8, 5, 6)).shape
+        torch.Size([1, 4, 5, 6])
         >>> MKIRA(3, 8, 4)(torch.zeros(1, 8, 5, 6, 7)).shape
         torch.Size([1, 4, 5, 6, 7])
     """

@@ -43,6 +43,7 @@ class SerialMultiHeadAttention(nn.Module):
         ValueError: for heads that do not divide the channels, or a ``keep_every`` below 1.
 
     Example:
+        >>> import torch
         >>> SerialMultiHeadAttention(16, heads=4)(torch.zeros(2, 16, 5, 6)).shape
         torch.Size([2, 16, 5, 6])
         >>> SerialMultiHeadAttention(16, heads=4, keep_every=1)(torch.zeros(2, 16, 5, 6, 7)).shape

@@ -36,6 +36,7 @@ class VAA(nn.Module):
         channels: C; of a single channel rms leaves nothing but the sign.
 
     Example:
+        >>> import torch
         >>> VAA(8)(torch.zeros(2, 8, 5, 6)).shape
         torch.Size([2, 8, 5, 6])
         >>> VAA(8)(torch.zeros(2, 8, 5, 6, 7)).shape

@@ -84,7 +84,8 @@ def convolve(x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, set
         return torch.bmm(_columns(gather(table, corners), settings), matrix).transpose(1, 2)
 
     tables = (padded_table(volume, settings.deformable_groups) for volume in x)
-    if torch.jit.is_tracing():  # a converter would unroll the blocks, and it loses what is written into slices
+    # a converter would unroll the blocks, and it loses what is written into slices
+    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         result = torch.stack([part(table, sample, 0, count) for sample, table in enumerate(tables)])
     else:
         result = x.new_empty(x.shape[0], groups, weight.shape[0] // groups, count)

@@ -34,7 +34,8 @@ def dilated_depthwise(
         msg = f"Expected 2 or 3 spatial axes and odd kernel sizes, but got {axes} axes and a kernel of {tuple(kernel)}."
         raise ValueError(msg)
     steps = (dilation,) * axes if isinstance(dilation, int) else tuple(dilation)
-    if x.device.type != "cpu" or max(steps) == 1 or torch.jit.is_tracing():
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+    if x.device.type != "cpu" or max(steps) == 1 or traced:
         return _convolve(x, weight, bias, steps)
     sizes = x.shape[2:]
     phases = _split(x, steps)

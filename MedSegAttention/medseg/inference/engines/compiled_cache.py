@@ -1,0 +1,94 @@
+"""Compiled networks kept in a folder of the user's, whole or not at all, each under what it was made from."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import medseg.networks
+
+ENVIRONMENT_NAME = "MEDSEG_ENGINE_CACHE"
+_SUFFIX = ".compiled"
+_KEPT = 8
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_PLAIN = (int, float, str, bool, tuple, list, type(None))
+
+
+def default_folder() -> Path:
+    """Where compiled networks are kept: MEDSEG_ENGINE_CACHE, else the system's place for a user's caches."""
+    if chosen := os.environ.get(ENVIRONMENT_NAME):
+        return Path(chosen)
+    home = Path.home()
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "medseg" / "engines"
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "medseg" / "engines"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "medseg" / "engines"
+
+
+def fingerprint(network: nn.Module, words: Iterable[object]) -> str:
+    """A name that changes with the network's weights, structure, settings and code, and with the words.
+
+    Args:
+        network: any network.
+        words: whatever else matters, e.g. the engine's version, the processor, the window.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(medseg.networks.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    for word in (torch.__version__, repr(network), *words):
+        digest.update(f"{word}\n".encode())
+    for name, module in network.named_modules():
+        plain = {key: value for key, value in vars(module).items() if key[0] != "_" and isinstance(value, _PLAIN)}
+        digest.update(f"{name} {sorted(plain.items())}\n".encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def read_compiled(folder: Path, key: str) -> bytes | None:
+    """What was kept under a key; None where nothing was, or what is there is not whole."""
+    path = folder / (key + _SUFFIX)
+    try:
+        content = path.read_bytes()
+        os.utime(path)  # the ones used last are kept
+    except OSError:
+        return None
+    digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    return compiled if hashlib.sha256(compiled).digest() == digest else None
+
+
+def keep_compiled(folder: Path, key: str, compiled: bytes) -> bool:
+    """Keep something under a key and drop what was unused for longest; whether that worked."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
+    except OSError:
+        return False
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(hashlib.sha256(compiled).digest())
+            stream.write(compiled)
+        temporary.replace(folder / (key + _SUFFIX))
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink()
+        return False
+    drop_compiled(folder, keep=_KEPT)
+    return True
+
+
+def drop_compiled(folder: Path, *, keep: int = 0) -> None:
+    """Remove all but the ones used last."""
+    with suppress(OSError):
+        found = sorted(folder.glob("*" + _SUFFIX), key=lambda path: path.stat().st_mtime, reverse=True)
+        for path in found[keep:]:
+            path.unlink()

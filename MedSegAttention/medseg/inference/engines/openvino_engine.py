@@ -1,0 +1,185 @@
+"""OpenVINO as an engine on processors: an optional package, used only where it says what PyTorch says.
+
+OpenVINO reports its use to the maker over the network when it is imported and when ``openvino.convert_model`` is
+called, unless somebody opted out. A program for patients' images must not: its reporter is kept from being imported,
+and the network is read by OpenVINO's frontend itself.
+"""
+
+import importlib.util
+import sys
+import time
+import warnings
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from medseg.inference.engines.agreement import LEAST_DICE, agrees, least_dice, plain_answers, trial_windows
+from medseg.inference.engines.compiled_cache import fingerprint, keep_compiled, read_compiled
+from medseg.inference.engines.engine import Engine, EngineRefused
+from medseg.inference.engines.lean_blocks import use_careful_norms
+from medseg.inference.engines.torch_engine import lean_copy
+from medseg.spec.job import Precision
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_FORMAT = 1  # of what is kept; raise it when networks are prepared in another way
+
+
+def openvino_is_installed() -> bool:
+    """Whether the package is there; it is not imported."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def _import_openvino() -> Any:
+    if "openvino" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # OpenVINO has a silent one for this case
+    return importlib.import_module("openvino")
+
+
+def openvino_engine(
+    network: nn.Module,
+    window_shape: tuple[int, ...],
+    *,
+    precision: Precision = "float32",
+    folder: Path | None = None,
+    real_windows: Tensor | None = None,
+    compile_anew: bool = True,
+) -> Engine:
+    """Compile a network, or take it from the cache, and compare it with PyTorch when it was compiled.
+
+    Args:
+        network: in evaluation mode, on the processor; left as it is.
+        window_shape: ``(C, *S)``.
+        precision: float32, or bfloat16 where the processor has it and ``real_windows`` get the same labels.
+        folder: where compiled networks are kept; None keeps nothing.
+        real_windows: ``(B, C, *S)`` prepared windows of a real image; needed for bfloat16.
+        compile_anew: False uses a compiled network from the cache or none.
+
+    Raises:
+        EngineRefused: when the package is missing, cannot convert the network, or answers differently.
+    """
+    begun = time.perf_counter()
+    if not openvino_is_installed():
+        msg = "OpenVINO is not installed; install the extra medseg[openvino]"
+        raise EngineRefused(msg)
+    openvino = _import_openvino()
+    core = openvino.Core()
+    _check_precision(core, precision, real_windows)
+    settings = {
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "ENABLE_CPU_PINNING": False,  # other workers may run beside this one
+    }
+    processor = core.get_property("CPU", "FULL_DEVICE_NAME"), core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    key = fingerprint(network, [_FORMAT, openvino.__version__, processor, precision, window_shape])
+    compiled = None if folder is None else _from_cache(core, folder, key, settings)
+    from_cache = compiled is not None
+    if compiled is None:
+        if not compile_anew:
+            msg = "OpenVINO would take longer to get ready than it saves"
+            raise EngineRefused(msg)
+        compiled = _agreeing(core, network, window_shape, settings, compare=precision == "float32")
+        if folder is not None:
+            exported = compiled.export_model()  # bytes or a stream of them, by version
+            keep_compiled(folder, key, exported if isinstance(exported, bytes) else exported.getvalue())
+    run = _runner(compiled)
+    if precision != "float32" and real_windows is not None:
+        _compare_labels(run, network, real_windows)
+    version = openvino.__version__.partition("-")[0]
+    return Engine(f"OpenVINO {version} ({precision})", run, (), time.perf_counter() - begun, from_cache)
+
+
+def _check_precision(core: Any, precision: Precision, real_windows: Tensor | None) -> None:
+    if precision == "float32":
+        return
+    if precision not in _HINTS or "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        msg = f"this processor has no {precision} for OpenVINO; choose float32"
+        raise EngineRefused(msg)
+    if real_windows is None:
+        msg = f"OpenVINO runs in {precision} only after it gave a real image the same labels, and none was handed over"
+        raise EngineRefused(msg)
+
+
+def _from_cache(core: Any, folder: Path, key: str, settings: dict[str, Any]) -> Any:
+    """A compiled network, or None."""
+    kept = read_compiled(folder, key)
+    if kept is None:
+        return None
+    try:
+        return core.import_model(kept, "CPU", settings)
+    except RuntimeError:  # of a build of OpenVINO that reads its files differently
+        return None
+
+
+def _agreeing(
+    core: Any, network: nn.Module, window_shape: tuple[int, ...], settings: dict[str, Any], *, compare: bool
+) -> Any:
+    """The lean network compiled, or the network as it is where the lean one does not do."""
+    device = torch.device("cpu")
+    lean = lean_copy(network, window_shape, device, layout=False)
+    windows = trial_windows(window_shape, device) if compare else []
+    expected = plain_answers(network, windows)
+    refused = EngineRefused("OpenVINO answers differently from PyTorch for this network")
+    for candidate in (lean, deepcopy(network).requires_grad_(False)):
+        try:
+            compiled = _compile(core, candidate, window_shape, settings)
+        except EngineRefused as error:
+            refused = error
+            continue
+        if all(map(agrees, map(_runner(compiled), windows), expected)):
+            return compiled
+    raise refused
+
+
+def _compile(core: Any, copy: nn.Module, window_shape: tuple[int, ...], settings: dict[str, Any]) -> Any:
+    frontends = importlib.import_module("openvino.frontend")
+    decoders = importlib.import_module("openvino.frontend.pytorch.ts_decoder")
+    failures = (frontends.GeneralFailure, frontends.NotImplementedFailure, frontends.OpConversionFailure)
+    use_careful_norms(copy)
+    shape = [1, *window_shape]
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # the tracer warns of every size it takes for a constant: it is one here
+            traced = torch.jit.trace(copy, torch.zeros(shape), check_trace=False, strict=False)  # type: ignore[no-untyped-call]
+            frontend = frontends.FrontEndManager().load_by_framework("pytorch")
+            decoder = decoders.TorchScriptPythonDecoder(traced)  # read lazily: it must outlive the conversion
+            model = frontend.convert(frontend.load(decoder))
+            model.reshape(shape)
+            return core.compile_model(model, "CPU", settings)
+    except (RuntimeError, TypeError, ValueError, *failures) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        msg = f"OpenVINO cannot convert this network: {reason[:200]}"
+        raise EngineRefused(msg) from error
+
+
+def _runner(compiled: Any) -> Any:
+    """A callable of batches; one window at a time, into memory of the answer's own."""
+    openvino = _import_openvino()
+    request = compiled.create_infer_request()
+    shape = tuple(compiled.output(0).shape)[1:]
+
+    def run(batch: Tensor) -> Tensor:
+        windows = batch.detach().to("cpu", torch.float32).contiguous()
+        logits = torch.empty(len(windows), *shape)
+        for window, answer in zip(windows, logits, strict=True):
+            request.set_input_tensor(openvino.Tensor(_as_array(window[None]), shared_memory=True))
+            request.set_output_tensor(openvino.Tensor(_as_array(answer[None]), shared_memory=True))
+            request.infer()
+        return logits
+
+    return run
+
+
+def _as_array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return tensor.numpy()
+
+
+def _compare_labels(run: Any, network: nn.Module, windows: Tensor) -> None:
+    (expected,) = plain_answers(network, [windows])
+    dice = least_dice(run(windows), expected)
+    if dice < LEAST_DICE:
+        msg = f"OpenVINO's labels in half precision agree with a Dice of {dice:.4f} only; {LEAST_DICE} is needed"
+        raise EngineRefused(msg)

@@ -1,0 +1,174 @@
+"""What a data set is like: grids, intensities and label sizes of every case, and what is wrong with those left out.
+
+The idea of a fingerprint before a plan is nnU-Net's: Isensee et al., Nature Methods 18, 203-211, 2021.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from medseg.imaging.image import Image
+from medseg.imaging.steps import Reorient
+from medseg.io.dataset import CaseFiles, Dataset, read_case
+from medseg.spec.errors import ImageError, JobError
+from medseg.spec.manifest import IntTriple, Triple
+
+_SAMPLED = 20_000  # foreground voxels of a case and channel that the statistics use
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelFacts:
+    """Intensities of one channel, over labelled voxels of all cases."""
+
+    lowest: float  # of whole images
+    highest: float
+    percentile_00_5: float
+    percentile_99_5: float
+    mean: float  # within those percentiles
+    std: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFacts:
+    """Grid and label sizes of one case, turned to RAS."""
+
+    name: str
+    shape: IntTriple
+    spacing_mm: Triple
+    voxels: dict[str, int]  # label value -> how many voxels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fingerprint:
+    """Facts of all usable cases."""
+
+    cases: tuple[CaseFacts, ...]
+    channels: tuple[ChannelFacts, ...]
+    label_values: tuple[int, ...]  # found in any case, without background and ignored voxels
+    problems: tuple[str, ...] = ()  # one sentence for each case that is left out
+
+    @property
+    def median_spacing_mm(self) -> Triple:
+        """Median along each axis."""
+        i, j, k = np.median([case.spacing_mm for case in self.cases], axis=0).tolist()
+        return i, j, k
+
+    def median_shape(self, spacing_mm: Triple) -> Triple:
+        """Median size in voxels of the given spacing."""
+        sizes = [np.array(case.shape) * case.spacing_mm / spacing_mm for case in self.cases]
+        i, j, k = np.median(sizes, axis=0).tolist()
+        return i, j, k
+
+    def foreground_share(self) -> float:
+        """Median share of an image that is labelled."""
+        return float(np.median([sum(case.voxels.values()) / np.prod(case.shape) for case in self.cases]))
+
+    def label_shares(self) -> dict[str, float]:
+        """Part of all labelled voxels that each label has."""
+        totals = {str(v): sum(case.voxels.get(str(v), 0) for case in self.cases) for v in self.label_values}
+        return {value: total / max(1, sum(totals.values())) for value, total in totals.items()}
+
+
+def take_fingerprint(
+    dataset: Dataset, *, on_case: Callable[[int, int], None] = lambda _done, _total: None
+) -> Fingerprint:
+    """Read every case once.
+
+    A case that cannot be used is left out and named under ``problems``, so that one bad file ends no training.
+
+    Args:
+        dataset: the cases.
+        on_case: told (cases done, cases in all).
+
+    Raises:
+        JobError: when no case is left; the message holds every problem.
+    """
+    facts: list[CaseFacts] = []
+    samples: list[list[np.ndarray]] = []
+    extremes: list[list[tuple[float, float]]] = []
+    problems: list[str] = []
+    counted = len(dataset.channel_names)
+    for done, files in enumerate(dataset.cases.values(), start=1):
+        try:
+            image, labels = _usable(files, dataset, counted)
+        except ImageError as error:
+            problems.append(f"{files.name}: {error}")
+        else:
+            counted = counted or image.channel_count
+            facts.append(_case_facts(files, image, labels))
+            foreground = (labels.array[0] > 0) & (labels.array[0] != _ignored(files))
+            samples.append([_some(channel[foreground]) for channel in image.array])
+            extremes.append([(float(channel.min()), float(channel.max())) for channel in image.array])
+        on_case(done, len(dataset.cases))
+    if not facts:
+        msg = f"no case of {dataset.layout} can be used: {'; '.join(problems) or 'it has none'}"
+        raise JobError(msg)
+    values = sorted({int(value) for case in facts for value, count in case.voxels.items() if count})
+    if not values:
+        msg = f"no case of {dataset.layout} has a labelled voxel; check that these are the labels"
+        raise JobError(msg)
+    channels = tuple(
+        _channel_facts((each[n] for each in samples), [each[n] for each in extremes]) for n in range(counted)
+    )
+    return Fingerprint(cases=tuple(facts), channels=channels, label_values=tuple(values), problems=tuple(problems))
+
+
+def _usable(files: CaseFiles, dataset: Dataset, channel_count: int) -> tuple[Image, Image]:
+    """Read a case in RAS.
+
+    Raises:
+        ImageError: names the file and everything about it that stands against using it.
+    """
+    image, labels = read_case(files)
+    complaints = []
+    if channel_count and image.channel_count != channel_count:
+        complaints.append(f"{files.image} has {image.channel_count} channel(s), the data set {channel_count}")
+    allowed = {0, *dataset.label_names, _ignored(files)}
+    if dataset.label_names and (odd := sorted({int(v) for v in np.unique(labels.array)} - allowed)):
+        known = ", ".join(map(str, sorted(dataset.label_names)))
+        complaints.append(f"{files.labels} holds label {', '.join(map(str, odd))}, but the data set lists {known}")
+    if complaints:
+        msg = f"{'; '.join(complaints)}; mend or remove the case"
+        raise ImageError(msg)
+    turn = Reorient.to_orientation(image, "RAS")
+    return turn.apply(image), turn.apply(labels)
+
+
+def _case_facts(files: CaseFiles, image: Image, labels: Image) -> CaseFacts:
+    values, counts = np.unique(labels.array, return_counts=True)
+    left_out = {0, _ignored(files)}
+    return CaseFacts(
+        name=files.name,
+        shape=image.shape,
+        spacing_mm=image.spacing,
+        voxels={
+            str(value): int(n)
+            for value, n in zip(values.tolist(), counts.tolist(), strict=True)
+            if value not in left_out
+        },
+    )
+
+
+def _channel_facts(samples: Iterable[np.ndarray], extremes: list[tuple[float, float]]) -> ChannelFacts:
+    pooled = np.concatenate([sample.astype(np.float64) for sample in samples])
+    low, high = np.percentile(pooled, [0.5, 99.5])
+    clipped = np.clip(pooled, low, high)
+    return ChannelFacts(
+        lowest=min(low for low, _ in extremes),
+        highest=max(high for _, high in extremes),
+        percentile_00_5=float(low),
+        percentile_99_5=float(high),
+        mean=float(clipped.mean()),
+        std=float(clipped.std()),
+    )
+
+
+def _some(values: np.ndarray) -> np.ndarray:
+    """At most so many, evenly spread, so that the same data set always gives the same numbers."""
+    return values[:: max(1, len(values) // _SAMPLED)]
+
+
+def _ignored(files: CaseFiles) -> int:
+    """The ignored value; -1, which no labelmap holds, where there is none."""
+    return -1 if files.ignore is None else files.ignore

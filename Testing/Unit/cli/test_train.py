@@ -1,0 +1,87 @@
+"""``medseg train`` as a person types it."""
+
+import json
+
+import pytest
+
+from medseg.bundles.metadata import read_manifest
+from medseg.cli.main import run
+from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
+from medseg.spec.errors import JobError
+from medseg.training.plan import read_plan
+from Unit.training.phantoms import write_phantoms
+
+QUICK = ["--set", "model.arguments.widths=T", "--steps", "2", "--workers", "0", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def phantoms(tmp_path_factory):
+    return write_phantoms(tmp_path_factory.mktemp("phantoms"), 5)
+
+
+def test_a_dry_run_prints_the_plan_with_its_reasons_and_saves_it(phantoms, tmp_path, capsys):
+    assert run(["train", str(phantoms), "-o", str(tmp_path / "My Model"), "--dry-run", *QUICK]) == 0
+    printed = capsys.readouterr().out
+    assert "model.window_shape" in printed
+    assert "every case has it: nothing is interpolated" in printed
+    assert "4 cases train, 1 are held out" in printed
+    plan = read_plan(tmp_path / "My Model-training" / "plan.json")
+    assert plan.model.model_id == "my-model"
+    assert plan.model.arguments["widths"] == "T"
+    assert plan.training.steps == 2
+    assert not (tmp_path / "My Model").exists()
+
+
+def test_one_command_makes_a_bundle_and_a_plan_makes_it_again(phantoms, tmp_path, capsys):
+    assert run(["train", str(phantoms), "-o", str(tmp_path / "one"), *QUICK]) == 0
+    printed = capsys.readouterr()
+    assert "step 2/2" in printed.err
+    assert "folds.json" in printed.out
+    made = tmp_path / "one"
+    assert read_manifest(made / "configs" / "metadata.json").labels[0].name == "ball"
+    plan = made / "docs" / "training" / "plan.json"
+    command = ["train", str(phantoms), "-o", str(tmp_path / "two"), "--plan", str(plan), "--workers", "0"]
+    assert run([*command, "--device", "cpu"]) == 0
+    weights = [tmp_path / name / "models" / "model.safetensors" for name in ("one", "two")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    (fold,) = json.loads((made / "docs" / "training" / "folds.json").read_text())
+    assert (len(fold["train"]), len(fold["val"])) == (4, 1)
+
+
+def test_all_cases_train_when_asked_and_a_model_is_fine_tuned_by_its_folder(phantoms, tmp_path, capsys):
+    assert run(["train", str(phantoms), "-o", str(tmp_path / "one"), "--fold", "all", *QUICK]) == 0
+    assert "5 cases train, 0 are held out" in capsys.readouterr().out
+    command = ["train", str(phantoms), "-o", str(tmp_path / "tuned"), "--from", str(tmp_path / "one")]
+    assert run([*command, "--steps", "1", "--workers", "0", "--device", "cpu"]) == 0
+    assert "start with the weights of one" in capsys.readouterr().err
+    tuned = read_manifest(tmp_path / "tuned" / "configs" / "metadata.json")
+    assert tuned.arguments["widths"] == "T"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--network", "x", "--like", "y"], "--network and --like each say what to train"),
+        (["--network", "unheard_of"], "no network is called 'unheard_of'"),
+        (["--fold", "first"], "a number from 0 or 'all', got 'first'"),
+        (["--fold", "9"], "there are folds 0 to 4, got 9"),
+        (["--set", "training.bach=1"], "the plan has no value 'training.bach'"),
+        (["--time-limit", "soon"], "write e.g. 30m"),
+        (["--subjects", "^zzz"], "5 cases have no subject"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(phantoms, tmp_path, capsys, arguments, complaint):
+    assert run(["train", str(phantoms), "-o", str(tmp_path / "m"), "--device", "cpu", *arguments]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+
+
+def test_texts_of_flags():
+    assert parse_duration("30m") == 1800
+    assert parse_duration("1.5h") == 5400
+    assert parse_patch("32,48,32") == (32, 48, 32)
+    assert parse_numbers("1,0.5,2") == (1, 0.5, 2)
+    assert parse_axis("k") == 2
+    for parse, text in ((parse_duration, "0s"), (parse_patch, "1,2"), (parse_numbers, "1,2,-1"), (parse_axis, "x")):
+        with pytest.raises(JobError):
+            parse(text)
