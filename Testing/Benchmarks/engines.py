@@ -1,7 +1,8 @@
 """Networks on one thread under each engine, against their own eager form and against MONAI's networks.
 
-Run with ``python Testing/Benchmarks/engines.py [rounds]``; some minutes. Weights are random. Times are the process's
-own processor time, all take turns in one run, and a ratio is the median over the rounds.
+Run with ``python Testing/Benchmarks/engines.py [rounds [network ...]]``; some minutes, most of them for SwinUNETR.
+Weights are random. Times are the process's own processor time, all take turns in one run, and a ratio is the median
+over the rounds.
 """
 
 import os
@@ -27,6 +28,7 @@ CUBE = (1, 96, 96, 96)
 SLAB = (1, 64, 128, 128)
 CPU = torch.device("cpu")
 OURS = ("base", "M", "D-LKA")
+PEERS = ("DynUNet", "SegResNet", "SwinUNETR")
 BARS = (  # what, against what, at least
     ("base openvino", "base eager", 3.5),
     ("base torch", "base eager", None),
@@ -46,13 +48,16 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    wanted = sys.argv[2:] or [*OURS, *PEERS]
     runs: dict[str, Callable[[], object]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, network in cube_networks().items():
-            add(runs, name, network, CUBE, Path(folder))
-        network = alive(build_network("dlka_net", label_count=14))
-        add(runs, "D-LKA", network, SLAB, Path(folder))
-    runs["D-LKA plain"] = plainly(network, torch.randn(1, *SLAB))
+            if name in wanted:
+                add(runs, name, network, CUBE, Path(folder))
+        if "D-LKA" in wanted:
+            network = alive(build_network("dlka_net", label_count=14))
+            add(runs, "D-LKA", network, SLAB, Path(folder))
+            runs["D-LKA plain"] = plainly(network, torch.randn(1, *SLAB))
     for run in runs.values():
         run()
     print(f"\nload {os.getloadavg()[0]:.1f}, {rounds} rounds")

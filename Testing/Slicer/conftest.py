@@ -169,6 +169,10 @@ def door(monkeypatch, checkout):
     return import_door(monkeypatch, checkout / "MedSegAttention" / "MedSegAttention.py")
 
 
+# PySide6 6.12 gives back a reference to None too often, here and there; with none left Python 3.11 ends the process.
+_SPARE_REFERENCES = [None] * 2_000_000
+
+
 @pytest.fixture(scope="session")
 def q_application():
     """Qt's one application object, drawn offscreen."""

@@ -1,5 +1,6 @@
 """Weights <-> network, as safetensors only: opening a model never runs its author's code."""
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from medseg.bundles.build import build_any, label_argument
 from medseg.bundles.catalogue import Bundle, metadata_path
+from medseg.bundles.members import Ensemble, member_count
 from medseg.spec.errors import ManifestError, WeightsError
 
 StoredAs: TypeAlias = Literal["float32", "float16"]
@@ -72,16 +74,20 @@ def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
 
     Args:
         network: changed in place.
-        path: a safetensors file that holds every tensor of the network's state dict and no other.
+        path: a safetensors file that holds every tensor of the network's state dict and no other, or those of several
+            networks (``members.0.``, ``members.1.``, ...).
 
     Returns:
-        The same network, in evaluation mode, without gradients.
+        The same network, in evaluation mode, without gradients; for several, an ``Ensemble`` of as many copies.
 
     Raises:
         WeightsError: when the file is missing or damaged, a key is missing, unexpected or of a wrong shape, or a
             weight is not finite.
     """
-    return fill_network(network, _read(Path(path)), str(path))
+    stored = _read(Path(path))
+    if count := member_count(stored):
+        network = Ensemble(copy.deepcopy(network) for _ in range(count))
+    return fill_network(network, stored, str(path))
 
 
 def fill_network(network: nn.Module, stored: Mapping[str, Tensor], source: str) -> nn.Module:

@@ -2,11 +2,14 @@
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medseg.spec.errors import JobError
+
+if TYPE_CHECKING:
+    from medseg.jobs.evaluate import Evaluation
 
 
 def evaluate(
@@ -15,6 +18,8 @@ def evaluate(
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write every case and label here.")] = None,
     labels: Annotated[str | None, typer.Option(help="Values to score, e.g. 1,2; all by default.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
+    card: Annotated[str | None, typer.Option(help="Model that predicted: write the scores into its card.")] = None,
+    dataset: Annotated[str, typer.Option(help="What the cases are, for the card.")] = "",
 ) -> None:
     """Score predictions: Dice, surface Dice at 1 mm, 95 % Hausdorff distance, volume difference."""
     values = _values(labels)
@@ -45,6 +50,20 @@ def evaluate(
         errors().print(f"warning: {path} has no partner and was left out", style="yellow", markup=False)
     if csv is not None:
         result.write_csv(csv, overwrite=overwrite)
+    if card is not None:
+        _write_card(card, result, dataset or references.name)
+
+
+def _write_card(model: str, result: "Evaluation", dataset: str) -> None:
+    from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
+    from medseg.bundles.metadata import read_manifest
+    from medseg.cli.console import output
+    from medseg.jobs.validate import write_evaluation
+
+    folder = Path(model)
+    bundle = Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(model)
+    write_evaluation(bundle, result, dataset=dataset)
+    output().print(f"{bundle.folder}/docs/README.md now says so", markup=False)
 
 
 def _number(value: float, digits: int) -> str:

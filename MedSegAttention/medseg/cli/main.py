@@ -8,6 +8,7 @@ import typer
 
 from medseg.cli.batch import batch
 from medseg.cli.doctor import doctor
+from medseg.cli.ensemble import ensemble
 from medseg.cli.evaluate import evaluate
 from medseg.cli.models import models
 from medseg.cli.networks import networks
@@ -34,6 +35,7 @@ app.command()(networks)
 app.command()(evaluate)
 app.command()(validate)
 app.command()(train)
+app.command()(ensemble)
 app.command()(doctor)
 
 

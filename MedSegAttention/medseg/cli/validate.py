@@ -8,7 +8,8 @@ import typer
 
 def validate(
     model: Annotated[str, typer.Argument(help="Id of a model, or the folder of a bundle.")],
-    dataset: Annotated[Path, typer.Argument(help="Decathlon folder with dataset.json.")],
+    dataset: Annotated[Path, typer.Argument(help="Decathlon or nnU-Net raw folder, or a folder of images.")],
+    labels: Annotated[Path | None, typer.Option(help="Folder of labels, when DATASET holds images alone.")] = None,
     folds: Annotated[Path | None, typer.Option(help="JSON list of folds; without it all cases are used.")] = None,
     fold: Annotated[int, typer.Option(help="Which fold's validation cases to use.")] = 0,
     card: Annotated[
@@ -32,7 +33,7 @@ def validate(
         check_target(csv, overwrite=overwrite)
     folder = Path(model)
     bundle = Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(model)
-    cases = read_dataset(dataset)
+    cases = read_dataset(dataset, labels)
     files = choose_cases(cases, list(cases) if folds is None else read_fold(folds, fold)[1])
     with typer.progressbar(length=len(files), label="segmenting") as bar:
         result = run(bundle, files, Options(device=device), on_case=lambda *_: bar.update(1))

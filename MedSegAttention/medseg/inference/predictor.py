@@ -38,6 +38,7 @@ def predict(
     window_batch: int = 1,
     precision: Precision = "float32",
     on_window: Callable[[int, int], None] | None = None,
+    engine: Callable[[Tensor], Tensor] | None = None,
 ) -> NDArray[np.float32]:
     """Run a model over a preprocessed volume of any size.
 
@@ -56,6 +57,8 @@ def predict(
         window_batch: windows a forward pass.
         precision: of the network's arithmetic; the sums are float32 always.
         on_window: told (windows done, windows in all); whatever it raises stops the work.
+        engine: what runs in the place of the network, made for this device and precision by ``make_engine`` for
+            windows of ``network_shape(manifest)``; None: the network itself.
 
     Returns:
         ``(L, i, j, k)`` float32 probabilities, summing to 1 over L.
@@ -69,10 +72,11 @@ def predict(
         names = ", ".join(channel.name for channel in manifest.channels)
         msg = f"{manifest.model_id} takes {len(manifest.channels)} channel(s) ({names}), got {array.shape[0]}"
         raise JobError(msg)
-    _lay_out(network, manifest, device)
+    if engine is None:
+        _lay_out(network, manifest, device)
     volume, inside = pad_to_window(_as_tensor(array, device), manifest.window_shape)
     windows = plan_windows(volume.shape[1:], manifest.window_shape, manifest.overlap if overlap is None else overlap)
-    answer, margin = _in_precision(network, device, precision), (0, 0, 0)
+    answer, margin = engine or _in_precision(network, device, precision), (0, 0, 0)
     if manifest.slices is not None:
         volume, answer = add_border_slices(volume, manifest.slices), slicewise(answer, manifest.slices)
         margin = slice_margin(manifest.slices)
@@ -85,6 +89,15 @@ def predict(
         if not _is_finite(logits):
             raise _not_finite(manifest, precision)
         return _softmax_in_place(logits).cpu().numpy()
+
+
+def network_shape(manifest: ModelManifest) -> tuple[int, ...]:
+    """What a network is shown, without the batch: ``(C, i, j, k)``, of slices ``(C, h, w)`` with the neighbours' C."""
+    channels, rule = len(manifest.channels), manifest.slices
+    if rule is None:
+        return channels, *manifest.window_shape
+    sizes = (size for axis, size in enumerate(manifest.window_shape) if axis != rule.axis)
+    return channels * (2 * rule.context + 1), *sizes
 
 
 def pad_to_window(volume: Tensor, window_shape: tuple[int, int, int]) -> tuple[Tensor, tuple[slice, ...]]:

@@ -201,6 +201,13 @@ PUBLISHED: tuple[Published, ...] = (
         )
     ),
     Published(
+        network="medical_transformer",
+        variant="medt, 3D",
+        arguments={"image_size": 96, "label_count": 2},
+        shape=(1, 1, 96, 96, 96),
+        note=_LIFT,
+    ),
+    Published(
         network="emf_former",
         variant="2D",
         arguments={"spatial_dims": 2, "label_count": 4},

@@ -1,7 +1,6 @@
 """A plan that follows a bundle: the same network, spacing and intensities, for other cases and perhaps other labels."""
 
 import dataclasses
-from pathlib import Path
 
 from medseg.bundles.build import label_argument
 from medseg.io.dataset import Dataset
@@ -76,16 +75,3 @@ def adapt(
 
 def _history(manifest: ModelManifest, dataset: Dataset, fingerprint: Fingerprint) -> str:
     return f"{training_data(dataset, fingerprint)}. Started from {manifest.model_id}: {manifest.training_data}"
-
-
-def model_id_of(output: Path) -> str:
-    """An id out of a folder's name: small letters, digits, dots, dashes and underscores.
-
-    Example:
-        >>> model_id_of(Path("Models/My Model (2)"))
-        'my-model-2'
-    """
-    kept = "".join(
-        sign if sign.isascii() and (sign.isalnum() or sign in "._-") else " " for sign in output.name.lower()
-    )
-    return "-".join(kept.split()).lstrip("._-") or "model"

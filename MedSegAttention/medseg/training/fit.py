@@ -15,7 +15,7 @@ from medseg.training.cases import Case
 from medseg.training.checkpoint import Checkpoint
 from medseg.training.fast_depthwise import accelerate
 from medseg.training.lesson import Lesson, Watcher
-from medseg.training.lightning_import import lightning
+from medseg.training.lightning_import import lightning, quieten
 from medseg.training.patches import Patches, Steps
 from medseg.training.processes import Processes
 from medseg.training.recipe import Recipe
@@ -99,6 +99,7 @@ def _trainer(recipe: Recipe, device: torch.device, processes: Processes) -> ligh
     if device.type == "cuda":
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     index = [device.index or 0] if device.type == "cuda" else 1
+    quieten()
     return lightning.Trainer(
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=index if single else processes.per_node,

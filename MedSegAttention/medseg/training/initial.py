@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from medseg.bundles.build import build_any, label_argument
 from medseg.bundles.catalogue import Bundle
+from medseg.bundles.members import member_count
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest
 from medseg.training.side_heads import storable
 
+_FIRST = "members.0."
 _NAMED = 4  # tensors a note names before it counts
 
 
@@ -38,7 +40,7 @@ def start_from(network: nn.Module, model: ModelManifest, bundle: Bundle) -> list
             f"leave --network out or choose {bundle.manifest.network}"
         )
         raise JobError(msg)
-    stored: Mapping[str, Tensor] = load_file(bundle.weights_path)
+    stored: Mapping[str, Tensor] = _first_member(load_file(bundle.weights_path))
     wanted = network.state_dict()
     same = [label.name for label in model.labels] == [label.name for label in bundle.manifest.labels]
     head = frozenset[str]() if same else label_dependent(model)
@@ -58,6 +60,13 @@ def start_from(network: nn.Module, model: ModelManifest, bundle: Bundle) -> list
         why = "side heads" if same else "the labels differ"
         notes.append(f"{len(anew)} tensors begin at random ({why}): {', '.join(anew[:_NAMED])}{more}")
     return notes
+
+
+def _first_member(stored: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Of an ensemble the first network; the others are as good."""
+    if not member_count(stored):
+        return stored
+    return {name.removeprefix(_FIRST): tensor for name, tensor in stored.items() if name.startswith(_FIRST)}
 
 
 def label_dependent(model: ModelManifest) -> frozenset[str]:

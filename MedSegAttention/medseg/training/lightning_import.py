@@ -10,6 +10,9 @@ except RuntimeError:  # of a torchvision that was built for another PyTorch
     make_torchvision_importable()
     import lightning
 
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it advertises and repeats what is printed anyway
-
 __all__ = ["lightning"]
+
+
+def quieten() -> None:
+    """Let Lightning tell warnings only: it advertises, and repeats what is printed anyway."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)

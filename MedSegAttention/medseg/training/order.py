@@ -10,11 +10,12 @@ import torch
 
 from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
 from medseg.bundles.metadata import read_manifest
+from medseg.bundles.model_id import model_id_of
 from medseg.inference.device import choose_device
 from medseg.io.dataset import CaseFiles, Dataset, choose_cases, describe_dataset, read_fold
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import IntTriple, Triple
-from medseg.training.adapt import adapt, model_id_of
+from medseg.training.adapt import adapt
 from medseg.training.fingerprint import Fingerprint, take_fingerprint
 from medseg.training.folds import make_folds, read_subjects
 from medseg.training.plan import Plan, override, parse_changes, read_plan, write_plan

@@ -73,17 +73,20 @@ def choose_window(room: Room, median: Triple, reasons: dict[str, str]) -> IntTri
     """
     multiple = window_multiple(room.network)
     sides = [1 if axis == room.slice_axis else _up(size, multiple) for axis, size in enumerate(median)]
-    most = _MOST_VOXELS[_kind(room.device), room.dims]
+    allowed: float = _MOST_VOXELS[_kind(room.device), room.dims]
     budget = _SHARE * memory_at_hand_mb(room.device)
     why = "the whole of a typical image"
     while True:
         window = (sides[0], sides[1], sides[2])
-        if math.prod(window) > most:
-            why = f"as much of a typical image as trains in sensible time on {room.device.type}"
-        elif room.memory_mb(window, _LEAST_BATCH[room.dims]) > budget:
+        voxels = math.prod(window)
+        if voxels <= allowed:
+            needed = room.memory_mb(window, _LEAST_BATCH[room.dims])
+            if needed <= budget:
+                break
             why = f"as much of a typical image as {_LEAST_BATCH[room.dims]} patches fit into {budget:.0f} MiB"
-        else:
-            break
+            allowed = min(voxels - 1, 1.1 * voxels * budget / needed)  # memory grows about as the voxels do
+        elif why.startswith("the whole"):
+            why = f"as much of a typical image as trains in sensible time on {room.device.type}"
         longest = max(
             (axis for axis in range(3) if sides[axis] > multiple),
             key=lambda axis: sides[axis] * room.spacing_mm[axis],

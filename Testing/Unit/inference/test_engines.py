@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -21,9 +23,11 @@ from medseg.inference.engines.engine import EngineRefused
 from medseg.inference.engines.make import make_engine
 from medseg.inference.engines.openvino_engine import openvino_engine, openvino_is_installed
 from medseg.inference.engines.torch_engine import torch_engine
+from medseg.inference.predictor import network_shape, predict
 from medseg.networks import build_network
 from medseg.networks.ops.deform_conv import DeformConvPack
 from medseg.spec.errors import JobError
+from medseg.spec.manifest import SliceRule
 
 CPU = torch.device("cpu")
 SHAPE = (1, 32, 32, 32)
@@ -34,10 +38,15 @@ needs_openvino = pytest.mark.skipif(not openvino_is_installed(), reason="needs t
 def network():
     torch.manual_seed(0)
     network = build_network("ultralight_unet", widths="T", label_count=3).eval()
+    give_weights(network)
+    return network
+
+
+def give_weights(network):
+    """Large enough for labels of every kind."""
     for parameter in network.parameters():
         if parameter.ndim > 1:
             nn.init.kaiming_normal_(parameter)
-    return network
 
 
 class Doubling(nn.Module):
@@ -325,3 +334,22 @@ def test_the_folder_can_be_chosen(monkeypatch):
     assert default_folder() == Path("/somewhere")
     monkeypatch.delenv("MEDSEG_ENGINE_CACHE")
     assert default_folder().parts[-2:] == ("medseg", "engines")
+
+
+@pytest.mark.parametrize("name", ["torch", pytest.param("openvino", marks=needs_openvino)])
+@pytest.mark.parametrize("rule", [None, SliceRule(axis=1, context=1)])
+def test_a_volume_gets_the_same_labels_from_every_engine(manifest, name, rule, tmp_path):
+    torch.manual_seed(0)
+    manifest = replace(manifest, window_shape=(32, 1 if rule else 32, 64), slices=rule)
+    shape = network_shape(manifest)
+    network = build_network(
+        "ultralight_unet", widths="T", in_channels=shape[0], label_count=3, spatial_dims=len(shape) - 1
+    ).eval()
+    give_weights(network)
+    array = np.random.default_rng(0).normal(size=(1, 40, 34, 30)).astype(np.float32)
+    engine = make_engine(network, shape, name=name, device=CPU, folder=tmp_path)
+    assert engine.remarks == ()
+    plain = predict(array, network, manifest, device=CPU).argmax(0)
+    assert len(np.unique(plain)) == 3
+    found = predict(array, network, manifest, device=CPU, engine=engine).argmax(0)
+    assert np.count_nonzero(found != plain) <= 1  # a tie may fall to the other side

@@ -120,6 +120,29 @@ def test_gradients_reach_every_parameter(case, deep_supervision):
     assert unreached == set()
 
 
+OPTIONS = [
+    *(("medt-3d", {"variant": variant}) for variant in ("axial", "gated", "logo")),
+    ("medt-3d", {"gate_after_norm": True}),
+    ("medt-2d", {"patch_by_patch": True}),
+    ("emf-3d", {"refine": False}),
+    ("emf-2d", {"odd_sizes": "cut", "keep_every": 1}),
+    ("mslau-3d", {"separable": True}),
+    ("mslau-2d", {"softmax": "official", "merge": "official", "input_repeats": 3}),
+    ("ultralight-3d", {"gates": False}),
+    ("ultralight-2d", {"input_repeats": 3, "gate_kernel": 1}),
+    ("dlka-2d", {"input_repeats": 2}),
+]
+
+
+@pytest.mark.parametrize(("case", "options"), OPTIONS, ids=str)
+def test_gradients_reach_every_parameter_of_every_option(case, options):
+    unreached = without_gradient(case, 0, **options)
+    for seed in range(1, 12):
+        if unreached:
+            unreached &= without_gradient(case, seed, **options)
+    assert unreached == set()
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_side_outputs_come_in_training_only_and_shrink(case):
     network, x = build(case, deep_supervision=True), image(case, CASES[case][2], batch=2)

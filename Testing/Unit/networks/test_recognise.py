@@ -176,6 +176,31 @@ def test_weights_come_back_under_our_names(to_official, part):
     assert all(ours[key] is state[key] for key in ours)
 
 
+@pytest.mark.parametrize("case", WHOLE.values(), ids=WHOLE)
+def test_weights_go_to_the_published_names_and_come_back_from_either_way_of_loading(case):
+    """Written by one network, read by another through ``load_official``, and through what ``recognise`` found."""
+    _, name, arguments, to_official = case
+    load = {"dlka_net": dlka_net, "dlka_net_2d": dlka_net_2d, "mslau_net": mslau_net}.get(name)
+    load = (load or {"ultralight_unet": ultralight_unet}.get(name) or medical_transformer).load_official
+    sizes = {"image_size": 128} if name == "medical_transformer" else {"image_size": 64} if "2d" in name else {}
+    torch.manual_seed(0)
+    source, network = (build_network(name, **arguments | sizes) for _ in range(2))
+    with torch.no_grad():
+        for value in source.parameters():
+            value.normal_()
+    theirs = to_official(source.state_dict())
+    load(network, theirs)
+    assert_same(network.state_dict(), source.state_dict())
+    assert_same(to_official(network.state_dict()), theirs)
+    found = recognise({key: value.shape for key, value in theirs.items()})
+    assert_same(found.to_ours(theirs), source.state_dict())
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    assert [key for key, value in expected.items() if not torch.equal(found[key], value)] == []
+
+
 def test_a_grid_that_is_no_cube_is_thin_in_front():
     case = ("", "dlka_net", DLKA | {"input_shape": (16, 160, 160), "stem": (1, 4, 4)}, synapse)
     found = recognise(published(case))

@@ -84,7 +84,7 @@ class Anything(ModuleType):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return type(name, (), {"__init__": lambda *_, **__: None})
+        return type(name, (), {"__init__": lambda *_, **__: None, "__call__": lambda _self, decorated: decorated})
 
 class Finder(MetaPathFinder, Loader):
     def find_spec(self, name, path=None, target=None):

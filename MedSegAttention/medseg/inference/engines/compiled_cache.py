@@ -40,8 +40,9 @@ def fingerprint(network: nn.Module, words: Iterable[object]) -> str:
         words: whatever else matters, e.g. the engine's version, the processor, the window.
     """
     digest = hashlib.sha256()
-    for path in sorted(Path(medseg.networks.__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder in (Path(medseg.networks.__file__).parent, Path(__file__).parent):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
     for word in (torch.__version__, repr(network), *words):
         digest.update(f"{word}\n".encode())
     for name, module in network.named_modules():

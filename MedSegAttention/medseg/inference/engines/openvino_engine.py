@@ -25,7 +25,6 @@ from medseg.inference.engines.torch_engine import lean_copy
 from medseg.spec.job import Precision
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
-_FORMAT = 1  # of what is kept; raise it when networks are prepared in another way
 
 
 def openvino_is_installed() -> bool:
@@ -36,7 +35,11 @@ def openvino_is_installed() -> bool:
 def _import_openvino() -> Any:
     if "openvino" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # OpenVINO has a silent one for this case
-    return importlib.import_module("openvino")
+    try:
+        return importlib.import_module("openvino")
+    except ImportError as error:  # e.g. a library of the system that its wheel needs
+        msg = f"OpenVINO is installed but does not load ({error}); install it anew"
+        raise EngineRefused(msg) from error
 
 
 def openvino_engine(
@@ -74,7 +77,7 @@ def openvino_engine(
         "ENABLE_CPU_PINNING": False,  # other workers may run beside this one
     }
     processor = core.get_property("CPU", "FULL_DEVICE_NAME"), core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    key = fingerprint(network, [_FORMAT, openvino.__version__, processor, precision, window_shape])
+    key = fingerprint(network, [openvino.__version__, processor, precision, window_shape])
     compiled = None if folder is None else _from_cache(core, folder, key, settings)
     from_cache = compiled is not None
     if compiled is None:
@@ -119,13 +122,13 @@ def _agreeing(
 ) -> Any:
     """The lean network compiled, or the network as it is where the lean one does not do."""
     device = torch.device("cpu")
-    lean = lean_copy(network, window_shape, device, layout=False)
     windows = trial_windows(window_shape, device) if compare else []
     expected = plain_answers(network, windows)
     refused = EngineRefused("OpenVINO answers differently from PyTorch for this network")
-    for candidate in (lean, deepcopy(network).requires_grad_(False)):
+    for lean in (True, False):
+        copy = lean_copy(network, window_shape, device, layout=False) if lean else deepcopy(network)
         try:
-            compiled = _compile(core, candidate, window_shape, settings)
+            compiled = _compile(core, copy.requires_grad_(requires_grad=False), window_shape, settings)
         except EngineRefused as error:
             refused = error
             continue

@@ -65,7 +65,8 @@ def lean_copy(
     copy = deepcopy(network).requires_grad_(False)
     fold_batch_norms(copy, torch.zeros(1, *window_shape, device=device))
     fold_shuffles(copy)
-    use_lean_blocks(copy)
+    if device.type == "cpu":
+        use_lean_blocks(copy)
     if layout and device.type == "cpu" and mostly_depthwise(copy) and len(window_shape) + 1 in _LAYOUTS:
         copy.to(memory_format=_LAYOUTS[len(window_shape) + 1])  # type: ignore[call-overload]
     return copy
