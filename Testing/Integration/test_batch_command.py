@@ -118,7 +118,8 @@ def write_dicom(folder, uid, array):
         writer.Execute(piece)
 
 
-def test_a_list_with_a_file_that_is_not_there_does_the_others(scans, tmp_path, capsys):
+@pytest.mark.usefixtures("scans")
+def test_a_list_with_a_file_that_is_not_there_does_the_others(tmp_path, capsys):
     listed = tmp_path / "list.csv"
     listed.write_text(
         "case;image;output\nfirst;scans/a.nii.gz;\ngone;scans/z.nii.gz;\nlast;scans/c.nii.gz;x/last.mha\n"

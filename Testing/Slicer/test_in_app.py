@@ -11,6 +11,7 @@ _NO_QT = "needs Qt: pip install PySide6-Essentials"
 pytest.importorskip("PySide6.QtWidgets", reason=_NO_QT, exc_type=ImportError)
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
+IN_APP = Path(__file__).resolve().parent / "in_app" / "panel_in_slicer.py"
 DOOR = Path(__file__).resolve().parents[2] / "MedSegAttention" / "MedSegAttention.py"
 
 
@@ -45,6 +46,28 @@ def widget(door, monkeypatch):
 def test_the_test_inside_slicer_passes_with_the_model_that_ships(door):
     played = door.MedSegAttentionTest()
     played.runTest()
+
+
+@pytest.fixture
+def in_app(slicer_app):  # noqa: ARG001 - must be there first
+    spec = importlib.util.spec_from_file_location("panel_in_slicer", IN_APP)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.usefixtures("widget")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cancel_ends_a_run_within_two_seconds",
+        "a_result_joins_a_segmentation_and_undo_takes_it_back",
+        "a_saved_scene_brings_choices_and_segments_back",
+    ],
+)
+def test_what_a_clinician_does_in_slicer_passes_on_the_stand_in_too(door, in_app, name):
+    (played,) = [each for each in in_app.TESTS if each.__name__ == name]
+    played(str(door.SAMPLE))
 
 
 def test_the_test_inside_slicer_says_which_sample_it_lacks(door, monkeypatch, tmp_path):

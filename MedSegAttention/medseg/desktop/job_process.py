@@ -3,15 +3,11 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from medseg.desktop.dialogue import raise_failure
 from medseg.desktop.texts import _
-from medseg.jobs.worker_process import WorkerProcess
 from medseg.spec.errors import JobError
-from medseg.spec.events import Event, Failed, Finished
 from medseg.spec.job import Job
 
 IDLE_SECONDS = 300.0  # a worker stays warm so long, with torch and the last networks in memory
@@ -77,33 +73,3 @@ def _is_same_program(one: str, other: str) -> bool:
     """Links are not followed: a virtual environment's interpreter is a link to the one it was made with."""
     place, another = (os.path.abspath(shutil.which(each) or each) for each in (one, other))  # noqa: PTH100
     return os.path.normcase(place) == os.path.normcase(another)
-
-
-def run_and_wait(
-    job: Job,
-    *,
-    python: str | None = None,
-    on_event: Callable[[Event], None] = lambda _event: None,
-    on_log: Callable[[str], None] = lambda _line: None,
-) -> Finished:
-    """Do one job in a child process and wait for it.
-
-    Args:
-        job: what to do.
-        python: interpreter; None: ``find_python()``.
-        on_event: hears the worker's events, in the caller's thread; what it raises ends the worker.
-        on_log: hears each line of the worker's log, from a thread.
-
-    Raises:
-        JobError: something the user can mend, or the interpreter cannot be started.
-        RuntimeError: a bug or a crash of the worker; the message holds its last words.
-    """
-    last: Event | None = None
-    environment = child_environment(python)
-    with WorkerProcess(python or find_python(), environment=environment, on_log=on_log) as worker:
-        for event in worker.run(job):
-            on_event(event)
-            last = event
-    if not isinstance(last, Finished | Failed):
-        last = Failed(_("the worker ended without an answer"), is_bug=True)
-    return raise_failure(last)

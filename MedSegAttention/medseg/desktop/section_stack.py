@@ -16,6 +16,7 @@ class Section(Protocol):
 
     title: str
     widget: Any
+    tells_state: bool  # what ``differences`` names is no choice but what happens
 
     def refresh(self) -> None:
         """Show what is chosen now."""
@@ -63,6 +64,7 @@ class SectionStack:
         for section, button in zip(self._sections, self.buttons, strict=True):
             section.refresh()
             names = section.differences()
-            title = _("{section} (changed: {names})").format(section=section.title, names=", ".join(names))
+            form = _("{section} ({names})") if section.tells_state else _("{section} (changed: {names})")
+            title = form.format(section=section.title, names=", ".join(names))
             button.text = title if names else section.title
             button.setAccessibleName(button.text)

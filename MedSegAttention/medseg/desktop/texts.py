@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection
 
 from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Progress, Started, Using, Warned
-from medseg.spec.manifest import ModelManifest
 
 try:
     from slicer.i18n import tr
@@ -74,21 +73,6 @@ def describe_event(event: Event) -> str:
             if message == CANCELLED:
                 return _("Cancelled; nothing was changed")
             return _("Something went wrong in the program: {message}").format(message=message) if is_bug else message
-
-
-def describe_model(manifest: ModelManifest) -> str:
-    """The card below the model: what it finds, from what, for whom."""
-    labels = ", ".join(label.name for label in manifest.labels)
-    channels = ", ".join(f"{channel.name} ({channel.modality})" for channel in manifest.channels)
-    lines = (
-        manifest.description,
-        _("Segments: {labels}").format(labels=labels),
-        _("Input: {channels}").format(channels=channels),
-        _("Intended use: {use}").format(use=manifest.intended_use),
-        _("Licence: {licence}").format(licence=manifest.licence),
-        _("For research; not for diagnosis."),
-    )
-    return "\n".join(line for line in lines if line)
 
 
 def _stage_name(stage: str) -> str:

@@ -84,7 +84,7 @@ def _values(evaluation: Evaluation, label: int, field: str) -> list[float]:
 
 
 def _range(interval: Interval, digits: int) -> str | None:
-    """ "0.89 to 0.91"; None, which JSON can say, where there is none."""
+    """Both ends in words; None, which JSON can say, where there is no interval."""
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return None
     return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"

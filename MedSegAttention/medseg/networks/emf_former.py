@@ -66,9 +66,10 @@ class EMFFormer(nn.Module):
             slices.
         refine: whether two more DSPConv run at half and full size; if not, logits are enlarged, which saves most of the
             time and memory that a volume costs.
-        odd_sizes: "pad" puts zeros at the end of the image up to a multiple of the strides, as the design was specified;
-            attention then sees them. "cut" works on the image as it is, last cells that it does not fill become
-            smaller ones, and what is enlarged is cut at its end: less work. For sizes that divide both are the same.
+        odd_sizes: "pad" puts zeros at the end of the image up to a multiple of the strides, as the design was
+            specified; attention then sees them. "cut" works on the image as it is: last cells that it does not fill
+            become smaller ones, what is enlarged is cut at its end, and there is less work. For sizes that divide both
+            are the same.
         deep_supervision: build side heads (ours) and return their logits in training.
 
     Raises:

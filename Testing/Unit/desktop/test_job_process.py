@@ -1,15 +1,13 @@
 """Which Python computes."""
 
-import re
 import shutil
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from medseg.desktop.job_process import child_environment, find_python, run_and_wait
+from medseg.desktop.job_process import child_environment, find_python
 from medseg.spec.errors import JobError
-from medseg.spec.job import Job
 
 
 def test_inside_slicer_its_own_python_computes(monkeypatch):
@@ -74,15 +72,3 @@ def test_a_virtual_environments_link_to_slicers_python_is_another_python(tmp_pat
 def test_a_slicer_that_does_not_know_what_it_was_started_with_gives_its_own(slicer):
     del slicer.util.startupEnvironment
     assert child_environment("/usr/bin/python3") is None
-
-
-@pytest.mark.usefixtures("slicer")
-@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is started by its #! line")
-def test_waiting_for_another_python_gives_it_these_surroundings(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONHOME", "/slicer/lib/Python")
-    code = "import os, sys; print({key: os.environ.get(key) for key in ('HOME', 'PYTHONHOME')}, file=sys.stderr)"
-    worker = tmp_path / "python"
-    worker.write_text(f"#!{sys.executable} -SE\n{code}\nsys.exit(3)\n")
-    worker.chmod(0o755)
-    with pytest.raises(RuntimeError, match=re.escape("{'HOME': '/home/me', 'PYTHONHOME': None}")):
-        run_and_wait(Job(inputs=("a",), model="m", output="o"), python=str(worker))

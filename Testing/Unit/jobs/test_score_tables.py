@@ -109,7 +109,8 @@ def test_a_card_shows_intervals_bias_memory_and_pictures_of_the_worst_cases(bund
     assert "most memory, MiB" in card
     (name,) = scored.manifest.scores["noise"]["worst cases"]
     assert f"![{name}](worst/1.png)" in card
-    assert Picture.open(bundle.folder / "docs" / "worst" / "1.png").size == (498, 768)
+    with Picture.open(bundle.folder / "docs" / "worst" / "1.png") as picture:
+        assert picture.size == (498, 768)
     assert validation.memory_mb > 50
 
 

@@ -109,6 +109,7 @@ def test_the_tests_inside_slicer_are_registered(checkout, build):
         "py_nomainwindow_qSlicerMedSegAttentionModuleGenericTest",
         "py_MedSegAttention",
         "py_segment_sample",
+        "py_panel_in_slicer",
     }
     script, sample = commands["py_segment_sample"][-2:]
     assert script == str(checkout / "Testing" / "Slicer" / "in_app" / "segment_sample.py")

@@ -35,6 +35,7 @@ class DiagnosticsSection:
         collect_support: Callable[[], str] | None = None,
     ) -> None:
         self.title = _("Install and diagnostics")
+        self.tells_state = False
         self._preferences = preferences
         self._log = log
         self._check_packages = check_packages

@@ -30,6 +30,7 @@ class PerformanceSection:
         ask_devices: Callable[[], None],
     ) -> None:
         self.title = _("Performance")
+        self.tells_state = False
         self._parameters = parameters
         self._model = current_model
         self._ask_devices = ask_devices

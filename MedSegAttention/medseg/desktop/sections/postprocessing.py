@@ -24,6 +24,7 @@ class PostprocessingSection:
 
     def __init__(self, parameters: Parameters, current_model: Callable[[], Bundle | None]) -> None:
         self.title = _("Postprocessing")
+        self.tells_state = False
         self._parameters = parameters
         self._model = current_model
         self._is_showing = False

@@ -28,6 +28,7 @@ class ProbabilitiesSection:
 
     def __init__(self, parameters: Parameters, current_segmentation: Callable[[], Node]) -> None:
         self.title = _("Probabilities")
+        self.tells_state = False
         self.widget, self._ui = load_ui("Probabilities")
         self._parameters, self._current_segmentation = parameters, current_segmentation
         self._binding = Binding(parameters)

@@ -36,6 +36,7 @@ class QueueSection:
 
     def __init__(self, parameters: Parameters, queue: JobQueue, order_all: Callable[[], None]) -> None:
         self.title = _("Queue")
+        self.tells_state = True
         self.widget, self._ui = load_ui("Queue")
         self._parameters, self._queue = parameters, queue
         self._shown: list[Row] = []  # one a line of the table

@@ -25,6 +25,7 @@ class RegionSection:
 
     def __init__(self, parameters: Parameters, current_volume: Callable[[], Node]) -> None:
         self.title = _("Region")
+        self.tells_state = False
         self._parameters = parameters
         self._volume = current_volume
         self._scene: Node = None  # that the selector lists

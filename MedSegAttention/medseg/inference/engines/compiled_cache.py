@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -40,10 +41,7 @@ def fingerprint(network: nn.Module, words: Iterable[object]) -> str:
         words: whatever else matters, e.g. the engine's version, the processor, the window.
     """
     digest = hashlib.sha256()
-    for folder in (Path(medseg.networks.__file__).parent, Path(__file__).parent):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(path.read_bytes())
-    for word in (torch.__version__, repr(network), *words):
+    for word in (_code(), torch.__version__, repr(network), *words):
         digest.update(f"{word}\n".encode())
     for name, module in network.named_modules():
         plain = {key: value for key, value in vars(module).items() if key[0] != "_" and isinstance(value, _PLAIN)}
@@ -51,6 +49,16 @@ def fingerprint(network: nn.Module, words: Iterable[object]) -> str:
     for name, tensor in network.state_dict().items():
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Digest of the code networks are made of and prepared by, once a process: later edits are not what it runs."""
+    digest = hashlib.sha256()
+    for folder in (Path(medseg.networks.__file__).parent, Path(__file__).parent):
+        for path in sorted(folder.rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
