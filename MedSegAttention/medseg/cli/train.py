@@ -75,9 +75,10 @@ def train(
     from medseg.cli.console import output as console
     from medseg.cli.train_progress import TrainingReporter
 
-    with TrainingReporter() as reporter:
+    with TrainingReporter(silent=order.is_silent()) as reporter:
         ready = order.prepare(asked, reporter.note)
-        _show(ready.plan, f"{len(ready.training)} cases train, {len(ready.validation)} are held out")
+        if not reporter.silent:
+            _show(ready.plan, f"{len(ready.training)} cases train, {len(ready.validation)} are held out")
         if dry_run:
             console().print(f"the plan is in {order.save_plan(ready)}", markup=False)
             return

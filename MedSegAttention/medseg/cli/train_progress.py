@@ -17,8 +17,11 @@ _LINE_EVERY = 30.0  # seconds between lines that are piped
 class TrainingReporter:
     """Shows notes and progress on standard error."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, silent: bool = False) -> None:
+        """Open the bar; ``silent`` for all but the first of several processes."""
+        self.silent = silent
         self.console = errors()
+        self.console.quiet = silent
         self.progress = Progress(
             TextColumn("training"),
             BarColumn(),

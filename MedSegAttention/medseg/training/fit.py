@@ -78,7 +78,7 @@ def fit(
     loader: DataLoader[Any] = DataLoader(
         patches, batch_sampler=steps, num_workers=workers, pin_memory=device.type == "cuda"
     )
-    trainer = _trainer(recipe, device, processes)
+    trainer = _trainer(recipe, device, processes, changing=hasattr(network, "start_epoch"))
     if resume is not None and resume.precision:
         trainer.precision_plugin.load_state_dict(resume.precision)
     _train(trainer, lesson, loader)
@@ -94,7 +94,8 @@ def _train(trainer: lightning.Trainer, lesson: Lesson, loader: DataLoader[Any]) 
             raise KeyboardInterrupt from error
 
 
-def _trainer(recipe: Recipe, device: torch.device, processes: Processes) -> lightning.Trainer:
+def _trainer(recipe: Recipe, device: torch.device, processes: Processes, *, changing: bool) -> lightning.Trainer:
+    """Lightning's trainer; ``changing`` says that weights may stop or begin to learn on the way."""
     single = processes.world == 1
     if device.type == "cuda":
         torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
@@ -104,7 +105,7 @@ def _trainer(recipe: Recipe, device: torch.device, processes: Processes) -> ligh
         accelerator={"cuda": "gpu"}.get(device.type, device.type),
         devices=index if single else processes.per_node,
         num_nodes=processes.nodes,
-        strategy="auto" if single else "ddp_find_unused_parameters_true",
+        strategy="auto" if single else "ddp_find_unused_parameters_true" if changing else "ddp",
         precision=_PRECISIONS[choose_precision(recipe.precision, device)],  # type: ignore[arg-type]
         max_epochs=1,
         gradient_clip_val=recipe.clip_norm,

@@ -19,6 +19,7 @@ from medseg.training.adapt import adapt
 from medseg.training.fingerprint import Fingerprint, take_fingerprint
 from medseg.training.folds import make_folds, read_subjects
 from medseg.training.plan import Plan, override, parse_changes, read_plan, write_plan
+from medseg.training.processes import running_processes
 from medseg.training.propose import Wishes, propose
 from medseg.training.train import PLAN, Settings, run_folder, train
 from medseg.training.watch import Status
@@ -115,6 +116,11 @@ def save_plan(ready: Ready) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_plan(ready.plan, folder / PLAN)
     return folder / PLAN
+
+
+def is_silent() -> bool:
+    """Whether another process of this run speaks for all."""
+    return running_processes().rank > 0
 
 
 def open_bundle(name: str) -> Bundle:

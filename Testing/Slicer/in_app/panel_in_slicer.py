@@ -3,6 +3,7 @@
 Slicer --additional-module-paths MedSegAttention --python-script panel_in_slicer.py <sample volume>
 """
 
+import logging
 import sys
 import tempfile
 import time
@@ -101,7 +102,7 @@ if __name__ == "__main__":
     status = 1
     try:
         for test in TESTS:
-            print(test.__name__)
+            logging.info(test.__name__)
             test(sys.argv[1])
         status = 0
     finally:
