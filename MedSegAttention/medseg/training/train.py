@@ -87,7 +87,7 @@ def train(
         raise OutputExists(msg)
     processes, folder = running_processes(), run_folder(output)
     resume = _prepare_folder(folder, plan, files, validation, settings) if processes.rank == 0 else None
-    if processes.rank and (folder / NAME).is_file():
+    if processes.rank and not settings.restart and (folder / NAME).is_file():
         resume = load_checkpoint(folder / NAME)
     cases = _load(files, plan, folder, settings)
     held_out = _load(validation[: plan.training.validation_cases], plan, folder, settings) if validation else []
