@@ -16,21 +16,8 @@ from medseg.imaging.image import Image
 from medseg.mrml.grids import Node
 from medseg.mrml.overlap import Overlap
 from medseg.mrml.sequences import put_labels, show_current
-from medseg.spec.errors import JobError, MedSegError
+from medseg.spec.errors import MISHAPS, JobError, MedSegError
 from medseg.spec.events import Finished
-
-# What VTK's wrapping, numpy and the readers raise. A result took minutes: a bug of ours must not cost it.
-_MISHAPS: tuple[type[Exception], ...] = (
-    MedSegError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,18 +76,18 @@ def land(
     """
     try:
         labels = read_answer(run.request, run.image)
-    except _MISHAPS as error:
+    except MISHAPS as error:
         return _kept(run, error)
     try:
         landing = _show_as_asked(scene, run, labels)
-    except _MISHAPS as error:
+    except MISHAPS as error:
         try:
             landing = _show_anew(scene, run, labels, error)
-        except _MISHAPS as again:
+        except MISHAPS as again:
             return _kept(run, again)
     try:
         write_provenance(landing.node, run.bundle, run.request.job, finished, versions, landing.segment_ids)
-    except _MISHAPS as error:
+    except MISHAPS as error:
         landing = _with_note(landing, _("How it was made could not be written on it: {error}"), error)
     if landing.node.GetScene() is not scene:  # it is an item of a sequence: what shows that stands for it
         landing = replace(landing, node=show_current(scene, _output(scene, run)) or landing.node)
@@ -111,7 +98,7 @@ def land(
         if bring is None:
             return replace(landing, maps=tuple(node for node in maps if node is not None))
         bring(maps)
-    except _MISHAPS as error:
+    except MISHAPS as error:
         return _with_note(landing, _("The probabilities could not be shown: {error}"), error)
     return landing
 

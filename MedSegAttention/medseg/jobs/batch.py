@@ -18,26 +18,13 @@ from medseg.jobs.batch_cases import Case, find_cases
 from medseg.jobs.batch_report import BatchReport, CaseRow
 from medseg.jobs.serve import RunJob
 from medseg.jobs.stages import IsCancelled, OnEvent, ignore_event, never
-from medseg.spec.errors import Cancelled, JobError, MedSegError
+from medseg.spec.errors import MISHAPS, Cancelled, JobError, MedSegError
 from medseg.spec.events import Event, Finished, Warned
 from medseg.spec.job import Job, Options
 from medseg.spec.manifest import LabelSpec, ModelManifest
 
 OnCase: TypeAlias = Callable[[int, int, CaseRow], None]
 """Hears the number of a case from 1, how many there are, and its row: when it begins, and when it has ended."""
-
-# What torch, numpy and the readers raise. A bug that one image shows must not cost the images after it.
-_MISHAPS: tuple[type[Exception], ...] = (
-    MedSegError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +130,7 @@ def _attempt(case: Case, book: Book, way: _Way, tell: Callable[[CaseRow], None])
         if isinstance(error, KeyboardInterrupt):
             book.put(row)
             raise
-    except _MISHAPS as error:
+    except MISHAPS as error:
         words = str(error) if isinstance(error, MedSegError) else f"{type(error).__name__}: {error}"
         row = replace(row, status="failed", error=words)
     row = replace(row, seconds=round(time.monotonic() - begun, 2), warnings=tuple(warnings))

@@ -39,3 +39,18 @@ class MissingDependency(MedSegError):
 
 class Cancelled(MedSegError):
     """The user asked to stop."""
+
+
+# What torch, VTK's wrapping, numpy and the readers raise: where a bug that one image shows must not cost a result that
+# took minutes, or the images after it.
+MISHAPS: tuple[type[Exception], ...] = (
+    MedSegError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
