@@ -15,11 +15,11 @@ from torch import Tensor
 
 from medseg.networks import build_network
 
-STEPS, ENOUGH = 200, 0.95
+STEPS, PEAK_RATE, ENOUGH = 200, 3e-3, 0.95
 _DLKA = {"input_shape": (24, 24, 24), "stem": (2, 4, 4), "dims": (8, 16, 32, 64), "depths": (1,) * 4, "feature_size": 8}
 _MAXVIT = {"image_size": 64, "dims": (32, 64, 128, 256), "depths": (1,) * 4}
 _EMF = {"channels": (16, 32, 64), "depths": (1,) * 3, "heads": (2, 4, 4), "strides": (2, 2, 2)}
-_ULTRALIGHT = {"widths": "S", "pooling": (1, 2, 2, 2, 1)}
+_ULTRALIGHT = {"widths": "base", "pooling": (2, 2, 2, 1, 1)}
 _MEDT = {"planes": (8, 8, 16, 16), "depths": (1, 1, 1, 1), "groups": 4}
 _MEDT |= {"stem_channels": (8, 16), "local_stem_channels": (16, 16), "patch_grid": 2}
 _MSLAU = {"dims": (16, 32, 64, 128), "depths": (1,) * 4, "heads": (2, 4), "strides": (2, 2, 2, 2)}
@@ -73,8 +73,9 @@ def overfit(name: str, sizes: tuple[int, ...], arguments: Mapping[str, Any]) -> 
     torch.manual_seed(0)
     network = build_network(name, label_count=3, **arguments).train()
     image, labels = phantom(sizes)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=PEAK_RATE)
+    # a slow start: the few channels in front of a head are behind a ReLU, and large first steps silence all of them
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_RATE, total_steps=STEPS)
     start = time.perf_counter()
     for _ in range(STEPS):
         optimizer.zero_grad()

@@ -17,6 +17,7 @@ from medseg.training.scoring import score_cases
 
 AVERAGED, BEST, LOG, CURVES = "averaged.safetensors", "best.safetensors", "log.csv", "curves.png"
 _SHOWN_EVERY = 1.0  # seconds between words about progress
+_MOST_SCORING = 0.1  # of the time of a run with a time limit
 _RECENT = 20  # steps that the speed is measured over
 
 
@@ -67,12 +68,14 @@ class Watch:
         self._saved = self._shown = time.monotonic()
         self._moments: list[float] = []
         self._scored_at = -1
+        self._scoring: list[float] = []
 
     def after_step(self, lesson: Lesson) -> None:
         """Do what is due between two steps."""
         self._moments = [*self._moments[-_RECENT:], time.monotonic()]
-        due = int(lesson.elapsed * lesson.recipe.validations) > lesson.progress.validated
-        dice = self._score(lesson) if due or lesson.elapsed >= 1 else None
+        turns = int(lesson.elapsed * lesson.recipe.validations)
+        due, lesson.progress.validated = turns > lesson.progress.validated, max(turns, lesson.progress.validated)
+        dice = self._score(lesson) if (due and self._is_affordable(lesson)) or lesson.elapsed >= 1 else None
         self.log.add(_row(lesson, dice))
         if dice is not None or due or time.monotonic() - self._saved >= self.checkpoint_seconds:
             self._save(lesson)
@@ -89,15 +92,22 @@ class Watch:
         self._save(lesson)
         self.on_status(self._status(lesson))
 
+    def _is_affordable(self, lesson: Lesson) -> bool:
+        """Whether scoring takes a small part of a time limit; without one it is always done, so that runs repeat."""
+        if lesson.seconds == math.inf or not self._scoring:
+            return True
+        return sum(self._scoring) + self._scoring[-1] <= _MOST_SCORING * lesson.progress.seconds
+
     def _score(self, lesson: Lesson) -> float | None:
         """Keep the averaged weights; where there are cases score them, and keep the best apart."""
         progress = lesson.progress
-        progress.validated = max(progress.validated, int(lesson.elapsed * lesson.recipe.validations))
         self._scored_at = progress.step
         save_weights(lesson.averaged, self.folder / AVERAGED)
         if not self.validation:
             return None
+        begun = time.monotonic()
         self._dice = score_cases(lesson.averaged, self.validation, self.manifest, lesson.device)
+        self._scoring.append(time.monotonic() - begun)
         if self._dice >= progress.best_dice:
             save_weights(lesson.averaged, self.folder / BEST)
             progress.best_dice, progress.best_step = self._dice, progress.step

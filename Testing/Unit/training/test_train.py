@@ -1,6 +1,7 @@
 """From a folder of phantoms to a bundle that segments them."""
 
 import math
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from medseg.io.dataset import choose_cases, read_dataset, read_fold
 from medseg.jobs.evaluate import CaseScores, Evaluation, LabelScores
 from medseg.jobs.validate import Validation, exchange_sides, validate, write_scores
 from medseg.spec.errors import ImageError, JobError, OutputExists
+from medseg.training import watch
 from medseg.training.cases import IGNORE, load_case, load_cases
 from medseg.training.plan import read_plan
 from medseg.training.run_log import read_log
@@ -102,6 +104,20 @@ def test_a_time_limit_ends_with_a_finished_schedule_and_a_bundle(phantoms: Path,
     rows = read_log(bundle.folder / "docs" / "training" / "log.csv")
     assert 1 < len(rows) < 1000
     assert rows[-1].learning_rate < 0.2 * max(row.learning_rate for row in rows)
+
+
+def test_scores_on_the_way_take_a_small_part_of_a_time_limit(phantoms: Path, tmp_path: Path, monkeypatch):
+    def slowly(*_):
+        time.sleep(0.5)
+        return 0.5
+
+    monkeypatch.setattr(watch, "score_cases", slowly)
+    files, held_out = fold_of(phantoms)
+    plan = a_plan(steps=100_000, validations=50)
+    bundle = train(files, plan, tmp_path / "m", validation=held_out, settings=Settings(seconds=3, workers=0))
+    rows = read_log(bundle.folder / "docs" / "training" / "log.csv")
+    assert 1 <= sum(row.dice is not None for row in rows) <= 3
+    assert rows[-1].dice == 0.5
 
 
 def test_a_corrupt_case_is_left_out_by_name_and_the_run_goes_on(phantoms: Path, tmp_path: Path):
