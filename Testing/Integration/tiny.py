@@ -6,7 +6,8 @@ import torch
 
 from medseg.bundles.write import write_bundle
 from medseg.networks import build_network
-from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest, SliceRule
+from medseg.spec.manifest import ChannelSpec, Code, LabelSpec, SliceRule
+from small_manifest import small_manifest
 
 ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
 MODEL = "tiny"
@@ -48,12 +49,10 @@ def write_random_bundle(folder, network, arguments, *, slices=None):
 
 
 def _manifest(model_id, channels):
-    return ModelManifest(
+    return small_manifest(
         model_id=model_id,
         title="Tiny",
-        version="1.0.0",
         description="Random weights",
-        network="ultralight_unet",
         arguments={"in_channels": channels, "label_count": 3, "widths": [4, 4, 4, 4, 4], "pooling": [1, 2, 2, 1, 1]},
         labels=tuple(
             LabelSpec(value=value, name=name, color=color, category=ANATOMY, type=ANATOMY)
@@ -61,13 +60,6 @@ def _manifest(model_id, channels):
         ),
         channels=tuple(ChannelSpec(name=f"C{n}", modality="MR") for n in range(channels)),
         spacing_mm=(2.0, 2.0, 2.0),
-        intensity=IntensityRule(kind="zscore"),
-        window_shape=(16, 16, 16),
-        anatomy="anything",
-        intended_use="tests",
-        licence="Apache-2.0",
-        authors="nobody",
-        training_data="none",
     )
 
 

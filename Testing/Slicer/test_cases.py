@@ -16,27 +16,18 @@ from medseg.imaging.image import Image
 from medseg.mrml.placing import examination_of
 from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes
 from medseg.mrml.volumes import volume_node_from_image
-from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest
+from medseg.spec.manifest import ChannelSpec
+from small_manifest import small_manifest
 
 
 def model(specs, *patterns):
     return Bundle(
         Path(),
-        ModelManifest(
+        small_manifest(
             model_id="several",
             title="Several",
-            version="1.0.0",
-            description="",
-            network="ultralight_unet",
             labels=specs,
             channels=tuple(ChannelSpec(name=each, modality="MR", pattern=each) for each in patterns),
-            intensity=IntensityRule(kind="zscore"),
-            window_shape=(16, 16, 16),
-            anatomy="anything",
-            intended_use="tests",
-            licence="Apache-2.0",
-            authors="nobody",
-            training_data="none",
         ),
     )
 

@@ -22,7 +22,8 @@ from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.networks import build_network
 from medseg.spec.errors import Cancelled, ImageError, JobError, MissingDependency, ModelNotFound
 from medseg.spec.events import Finished, Progress
-from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest
+from medseg.spec.manifest import ChannelSpec
+from small_manifest import small_manifest
 
 
 @pytest.fixture
@@ -31,22 +32,13 @@ def model(tmp_path, monkeypatch, specs):
     import torch
 
     arguments = {"in_channels": 1, "label_count": 4, "widths": [4, 4, 4, 4, 4], "pooling": [1, 2, 2, 1, 1]}
-    manifest = ModelManifest(
+    manifest = small_manifest(
         model_id="tiny",
         title="Tiny",
-        version="1.0.0",
         description="Random weights",
-        network="ultralight_unet",
         arguments=arguments,
         labels=specs,
         channels=(ChannelSpec(name="C0", modality="MR"),),
-        intensity=IntensityRule(kind="zscore"),
-        window_shape=(16, 16, 16),
-        anatomy="anything",
-        intended_use="tests",
-        licence="Apache-2.0",
-        authors="nobody",
-        training_data="none",
     )
     torch.manual_seed(0)
     network = build_network(manifest.network, **arguments).eval()

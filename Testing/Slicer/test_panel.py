@@ -30,25 +30,16 @@ from medseg.mrml.segmentations import labels_from_segmentation, voxels
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.spec.errors import JobError, MissingDependency
 from medseg.spec.events import CANCELLED, Described, Device, Failed, Finished, Progress, Warned
-from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest, PostprocessRule
+from medseg.spec.manifest import ChannelSpec, PostprocessRule
+from small_manifest import small_manifest
 
 
 def manifest(model_id, specs, *channels):
-    return ModelManifest(
+    return small_manifest(
         model_id=model_id,
         title=model_id.title(),
-        version="1.0.0",
-        description="",
-        network="ultralight_unet",
         labels=specs,
         channels=tuple(ChannelSpec(name=name, modality="MR", pattern=name) for name in channels),
-        intensity=IntensityRule(kind="zscore"),
-        window_shape=(16, 16, 16),
-        anatomy="anything",
-        intended_use="tests",
-        licence="Apache-2.0",
-        authors="nobody",
-        training_data="none",
     )
 
 

@@ -16,7 +16,8 @@ from medseg.desktop.settings import DEFAULTS
 from medseg.imaging.image import Image
 from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Warned
 from medseg.spec.job import Job
-from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest
+from medseg.spec.manifest import ChannelSpec
+from small_manifest import small_manifest
 
 DONE = Finished(("labels.nrrd",), "cpu", 2.5)
 
@@ -28,21 +29,14 @@ def scene(slicer_scene):
 
 @pytest.fixture
 def bundle(specs):
-    manifest = ModelManifest(
+    manifest = small_manifest(
         model_id="abdomen",
         title="Abdomen",
-        version="1.0.0",
         description="Three organs",
-        network="ultralight_unet",
         labels=specs,
         channels=(ChannelSpec(name="CT", modality="CT"),),
-        intensity=IntensityRule(kind="zscore"),
-        window_shape=(16, 16, 16),
         anatomy="abdomen",
         intended_use="Research",
-        licence="Apache-2.0",
-        authors="nobody",
-        training_data="none",
     )
     return Bundle(Path("abdomen"), manifest)
 

@@ -6,7 +6,8 @@ import pytest
 from medseg.bundles.catalogue import Bundle
 from medseg.imaging.image import Image
 from medseg.spec.events import Device
-from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest, PostprocessRule
+from medseg.spec.manifest import ChannelSpec, Code, LabelSpec, PostprocessRule
+from small_manifest import small_manifest
 
 CARD = Device(name="cuda:0", title="NVIDIA RTX A5000", free_mb=20582, total_mb=24576)
 PROCESSOR = Device(name="cpu", title="AMD EPYC", free_mb=8192, total_mb=None)
@@ -30,24 +31,16 @@ def bundle(tmp_path):
     code = Code("SCT", "10200004", "Liver")
     return Bundle(
         tmp_path,
-        ModelManifest(
+        small_manifest(
             model_id="liver",
             title="Liver",
-            version="1.0.0",
-            description="",
-            network="ultralight_unet",
             labels=(LabelSpec(value=1, name="Liver", color=(1, 2, 3), category=code, type=code),),
             channels=(ChannelSpec(name="CT", modality="CT"),),
-            intensity=IntensityRule(kind="zscore"),
-            window_shape=(16, 16, 16),
             overlap=0.5,
             mirror_axes=(0,),
             postprocess=PostprocessRule(keep_largest=True, min_island_mm3=30.0),
             anatomy="liver",
             intended_use="research",
-            licence="Apache-2.0",
-            authors="nobody",
-            training_data="none",
         ),
     )
 

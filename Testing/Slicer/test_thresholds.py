@@ -9,7 +9,7 @@ from medseg.imaging.image import Image
 from medseg.mrml.probabilities import add_probability_volumes, link_probability
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation, voxels
 from medseg.mrml.surfaces import surface_steps
-from medseg.mrml.thresholds import ThresholdEdit, threshold_segment
+from medseg.mrml.thresholds import ThresholdEdit
 from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError, JobError
 
@@ -41,6 +41,10 @@ def liver_map(scene, values, specs, affine, volume):
 
 def mask(node, volume, segment_id):
     return labels_from_segmentation(node, volume, [segment_id])[0].array == 1
+
+
+def threshold_segment(node, segment_id, probability, threshold):
+    ThresholdEdit(node, segment_id, probability, is_agreed=True).apply(threshold)
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.5, 0.9, 1.0])

@@ -87,7 +87,7 @@ class Panel:
             on_described=self._described,
             later=later,
         )
-        self._arrivals = Arrivals(self._queue_changed, self.say)
+        self._arrivals = Arrivals(lambda: self.sections.refresh(self.probabilities), self.say)
         self.widget, self.names = load_ui("Panel")
         self.status = StatusView(self.names, self.parameters, self.preferences)
         self._build()
@@ -184,6 +184,7 @@ class Panel:
         self.region = RegionSection(parameters, self.current_volume)
         self.performance = PerformanceSection(parameters, self.current_model, self._ask_devices)
         self.probabilities = ProbabilitiesSection(parameters, lambda: self.results.node)
+        self.jobs = QueueSection(parameters, self.queue, self.apply_to_all)
         check = None if self._gate is None else self._gate.state
         self.diagnostics = DiagnosticsSection(self.preferences, self.log, check, self._support)
         self.sections = SectionStack(
@@ -192,7 +193,7 @@ class Panel:
                 self.performance,
                 PostprocessingSection(parameters, self.current_model),
                 self.probabilities,
-                QueueSection(parameters, self.queue, self.apply_to_all),
+                self.jobs,
                 self.diagnostics,
             ]
         )
@@ -255,9 +256,10 @@ class Panel:
         self.refresh()
 
     def _queue_changed(self) -> None:
+        """Comes with every step of a job: what no job changes is left alone."""
         if self.queue.current is not None:
             self.say(self.queue.current.message)
-        self.sections.refresh()
+        self.sections.refresh(self.jobs)
         self.results.refresh()
         self._show_state()
 

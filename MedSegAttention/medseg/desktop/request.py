@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,6 @@ from medseg.spec.wire import encode_job
 
 # The other side reads these at once and nobody keeps them: packing them would only cost time.
 _INPUT, _LABELS, _PROBABILITIES, _JOB = "input{}.nii", "labels.nii", "probabilities.nii", "job.json"
-_AS_THE_MODEL_SAYS = ""
 
 
 @dataclass(frozen=True)
@@ -129,39 +127,3 @@ def read_probability(request: Request, source: Image, label: int) -> Image | Non
     """
     every = read_probabilities(request, source)
     return None if every is None else Image(np.array(every.array[label])[None], every.affine)
-
-
-def make_options(
-    *,
-    device: str = "auto",
-    overlap: float | None = None,
-    mirror: str = _AS_THE_MODEL_SAYS,
-    roi_bounds: Sequence[float] | None = None,
-    **others: Any,
-) -> Options:
-    """Options from what controls hold.
-
-    Args:
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        overlap: 0..0.9, None: the model's.
-        mirror: "on", "off" or "" for what the model says.
-        roi_bounds: R-, R+, A-, A+, S-, S+ in RAS mm; None: the whole volume.
-        others: further fields of ``Options``.
-
-    Raises:
-        JobError: if a value means nothing.
-    """
-    if mirror not in (_AS_THE_MODEL_SAYS, "on", "off"):
-        msg = _("mirroring is 'on', 'off' or '' (as the model says), got {value!r}").format(value=mirror)
-        raise JobError(msg)
-    roi = None
-    if roi_bounds is not None:
-        right, left, back, front, low, high = (float(edge) for edge in roi_bounds)
-        roi = (right, left, back, front, low, high)
-    return Options(
-        device=device,
-        overlap=overlap,
-        mirror=None if mirror == _AS_THE_MODEL_SAYS else mirror == "on",
-        roi_ras_mm=roi,
-        **others,
-    )

@@ -59,9 +59,15 @@ class SectionStack:
 
         self.buttons[self._sections.index(section)].connect("contentsCollapsed(bool)", heard)
 
-    def refresh(self) -> None:
-        """Show what is chosen now, in the sections and in their titles."""
+    def refresh(self, only: Section | None = None) -> None:
+        """Show what is chosen now, in the sections and in their titles.
+
+        Args:
+            only: the section that something changed for; None: any may have.
+        """
         for section, button in zip(self._sections, self.buttons, strict=True):
+            if only is not None and section is not only:
+                continue
             section.refresh()
             names = section.differences()
             form = _("{section} ({names})") if section.tells_state else _("{section} (changed: {names})")

@@ -145,11 +145,6 @@ class ThresholdEdit:
             raise JobError(msg)
 
 
-def threshold_segment(segmentation: Node, segment_id: str, probability_node: Node, threshold: float) -> None:
-    """Threshold once, whatever the segment is now, and with no way back: see ``ThresholdEdit``."""
-    ThresholdEdit(segmentation, segment_id, probability_node, is_agreed=True).apply(threshold)
-
-
 @contextmanager
 def _surfaces_kept(node: Node, segment_id: str, *, is_final: bool) -> Iterator[None]:
     """Slicer drops every surface when one labelmap changes: those of the others are still true, so they come back."""

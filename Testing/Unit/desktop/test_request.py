@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medseg.desktop.console_orders import make_settings
 from medseg.desktop.request import (
-    make_options,
     read_answer,
     read_probabilities,
     read_probability,
@@ -29,7 +29,10 @@ def images():
 
 
 def test_the_worker_finds_every_channel_and_option_in_the_job_folder(tmp_path, images, manifest):
-    options = make_options(device="cpu", overlap=0.25, mirror="off", roi_bounds=[-1, 1, -2, 2, -3, 3], window_batch=2)
+    settings, roi = make_settings(
+        device="cpu", overlap=0.25, mirror="off", roi_bounds=[-1, 1, -2, 2, -3, 3], window_batch=2
+    )
+    options = settings.options(roi)
     request = write_request(tmp_path, images, manifest, options, probabilities=True)
     job = decode_job(request.job_file.read_bytes())
     assert job == request.job
@@ -129,14 +132,14 @@ def test_one_volume_with_all_channels_will_do(tmp_path, images, manifest):
 
 @pytest.mark.parametrize(("text", "mirror"), [("", None), ("on", True), ("off", False)])
 def test_mirroring_is_on_off_or_as_the_model_says(text, mirror):
-    assert make_options(mirror=text).mirror is mirror
+    assert make_settings(mirror=text)[0].options().mirror is mirror
 
 
 def test_another_word_for_mirroring_is_refused():
     with pytest.raises(JobError, match="got 'yes'"):
-        make_options(mirror="yes")
+        make_settings(mirror="yes")
 
 
 def test_a_flat_region_is_refused():
     with pytest.raises(JobError, match="lower before upper"):
-        make_options(roi_bounds=[0, 0, 1, 2, 3, 4])
+        make_settings(roi_bounds=[0, 0, 1, 2, 3, 4])

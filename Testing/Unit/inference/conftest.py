@@ -2,30 +2,24 @@
 
 import pytest
 
-from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
+from medseg.spec.manifest import Code, LabelSpec, ModelManifest
+from small_manifest import small_manifest
 
 
 @pytest.fixture
 def manifest() -> ModelManifest:
     """One channel, two labels, a window of 8 x 6 x 4 voxels; symmetric sizes catch no swapped axis."""
     organ = Code("SCT", "113343008", "Organ")
-    return ModelManifest(
+    return small_manifest(
         model_id="tiny",
         title="Tiny",
         version="1.0",
         description="A model for tests",
-        network="ultralight_unet",
         labels=tuple(
             LabelSpec(value=value, name=f"part {value}", color=(value, 0, 0), category=organ, type=organ)
             for value in (1, 2)
         ),
-        channels=(ChannelSpec(name="T1", modality="MR"),),
-        intensity=IntensityRule(kind="zscore"),
         window_shape=(8, 6, 4),
         overlap=0.5,
         anatomy="nothing",
-        intended_use="tests",
-        licence="Apache-2.0",
-        authors="nobody",
-        training_data="none",
     )

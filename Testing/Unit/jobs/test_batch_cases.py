@@ -8,26 +8,17 @@ import SimpleITK as sitk  # noqa: N813
 
 from medseg.jobs.batch_cases import find_cases
 from medseg.spec.errors import JobError
-from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
+from medseg.spec.manifest import ChannelSpec, Code, LabelSpec
+from small_manifest import small_manifest
 
 
 def model(*channels):
     code = Code("SCT", "123037004", "Anatomical Structure")
-    return ModelManifest(
+    return small_manifest(
         model_id="m",
         title="M",
-        version="1.0.0",
-        description="",
-        network="ultralight_unet",
         labels=(LabelSpec(value=1, name="Liver", color=(1, 2, 3), category=code, type=code),),
         channels=tuple(ChannelSpec(name=name, modality="MR") for name in channels),
-        intensity=IntensityRule(kind="zscore"),
-        window_shape=(16, 16, 16),
-        anatomy="anything",
-        intended_use="tests",
-        licence="Apache-2.0",
-        authors="nobody",
-        training_data="none",
     )
 
 

@@ -9,25 +9,19 @@ from medseg.bundles.weights import save_weights
 from medseg.jobs.loaded_networks import LoadedNetworks
 from medseg.networks import build_network
 from medseg.spec.errors import WeightsError
-from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
+from medseg.spec.manifest import Code, IntensityRule, LabelSpec
+from small_manifest import small_manifest
 
 ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
-MANIFEST = ModelManifest(
+MANIFEST = small_manifest(
     model_id="tiny",
     title="Tiny",
     version="1",
-    description="",
-    network="ultralight_unet",
     arguments={"in_channels": 1, "label_count": 2, "widths": [4, 4, 4, 4, 4], "pooling": [1, 2, 2, 1, 1]},
     labels=(LabelSpec(value=1, name="one", color=(1, 2, 3), category=ANATOMY, type=ANATOMY),),
-    channels=(ChannelSpec(name="T1", modality="MR"),),
     intensity=IntensityRule(kind="none"),
-    window_shape=(16, 16, 16),
     anatomy="any",
-    intended_use="tests",
     licence="none",
-    authors="nobody",
-    training_data="none",
 )
 
 
