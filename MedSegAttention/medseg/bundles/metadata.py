@@ -40,6 +40,7 @@ class MedsegFields:
     spacing_mm: Triple | None = None
     intensity: IntensityRule
     crop_to_body: bool = False
+    air_below: tuple[float, ...] | None = None
     window_shape: IntTriple
     slices: SliceRule | None = None
     overlap: float = 0.5
@@ -168,7 +169,8 @@ def write_manifest(manifest: ModelManifest, path: Path, *, changelog: Mapping[st
 def metadata_document(manifest: ModelManifest, changelog: Mapping[str, str]) -> dict[str, Any]:
     """Say everything in a manifest the way metadata.json does; JSON values only."""
     ours = asdict(manifest)
-    known = [name for name in MedsegFields.__dataclass_fields__ if name != "slices" or manifest.slices is not None]
+    unsaid = {name for name in ("slices", "air_below") if ours[name] is None}
+    known = [name for name in MedsegFields.__dataclass_fields__ if name not in unsaid]
     return {
         "schema": SCHEMA,
         "version": manifest.version,

@@ -30,7 +30,7 @@ class Prepared:
     ``image`` is float32 and normalised, in the model's orientation and spacing. Scores are probabilities
     ``(L, i, j, k)`` on that grid, label 0 the background; results lie on the input's own grid ``(I, J, K)``, voxel
     for voxel. Outside the crop is background, and so is outside the region, a box of the crop's voxels, if there is
-    one.
+    one. ``air`` marks the voxels ``(i, j, k)`` of ``image`` that are air where the manifest says what air is.
     """
 
     image: Image
@@ -38,6 +38,7 @@ class Prepared:
     crop: Crop
     resample: Resample
     region: Crop | None = None
+    air: NDArray[np.bool_] | None = None
 
     @property
     def source_shape(self) -> Shape:
@@ -168,8 +169,9 @@ def prepare(
     resample = _plan_resample(cropped, manifest, coarser)
     if not resample.is_identity:  # interpolation would spread what is not finite
         cropped = resample.apply(Image(as_finite(cropped.array), cropped.affine))
+    air = None if manifest.air_below is None else _find_air(cropped.array, manifest.air_below)
     ready = Image(normalise(cropped.array, manifest.intensity), cropped.affine)
-    return Prepared(image=ready, reorient=reorient, crop=crop, resample=resample, region=region)
+    return Prepared(image=ready, reorient=reorient, crop=crop, resample=resample, region=region, air=air)
 
 
 def plan_grids(
@@ -206,6 +208,14 @@ def plan_grids(
     wanted = _find_region(turned, reorient, roi_ras_mm, roi_voxels)
     crop, _ = _plan_crop(turned, replace(manifest, crop_to_body=False), wanted)
     return crop, _plan_resample(crop.apply(turned), manifest, coarser)
+
+
+def _find_air(array: NDArray[Any], limits: tuple[float, ...]) -> NDArray[np.bool_]:
+    """Mark the voxels ``(i, j, k)`` that no channel lifts to its limit; what is no number is air."""
+    air = np.ones(array.shape[1:], dtype=np.bool_)
+    for channel, limit in zip(array, limits, strict=True):
+        air &= ~(channel >= limit)
+    return air
 
 
 def _find_region(turned: Image, reorient: Reorient, roi_ras_mm: Roi | None, roi_voxels: VoxelBox | None) -> Crop | None:

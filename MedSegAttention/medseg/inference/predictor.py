@@ -1,6 +1,7 @@
 """A prepared array in, probabilities out: padding, precision, mirroring and the sliding window in one call."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from medseg.imaging.image import Shape
 from medseg.inference.mirror_axes import mirror_axes
 from medseg.inference.mirroring import mirrored
 from medseg.inference.slicewise import add_border_slices, slice_margin, slicewise
@@ -68,27 +70,79 @@ def predict(
             names no axes for it, or the answer is not finite in float32.
         HalfPrecisionOverflow: when the answer is not finite in a half precision.
     """
+    check_channels(array, manifest)
+    shown = show(array, manifest, device)
+    answer = answering(network, manifest, device=device, mirror=mirror, precision=precision, engine=engine)
+    windows = plan_windows(shown.shape, manifest.window_shape, manifest.overlap if overlap is None else overlap)
+    progress = {} if on_window is None else {"on_window": on_window}
+    with torch.inference_mode():
+        logits = predict_volume(
+            shown.volume,
+            answer,
+            windows,
+            label_count=manifest.label_count,
+            batch=window_batch,
+            margin=shown.margin,
+            **progress,
+        )[(slice(None), *shown.inside)]
+        if not _is_finite(logits):
+            raise not_finite(manifest, precision)
+        return _softmax_in_place(logits).cpu().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A prepared image as windows are cut from it.
+
+    Attributes:
+        volume: ``(C, I, J, K)`` on the network's device, no smaller than a window, with the margin on both sides.
+        margin: voxels that the network sees beyond a window, on each side along i, j, k.
+        inside: where the prepared image lies in the volume without the margin.
+    """
+
+    volume: Tensor
+    margin: Shape
+    inside: tuple[slice, slice, slice]
+
+    @property
+    def shape(self) -> Shape:
+        """Voxels that windows cover, along i, j, k."""
+        i, j, k = (size - 2 * extra for size, extra in zip(self.volume.shape[1:], self.margin, strict=True))
+        return i, j, k
+
+
+def show(array: NDArray[np.float32], manifest: ModelManifest, device: torch.device) -> Shown:
+    """Pad a prepared array ``(C, i, j, k)`` to the window, give it its margin, and bring it to the device."""
+    volume, (_, i, j, k) = pad_to_window(_as_tensor(array, device), manifest.window_shape)
+    if manifest.slices is None:
+        return Shown(volume, (0, 0, 0), (i, j, k))
+    return Shown(add_border_slices(volume, manifest.slices), slice_margin(manifest.slices), (i, j, k))
+
+
+def answering(
+    network: nn.Module,
+    manifest: ModelManifest,
+    *,
+    device: torch.device,
+    mirror: bool | None,
+    precision: Precision,
+    engine: Callable[[Tensor], Tensor] | None,
+) -> Callable[[Tensor], Tensor]:
+    """Make what answers windows ``(B, C, i, j, k)`` with logits ``(B, L, i, j, k)``; arguments as of ``predict``."""
+    if engine is None:
+        _lay_out(network, manifest, device)
+    answer = engine or _in_precision(network, device, precision)
+    if manifest.slices is not None:
+        answer = slicewise(answer, manifest.slices)
+    return mirrored(answer, mirror_axes(manifest, mirror))
+
+
+def check_channels(array: NDArray[np.float32], manifest: ModelManifest) -> None:
+    """Refuse a prepared array with another number of channels than the model's."""
     if array.shape[0] != len(manifest.channels):
         names = ", ".join(channel.name for channel in manifest.channels)
         msg = f"{manifest.model_id} takes {len(manifest.channels)} channel(s) ({names}), got {array.shape[0]}"
         raise JobError(msg)
-    if engine is None:
-        _lay_out(network, manifest, device)
-    volume, inside = pad_to_window(_as_tensor(array, device), manifest.window_shape)
-    windows = plan_windows(volume.shape[1:], manifest.window_shape, manifest.overlap if overlap is None else overlap)
-    answer, margin = engine or _in_precision(network, device, precision), (0, 0, 0)
-    if manifest.slices is not None:
-        volume, answer = add_border_slices(volume, manifest.slices), slicewise(answer, manifest.slices)
-        margin = slice_margin(manifest.slices)
-    answer = mirrored(answer, mirror_axes(manifest, mirror))
-    progress = {} if on_window is None else {"on_window": on_window}
-    with torch.inference_mode():
-        logits = predict_volume(
-            volume, answer, windows, label_count=manifest.label_count, batch=window_batch, margin=margin, **progress
-        )[inside]
-        if not _is_finite(logits):
-            raise _not_finite(manifest, precision)
-        return _softmax_in_place(logits).cpu().numpy()
 
 
 def network_shape(manifest: ModelManifest) -> tuple[int, ...]:
@@ -135,7 +189,8 @@ def _as_tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:
     return torch.from_numpy(np.require(array, np.float32, ["C", "W"])).to(device)
 
 
-def _not_finite(manifest: ModelManifest, precision: Precision) -> JobError:
+def not_finite(manifest: ModelManifest, precision: Precision) -> JobError:
+    """Make the error about an answer that is not finite."""
     rule = f"{manifest.model_id} gave values that are not finite in {precision}"
     if precision in _HALF:
         return HalfPrecisionOverflow(f"{rule}; try precision float32")

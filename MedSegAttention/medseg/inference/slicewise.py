@@ -29,6 +29,15 @@ def add_border_slices(volume: Tensor, rule: SliceRule) -> Tensor:
     return torch.cat([*[first] * rule.context, volume, *[last] * rule.context], dim=dim)
 
 
+def as_slices(windows: Tensor, rule: SliceRule) -> Tensor:
+    """Windows with their neighbouring slices as a 2D network takes them.
+
+    Shape:
+        ``(B, C, i, j, k)``, ``2 * context + 1`` slices -> ``(B, (2 * context + 1) * C, h, w)``
+    """
+    return windows.movedim(rule.axis + 2, 1).flatten(1, 2)
+
+
 def slicewise(network: Callable[[Tensor], Tensor], rule: SliceRule) -> Callable[[Tensor], Tensor]:
     """Wrap a 2D network so that it takes windows of a volume.
 
@@ -48,7 +57,7 @@ def slicewise(network: Callable[[Tensor], Tensor], rule: SliceRule) -> Callable[
     dim = rule.axis + 2
 
     def run(windows: Tensor) -> Tensor:
-        slices = windows.movedim(dim, 1).flatten(1, 2)
+        slices = as_slices(windows, rule)
         logits = network(slices)
         if not isinstance(logits, Tensor) or logits.ndim != 4 or logits.shape[2:] != slices.shape[2:]:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

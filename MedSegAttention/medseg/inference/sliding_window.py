@@ -79,7 +79,7 @@ def predict_volume(
             msg = f"the network must answer {(len(group), label_count, *shape)}, got {tuple(logits.shape)}"
             raise ValueError(msg)
         for window, answer in zip(group, logits.to(total), strict=True):
-            total[(slice(None), *window.slices)] += answer * weights
+            total[(slice(None), *window.slices)].addcmul_(answer, weights)
         on_window(first + len(group), len(windows))
     return total.div_(seen)
 

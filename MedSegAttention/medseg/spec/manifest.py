@@ -158,7 +158,12 @@ class SliceRule:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelManifest:
-    """Everything known about a model. Tuples are in the order (i, j, k) of ``orientation``."""
+    """Everything known about a model. Tuples are in the order (i, j, k) of ``orientation``.
+
+    ``air_below`` holds one number a channel, in the input's own intensity units (HU in CT). A window in which every
+    voxel of every channel lies below its channel's number is not shown to the network and counts as background.
+    None, the default, shows all windows: right for a model whose background needs air, or that segments in it.
+    """
 
     model_id: str
     title: str
@@ -172,6 +177,7 @@ class ModelManifest:
     spacing_mm: Triple | None = None  # None: the image's own
     intensity: IntensityRule
     crop_to_body: bool = False
+    air_below: tuple[float, ...] | None = None  # a number a channel; None: every window is run
     window_shape: IntTriple
     slices: SliceRule | None = None  # of a 2D network; its window is 1 voxel thick
     overlap: float = 0.5
@@ -202,6 +208,10 @@ class ModelManifest:
             _refuse("overlap", "a number 0..0.9", self.overlap)
         if not set(self.mirror_axes) <= {0, 1, 2} or _repeated(self.mirror_axes):
             _refuse("mirror_axes", "axes out of 0, 1, 2, each at most once", list(self.mirror_axes))
+        if self.air_below is not None and not (
+            len(self.air_below) == len(self.channels) and all(map(isfinite, self.air_below))
+        ):
+            _refuse("air_below", f"{len(self.channels)} finite number(s), one a channel, or nothing", self.air_below)
         if self.slices is not None:
             self._check_slices(self.slices)
 
