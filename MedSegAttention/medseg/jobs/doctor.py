@@ -17,14 +17,17 @@ from torch import nn
 from medseg.bundles.catalogue import Bundle, scan
 from medseg.imaging.image import Image
 from medseg.inference.device import available_devices, choose_device, device_name
+from medseg.inference.engines.compiled_cache import default_folder, kept_size
+from medseg.inference.engines.openvino_engine import describe_openvino
 from medseg.io.read import read_labels
 from medseg.jobs.segment import segment_images
+from medseg.networks.ops.accelerated import kernels_here
 from medseg.spec.errors import MedSegError
 from medseg.spec.job import Options
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
 
 _PACKAGES = ("medsegattention", "torch", "monai", "SimpleITK", "numpy", "scipy", "safetensors", "pillow", "typer")
-_GB = 1e9
+_MB, _GB = 1e6, 1e9
 
 
 def examine() -> str:
@@ -32,7 +35,7 @@ def examine() -> str:
 
     The home folder is written as ``~``; no file, host or user is named.
     """
-    lines = [*_software(), "", *_hardware(), "", *_models(), "", *_trials()]
+    lines = [*_software(), "", *_hardware(), "", *_engines(), "", *_models(), "", *_trials()]
     return "\n".join(lines).replace(str(Path.home()), "~")
 
 
@@ -85,6 +88,17 @@ def _hardware() -> Iterator[str]:
     yield f"auto means       {choose_device('auto')}"
 
 
+def _engines() -> Iterator[str]:
+    """What can run networks here, and what was compiled for that."""
+    torch_version = torch.__version__.partition("+")[0]
+    yield f"engine           PyTorch {torch_version}, {torch.backends.cpu.get_cpu_capability()} instructions"
+    yield f"engine           {describe_openvino()}"
+    yield f"Triton kernels   {kernels_here()}"
+    folder = default_folder()
+    count, size = kept_size(folder)
+    yield f"engine cache     {folder}, {count} compiled network{'' if count == 1 else 's'}, {size / _MB:.1f} MB"
+
+
 def _models() -> Iterator[str]:
     found = scan()
     for model_id, bundle in found.bundles.items():
@@ -102,11 +116,11 @@ def _trials() -> Iterator[str]:
         yield f"self-test        FAILED: {error}"
     for model_id, bundle in list(scan().bundles.items())[:1]:
         try:
-            seconds, device = _try_model(bundle)
+            seconds, place = _try_model(bundle)
         except (MedSegError, RuntimeError) as error:
             yield f"{model_id}: FAILED: {error}"
         else:
-            yield f"model trial      {model_id} ran on noise in {seconds:.2f} s on {device}"
+            yield f"model trial      {model_id} ran on noise in {seconds:.2f} s on {place}"
 
 
 def _try_model(bundle: Bundle) -> tuple[float, str]:
@@ -116,7 +130,7 @@ def _try_model(bundle: Bundle) -> tuple[float, str]:
     noise = np.random.default_rng(0).normal(100, 20, shape).astype(np.float32)
     affine = np.diag([*(bundle.manifest.spacing_mm or (1.0, 1.0, 1.0)), 1.0])
     result = segment_images([Image(noise, affine)], bundle, Options(mirror=False, overlap=0.0))
-    return time.perf_counter() - begun, result.device
+    return time.perf_counter() - begun, f"{result.device} by {result.engine}"
 
 
 def _threshold() -> nn.Module:

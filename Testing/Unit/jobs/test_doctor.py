@@ -16,9 +16,21 @@ def test_the_report_names_versions_memory_and_models_but_no_home_folder(monkeypa
     broken.mkdir(parents=True)
     (broken / "metadata.json").write_text("{}")
     monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path))
+    monkeypatch.setenv("MEDSEG_ENGINE_CACHE", str(tmp_path / "engines"))
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     text = doctor.examine()
-    for word in ("python", "torch", "SimpleITK", "memory", "broken model", "self-test        passed"):
+    for word in (
+        "engine           PyTorch",
+        "engine           OpenVINO",
+        "Triton kernels",
+        "engine cache     ~/engines, 0 compiled networks",
+        "python",
+        "torch",
+        "SimpleITK",
+        "memory",
+        "broken model",
+        "self-test        passed",
+    ):
         assert word in text
     assert str(tmp_path) not in text
 

@@ -10,6 +10,7 @@ from math import gcd
 from torch import Tensor, nn
 
 from medseg.networks.blocks.layers import BATCH_NORM, conv
+from medseg.networks.ops.multi_kernel import branches_in_one_pass
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -65,8 +66,10 @@ class MKIR(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Run the block."""
         wide = self.expand(x)
-        filtered = self.depthwise[0](wide)
-        for branch in self.depthwise[1:]:
-            filtered = filtered + branch(wide)
+        filtered = branches_in_one_pass(wide, self.depthwise)
+        if filtered is None:
+            filtered = self.depthwise[0](wide)
+            for branch in self.depthwise[1:]:
+                filtered = filtered + branch(wide)
         result: Tensor = self.project(channel_shuffle(filtered, self.shuffle_groups)) + self.shortcut(x)
         return result

@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
-from medseg.networks.ops.deform_passes import DeformConvFunction, Settings, convolve, without_autocast
+from medseg.networks.ops import deform_passes
+from medseg.networks.ops.accelerated import kernels_for
+from medseg.networks.ops.deform_passes import Settings, without_autocast
 
 IntOrTuple = int | Sequence[int]
 
@@ -68,7 +72,35 @@ def deform_conv(
         if torch.is_grad_enabled() and any(value.requires_grad for value in inputs):
             result: Tensor = DeformConvFunction.apply(x, offset, weight, bias, settings)  # type: ignore[no-untyped-call]
             return result
-        return convolve(x, offset, weight, bias, settings)
+        found: Tensor = _passes(x, offset, weight, bias, settings).convolve(x, offset, weight, bias, settings)
+        return found
+
+
+class DeformConvFunction(torch.autograd.Function):
+    """The autograd node: keeps only its inputs for the backward pass and samples again there."""
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, settings: Settings
+    ) -> Tensor:
+        """Convolves; only the inputs are remembered."""
+        ctx.save_for_backward(x, offset, weight)
+        ctx.settings = settings  # type: ignore[attr-defined]
+        found: Tensor = _passes(x, offset, weight, bias, settings).convolve(x, offset, weight, bias, settings)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients at x, offset, weight and bias, those that are wanted."""
+        x, offset, weight = ctx.saved_tensors  # type: ignore[attr-defined]
+        wanted = ctx.needs_input_grad  # type: ignore[attr-defined]
+        settings: Settings = ctx.settings  # type: ignore[attr-defined]
+        with without_autocast(x.device.type):
+            passes = _passes(x, offset, weight, None, settings, deterministic=not wanted[0])
+            gradients = passes.convolve_backward(gradient, x, offset, weight, settings, wanted)
+        bias = gradient.sum(dim=[0, *range(2, gradient.ndim)]) if wanted[3] else None
+        return (*gradients, bias, None)
 
 
 class DeformConvPack(nn.Module):
@@ -146,6 +178,15 @@ class DeformConvPack(nn.Module):
             groups=self.groups,
             deformable_groups=self.deformable_groups,
         )
+
+
+def _passes(
+    x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, settings: Settings, *, deterministic: bool = True
+) -> Any:
+    """The module that convolves: on a GPU, dense and in 3D, Triton's kernels, and else plain PyTorch."""
+    dense = x.ndim == 5 and settings.groups == settings.deformable_groups == 1 and x.dtype == weight.dtype
+    kernels = kernels_for("deform_conv", [x, offset, weight, bias], deterministic=deterministic) if dense else None
+    return deform_passes if kernels is None else kernels
 
 
 def _check(settings: Settings, x: Tensor, offset: Tensor, weight: Tensor) -> None:

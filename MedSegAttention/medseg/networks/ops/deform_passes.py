@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
 
 from medseg.networks.ops.deform_sampling import (
     TapGeometry,
@@ -41,30 +40,6 @@ class Settings:
             (sizes[a] + 2 * self.padding[a] - self.dilation[a] * (kernel[a] - 1) - 1) // self.stride[a] + 1
             for a in range(len(sizes))
         )
-
-
-class DeformConvFunction(torch.autograd.Function):
-    """The autograd node: keeps only its inputs for the backward pass and samples again there."""
-
-    @staticmethod
-    def forward(
-        ctx: FunctionCtx, x: Tensor, offset: Tensor, weight: Tensor, bias: Tensor | None, settings: Settings
-    ) -> Tensor:
-        """Convolves; only the inputs are remembered."""
-        ctx.save_for_backward(x, offset, weight)
-        ctx.settings = settings  # type: ignore[attr-defined]
-        return convolve(x, offset, weight, bias, settings)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients at x, offset, weight and bias, those that are wanted."""
-        x, offset, weight = ctx.saved_tensors  # type: ignore[attr-defined]
-        wanted = ctx.needs_input_grad  # type: ignore[attr-defined]
-        with without_autocast(x.device.type):
-            gradients = convolve_backward(gradient, x, offset, weight, ctx.settings, wanted)  # type: ignore[attr-defined]
-        bias = gradient.sum(dim=[0, *range(2, gradient.ndim)]) if wanted[3] else None
-        return (*gradients, bias, None)
 
 
 def without_autocast(kind: str) -> AbstractContextManager[object]:
