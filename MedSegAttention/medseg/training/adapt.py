@@ -1,6 +1,9 @@
 """A plan that follows a bundle: the same network, spacing and intensities, for other cases and perhaps other labels."""
 
 import dataclasses
+import math
+
+import torch
 
 from medseg.bundles.build import label_argument
 from medseg.io.dataset import Dataset
@@ -10,6 +13,8 @@ from medseg.training.fingerprint import Fingerprint
 from medseg.training.network_plan import CAREFUL_RATE, LEARNING_RATES
 from medseg.training.plan import Plan
 from medseg.training.propose import propose_labels, propose_recipe, training_data
+from medseg.training.propose_patch import choose_patch
+from medseg.training.propose_window import Room
 from medseg.training.side_heads import storable
 
 _GENTLER = 0.3  # learning rate of a fine-tuning, compared with a beginning at random
@@ -23,6 +28,8 @@ def adapt(
     *,
     keep_labels: bool = False,
     fine_tuning: bool = True,
+    seconds: float = math.inf,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a value
 ) -> Plan:
     """Plan the training of another bundle's network on a data set.
 
@@ -33,6 +40,8 @@ def adapt(
         model_id: of the new model.
         keep_labels: the labels are the manifest's whatever the data set calls them.
         fine_tuning: begin with the bundle's weights, and so with smaller steps.
+        seconds: time limit of the run.
+        device: where it will run.
 
     Raises:
         JobError: when the data set has another number of channels, or labels with gaps.
@@ -65,7 +74,12 @@ def adapt(
         if keep_labels
         else f"Segments {', '.join(each.name for each in labels)}; fine-tuned from {manifest.model_id}.",
     )
-    recipe = propose_recipe(fingerprint, manifest.network, 2 if manifest.slices is None else 8, None, reasons)
+    batch, axis = (2, None) if manifest.slices is None else (8, manifest.slices.axis)
+    spacing = manifest.spacing_mm or fingerprint.median_spacing_mm
+    room = Room(manifest.network, arguments, len(manifest.channels), len(labels) + 1, spacing, axis, device)
+    patch, fitting = choose_patch(room, arguments, manifest.window_shape, batch, seconds, reasons)
+    recipe = propose_recipe(fingerprint, manifest.network, batch, None, reasons, fitting_steps=fitting)
+    recipe = dataclasses.replace(recipe, patch_shape=patch)
     if fine_tuning:
         rate = LEARNING_RATES.get(manifest.network, CAREFUL_RATE) * _GENTLER
         recipe = dataclasses.replace(recipe, learning_rate=rate)

@@ -1,8 +1,5 @@
-"""Random changes of the training patches: where things lie and how bright they are. MONAI transforms."""
+"""Random changes of one patch at a time, by MONAI's transforms in the processes that cut patches."""
 
-from collections.abc import Sequence
-
-import numpy as np
 from monai.transforms import (
     Compose,
     EnsureTyped,
@@ -17,64 +14,42 @@ from monai.transforms import (
     RandSimulateLowResolutiond,
 )
 
-from medseg.spec.manifest import ModelManifest
-
-_THICK = 3.0  # an axis with voxels this many times longer than the others is not tilted
+from medseg.training.augment_ranges import Ranges
 
 
-def augmentation(mirror_axes: Sequence[int], *, spacing_mm: Sequence[float] = (1.0, 1.0, 1.0)) -> Compose:
+def augmentation(ranges: Ranges) -> Compose:
     """Compose the random changes of one patch.
 
     Takes and returns a dictionary with ``image`` ``(C, I, J, K)`` and ``labels`` ``(1, I, J, K)``, or both in 2D.
-
-    Args:
-        mirror_axes: axes flipped half of the time; flipping axis 0 of a RAS model teaches it both sides of the body.
-        spacing_mm: of the voxels, two or three numbers; thick slices are turned in their plane only.
     """
-    keys, dims = ("image", "labels"), len(spacing_mm)
-    flips = [RandFlipd(keys, prob=0.5, spatial_axis=axis) for axis in mirror_axes]
-    upsampling = "trilinear" if dims == 3 else "bilinear"
-    sigmas = {f"sigma_{axis}": (0.4, 1.0) for axis in "xyz"[:dims]}
+    keys, dims = ("image", "labels"), ranges.dims
+    flips = [RandFlipd(keys, prob=ranges.mirror, spatial_axis=axis) for axis in ranges.mirror_axes]
     return Compose(
         [
             *flips,
             RandAffined(
                 keys,
-                prob=0.5,
-                rotate_range=_turns(spacing_mm),
-                scale_range=(0.2,) * dims,
-                translate_range=(4,) * dims,
-                shear_range=(0.08,) * (dims * (dims - 1)),
+                prob=ranges.affine,
+                rotate_range=ranges.turns,
+                scale_range=(ranges.scale,) * dims,
+                translate_range=(ranges.translation,) * dims,
+                shear_range=(ranges.shear,) * (dims * (dims - 1)),
                 mode=(3, "nearest"),  # splines: linear interpolation would blur what the model must see sharply
                 padding_mode="zeros",
             ),
-            RandGaussianNoised("image", prob=0.2, std=0.15),
-            RandGaussianSmoothd("image", prob=0.15, **sigmas),
-            RandScaleIntensityd("image", factors=0.3, prob=0.3),
-            RandShiftIntensityd("image", offsets=0.3, prob=0.3),
+            RandGaussianNoised("image", prob=ranges.noise, std=ranges.noise_std),
+            RandGaussianSmoothd("image", prob=ranges.blur, **{f"sigma_{axis}": ranges.blur_sigma for axis in "xyz"}),
+            RandScaleIntensityd("image", factors=ranges.largest_factor, prob=ranges.factor),
+            RandShiftIntensityd("image", offsets=ranges.largest_offset, prob=ranges.offset),
             RandSimulateLowResolutiond(
-                "image", prob=0.1, zoom_range=(0.5, 1.0), downsample_mode="area", upsample_mode=upsampling
+                "image",
+                prob=ranges.low_resolution,
+                zoom_range=ranges.zoom,
+                downsample_mode="area",
+                upsample_mode="trilinear" if dims == 3 else "bilinear",
             ),
-            RandAdjustContrastd("image", prob=0.4, gamma=(0.6, 1.7), retain_stats=True),
-            RandBiasFieldd("image", degree=2, coeff_range=(0.0, 0.3), prob=0.2),
+            RandAdjustContrastd("image", prob=ranges.contrast, gamma=ranges.gamma, retain_stats=True),
+            RandBiasFieldd("image", degree=ranges.bias_degree, coeff_range=ranges.bias_coefficient, prob=ranges.bias),
             EnsureTyped(keys, track_meta=False),
         ]
     )
-
-
-def augmentation_for(manifest: ModelManifest) -> Compose:
-    """Compose the changes along a model's own axes."""
-    across = None if manifest.slices is None else manifest.slices.axis
-    axes = [axis for axis in range(3) if axis != across]
-    spacing = manifest.spacing_mm or (1.0, 1.0, 1.0)
-    return augmentation(
-        [axes.index(axis) for axis in manifest.mirror_axes if axis in axes], spacing_mm=[spacing[n] for n in axes]
-    )
-
-
-def _turns(spacing_mm: Sequence[float]) -> tuple[float, ...]:
-    """Largest angle about each axis; one angle in 2D."""
-    if len(spacing_mm) == 2:
-        return (np.pi / 8,)
-    thick = [mm >= _THICK * min(spacing_mm) for mm in spacing_mm]
-    return tuple(np.pi / 8 if not any(thick) or thick[axis] else 0.0 for axis in range(3))

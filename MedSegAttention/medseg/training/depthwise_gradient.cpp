@@ -2,45 +2,58 @@
 //
 // grad[dz, dy, dx, c] = sum over n, z, y, x of output_grad[n, z, y, x, c] * input[n, z + dz - p, y + dy - p, x + dx - p, c]
 //
-// PyTorch's own kernel takes this sum about ten times slower on a CPU. Rows along x are walked once per (dz, dy) with one
-// accumulator per dx and 16 channels, which the compiler keeps in vector registers.
+// PyTorch's own kernel takes this sum about ten times slower on a CPU. Here a row along x is walked once for each
+// (dz, dy): an input voxel meets the K output gradients around it, which stay in registers as the K sums do.
 #include <ATen/Parallel.h>
 #include <torch/extension.h>
 
-constexpr int64_t lanes = 16;  // channels at a time
+typedef float Lanes __attribute__((vector_size(64), aligned(4), may_alias));  // 16 channels of one voxel
+constexpr int64_t lanes = 16;
+
+inline Lanes load(const float* place) { return *reinterpret_cast<const Lanes*>(place); }
+
+// sums[dx] += sum over x of output_grad[x] * input[x + dx - p], for rows of width voxels, stride floats apart
+template <int K>
+inline void add_row(const float* input, const float* output_grad, Lanes* sums, int64_t width, int64_t stride) {
+  constexpr int p = K / 2;
+  Lanes total[K], near[K];  // near[dx]: the output gradient that input voxel x meets under tap dx, at x - dx + p
+  for (int dx = 0; dx < K; dx++) {
+    total[dx] = sums[dx];
+    near[dx] = p - dx >= 0 && p - dx < width ? load(output_grad + (p - dx) * stride) : Lanes{};
+  }
+  for (int64_t x = 0; x < width; x++) {
+    const Lanes value = load(input + x * stride);
+#pragma GCC unroll 7
+    for (int dx = 0; dx < K; dx++) total[dx] += value * near[dx];
+#pragma GCC unroll 7
+    for (int dx = K - 1; dx > 0; dx--) near[dx] = near[dx - 1];
+    near[0] = x + 1 + p < width ? load(output_grad + (x + 1 + p) * stride) : Lanes{};
+  }
+  for (int dx = 0; dx < K; dx++) sums[dx] = total[dx];
+}
 
 template <int K>
 void accumulate(const float* input, const float* output_grad, float* grad, const std::array<int64_t, 5>& size) {
   constexpr int p = K / 2;
   const auto [batch, depth, height, width, channels] = size;
-  at::parallel_for(0, channels / lanes * K, 1, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, channels / lanes * K, 1, [&, depth = depth, height = height, width = width, channels = channels,
+                                                batch = batch](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; task++) {
-      const int64_t first = task / K * lanes;
-      const int dz = static_cast<int>(task % K);
-      alignas(64) float sums[K][K][lanes] = {};
+      const int64_t first = task / K * lanes, dz = task % K;
+      Lanes sums[K][K] = {};
       for (int64_t plane = 0; plane < batch * depth; plane++) {
-        const int64_t source_z = plane % depth + dz - p;
-        if (source_z < 0 || source_z >= depth) continue;
-        for (int64_t y = 0; y < height; y++) {
-          const float* g = output_grad + (plane * height + y) * width * channels + first;
+        if (plane % depth + dz < p || plane % depth + dz >= depth + p) continue;
+        for (int64_t y = 0; y < height; y++)
           for (int dy = 0; dy < K; dy++) {
-            const int64_t source_y = y + dy - p;
-            if (source_y < 0 || source_y >= height) continue;
-            const float* row = input + ((plane + dz - p) * height + source_y) * width * channels + first;
-            for (int64_t x = 0; x < width; x++) {
-              const int low = static_cast<int>(std::max<int64_t>(0, p - x));
-              const int high = static_cast<int>(std::min<int64_t>(K, width + p - x));
-              for (int dx = low; dx < high; dx++) {
-                const float* source = row + (x + dx - p) * channels;
-                for (int64_t c = 0; c < lanes; c++) sums[dy][dx][c] += g[x * channels + c] * source[c];
-              }
-            }
+            if (y + dy < p || y + dy >= height + p) continue;
+            const int64_t source = ((plane + dz - p) * height + y + dy - p) * width;
+            const int64_t target = (plane * height + y) * width;
+            add_row<K>(input + source * channels + first, output_grad + target * channels + first, sums[dy], width,
+                       channels);
           }
-        }
       }
-      for (int dy = 0; dy < K; dy++)
-        for (int dx = 0; dx < K; dx++)
-          std::copy_n(sums[dy][dx], lanes, grad + ((dz * K + dy) * K + dx) * channels + first);
+      for (int tap = 0; tap < K * K; tap++)
+        for (int64_t c = 0; c < lanes; c++) grad[(dz * K * K + tap) * channels + first + c] = sums[tap / K][tap % K][c];
     }
   });
 }

@@ -4,35 +4,22 @@ The gradient for the input is a convolution with the reversed kernel, which PyTo
 the weights comes from a small C++ kernel, compiled when it is first asked for. Without a compiler all stays as it is.
 """
 
-import logging
 import types
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-logger = logging.getLogger(__name__)
+from medseg.training.compiled import compiled
 
 LANES = 16  # channels the kernel takes at a time
 
 
-@cache
 def kernel() -> Any | None:
     """The compiled module, or None where it cannot be built."""
-    try:
-        from torch.utils.cpp_extension import load
-
-        return load(
-            "medseg_depthwise_gradient",
-            [str(Path(__file__).with_name("depthwise_gradient.cpp"))],
-            extra_cflags=["-O3", "-march=native", "-ffast-math", "-std=c++20"],
-        )
-    except (RuntimeError, OSError, ImportError) as error:  # no compiler, no ninja, or one that refuses
-        logger.info("training goes on without the faster depthwise gradient: %s", error)
-        return None
+    return compiled("depthwise_gradient")
 
 
 class _Depthwise(torch.autograd.Function):
@@ -44,6 +31,7 @@ class _Depthwise(torch.autograd.Function):
         return F.conv3d(x, weight, padding=weight.shape[-1] // 2, groups=weight.shape[0])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         (grad,) = grads

@@ -10,8 +10,10 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from medseg.spec.errors import JobError
+from medseg.training.augment_batch import BatchAugmentation
 from medseg.training.lightning_import import lightning
 from medseg.training.loss import DiceCrossEntropy, supervise
 from medseg.training.recipe import Recipe
@@ -78,6 +80,7 @@ class Lesson(lightning.LightningModule):
         self.progress = progress or Progress()
         self.optimiser_state = optimiser_state
         self.loss = DiceCrossEntropy()
+        self.change: BatchAugmentation | None = None  # None: the patches were changed one by one
         self.watch: Watcher | None = None
         self.last_loss = math.nan
         self._skipped = 0
@@ -110,6 +113,8 @@ class Lesson(lightning.LightningModule):
         plain = [p for p in self.network.parameters() if p.ndim <= 1]
         decay, rate = self.recipe.weight_decay, self.recipe.learning_rate
         groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
+        # one pass over the weights; mixed precision clips the gradient in a way that does not go with it
+        fused = self.device.type == "cpu" and self.trainer.precision == "32-true"
         optimiser: torch.optim.Optimizer = (
             torch.optim.AdamW(groups, lr=rate)
             if self.recipe.optimiser == "adamw"
@@ -117,7 +122,21 @@ class Lesson(lightning.LightningModule):
         )
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
+        for group in optimiser.param_groups:  # after loading: the state may come from another device
+            group["fused"], group["foreach"] = fused, None
+        for parameter, state in optimiser.state.items():
+            for name, kept in state.items():
+                if torch.is_tensor(kept) and kept.shape == parameter.shape:
+                    # the fused step walks through memory, whatever the order of axes there
+                    state[name] = torch.empty_like(parameter, dtype=kept.dtype).copy_(kept)
         return optimiser
+
+    def on_after_batch_transfer(self, batch: dict[str, Tensor], dataloader_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """Change the patches at random, on the device and in full precision."""
+        if self.change is None:
+            return batch
+        image, labels = self.change(batch["image"], batch["labels"], batch["number"].tolist())
+        return {**batch, "image": image, "labels": labels}
 
     def on_train_batch_start(self, batch: Any, batch_index: int) -> int | None:  # noqa: ARG002
         """Set the learning rate and the seed of this step; -1 ends the run when its time is over."""
@@ -159,11 +178,12 @@ class Lesson(lightning.LightningModule):
         """Move the averaged weights towards the current ones."""
         self.progress.step += 1
         decay = min(self.recipe.ema_decay, (1 + self.progress.step) / (10 + self.progress.step))
+        pairs = list(zip(_tensors(self.averaged), _tensors(self.network), strict=True))
         with torch.no_grad():
-            for kept, current in zip(_tensors(self.averaged), _tensors(self.network), strict=True):
-                if kept.is_floating_point():
-                    kept.lerp_(current, 1 - decay)
-                else:
+            floats = [pair for pair in pairs if pair[0].is_floating_point()]
+            get_ema_multi_avg_fn(decay)(*zip(*floats, strict=True), 0)  # type: ignore[no-untyped-call]
+            for kept, current in pairs:
+                if not kept.is_floating_point():
                     kept.copy_(current)
         if self.watch is not None:
             self.watch.after_step(self)

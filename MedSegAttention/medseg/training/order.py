@@ -139,10 +139,19 @@ def _plan(asked: Asking, dataset: Dataset, fingerprint: Fingerprint, start: Bund
         return read_plan(asked.plan)
     model_id = model_id_of(asked.output)
     if start is not None:
-        return adapt(start.manifest, dataset, fingerprint, model_id)
+        return adapt(start.manifest, dataset, fingerprint, model_id, seconds=asked.seconds, device=_device(asked))
     if asked.like is not None:
         manifest = read_manifest(asked.like)
-        return adapt(manifest, dataset, fingerprint, manifest.model_id, keep_labels=True, fine_tuning=False)
+        return adapt(
+            manifest,
+            dataset,
+            fingerprint,
+            manifest.model_id,
+            keep_labels=True,
+            fine_tuning=False,
+            seconds=asked.seconds,
+            device=_device(asked),
+        )
     fixed = {
         path.removeprefix("model.arguments."): value
         for path, value in parse_changes(asked.changes).items()
@@ -157,6 +166,7 @@ def _plan(asked: Asking, dataset: Dataset, fingerprint: Fingerprint, start: Bund
         slice_axis=asked.slice_axis,
         batch=asked.batch,
         steps=asked.steps,
+        seconds=asked.seconds,
     )
     return propose(dataset, fingerprint, wishes, _device(asked))
 

@@ -24,7 +24,7 @@ class Patches(Dataset[dict[str, torch.Tensor]]):
     def __init__(
         self,
         cases: Sequence[Case],
-        change: Compose,
+        change: Compose | None,
         shape: IntTriple,
         *,
         slices: SliceRule | None = None,
@@ -35,7 +35,7 @@ class Patches(Dataset[dict[str, torch.Tensor]]):
 
         Args:
             cases: at least one.
-            change: random changes of a patch, see :func:`medseg.training.augment.augmentation`.
+            change: random changes of a patch, see :func:`medseg.training.augment.augmentation`; None: they come later.
             shape: voxels of a patch.
             slices: of a 2D network, which sees the neighbours of a slice as channels.
             foreground: part of the patches with a labelled voxel at their centre.
@@ -49,14 +49,17 @@ class Patches(Dataset[dict[str, torch.Tensor]]):
         self.seed = seed
 
     def __getitem__(self, number: int) -> dict[str, torch.Tensor]:
-        """One patch: ``image`` (C, i, j, k), ``labels`` (1, i, j, k), ``known`` (L,); 2D where slices are read."""
+        """One patch: ``image`` (C, i, j, k), ``labels`` (1, i, j, k), ``known`` (L,), ``number`` (); 2D from slices."""
         count = len(self.cases)
         case = self.cases[_order(self.seed, number // count, count)[number % count]]
         random = np.random.default_rng((self.seed, 1, number))
         image, labels = cut_patch(case, self.shape, random, slices=self.slices, foreground=self.foreground)
+        story = {"known": torch.from_numpy(case.known), "number": torch.tensor(number)}
+        if self.change is None:
+            return {"image": torch.from_numpy(image), "labels": torch.from_numpy(labels), **story}
         self.change.set_random_state(int(random.integers(2**31)))
         patch: dict[str, torch.Tensor] = self.change({"image": image, "labels": labels})
-        return {**patch, "known": torch.from_numpy(case.known)}
+        return {**patch, **story}
 
 
 class Steps(Sampler[list[int]]):

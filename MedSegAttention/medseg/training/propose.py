@@ -1,5 +1,6 @@
 """Propose a plan from a fingerprint, the way a senior engineer would, and say why."""
 
+import dataclasses
 import math
 import re
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpe
 from medseg.training.fingerprint import Fingerprint
 from medseg.training.network_plan import CAREFUL_RATE, LEARNING_RATES, needs_slices, window_multiple
 from medseg.training.plan import Plan
+from medseg.training.propose_patch import choose_patch
 from medseg.training.propose_window import Room, choose_batch, choose_window
 from medseg.training.recipe import Recipe
 
@@ -36,6 +38,7 @@ class Wishes:
     slice_axis: int | None = None  # 0, 1 or 2 trains a 2D network on slices across that axis
     batch: int | None = None
     steps: int | None = None
+    seconds: float = math.inf  # time limit of the run
 
 
 def propose(dataset: Dataset, fingerprint: Fingerprint, wishes: Wishes, device: torch.device) -> Plan:
@@ -62,6 +65,7 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, wishes: Wishes, device: 
     window = wishes.window_shape or choose_window(room, median, reasons)
     arguments = room.arguments(window)
     batch = wishes.batch or choose_batch(room, window, reasons)
+    patch, fitting = choose_patch(room, arguments, window, batch, wishes.seconds, reasons)
     if window_multiple(wishes.network) and wishes.window_shape is None:
         reasons["model.arguments"] = "follow the window: axes are halved while they are long and fine enough"
     model = ModelManifest(
@@ -86,15 +90,23 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, wishes: Wishes, device: 
         training_data=training_data(dataset, fingerprint),
         references=(dataset.reference,) if dataset.reference else (),
     )
-    return Plan(
-        model=model, training=propose_recipe(fingerprint, wishes.network, batch, wishes.steps, reasons), reasons=reasons
-    )
+    recipe = propose_recipe(fingerprint, wishes.network, batch, wishes.steps, reasons, fitting_steps=fitting)
+    return Plan(model=model, training=dataclasses.replace(recipe, patch_shape=patch), reasons=reasons)
 
 
 def propose_recipe(
-    fingerprint: Fingerprint, network: str, batch: int, wanted_steps: int | None, reasons: dict[str, str]
+    fingerprint: Fingerprint,
+    network: str,
+    batch: int,
+    wanted_steps: int | None,
+    reasons: dict[str, str],
+    *,
+    fitting_steps: float = math.inf,
 ) -> Recipe:
-    """Number of steps, learning rate and what else follows from the cases; sentences are added to ``reasons``."""
+    """Number of steps, learning rate and what else follows from the cases; sentences are added to ``reasons``.
+
+    ``fitting_steps`` is about how many the time limit holds.
+    """
     count = len(fingerprint.cases)
     proposed = min(_MOST_STEPS, max(_FEWEST_STEPS, round(_PASSES * count / batch)))
     if wanted_steps is None:
@@ -113,7 +125,7 @@ def propose_recipe(
         "labels are drawn equally often, so that a small one is seen as often as a large one"
     )
     steps = wanted_steps or proposed
-    decay = round(min(0.998, 1 - 1 / max(2.0, steps / 40)), 4)
+    decay = round(min(0.998, 1 - 1 / max(2.0, min(steps, fitting_steps) / 40)), 4)
     reasons["training.ema_decay"] = "weights are averaged over at most the last fortieth of the run"
     return Recipe(steps=steps, batch=batch, learning_rate=rate, foreground=foreground, ema_decay=decay)
 

@@ -26,6 +26,7 @@ class Recipe:
     ema_decay: float = 0.998  # of the averaged weights, per step
     clip_norm: float = 5.0
     foreground: float = 1 / 3  # part of the patches whose centre is a labelled voxel, each label as often
+    augment_on: Literal["auto", "batch", "patch"] = "auto"  # auto: whole batches on a CUDA card, else single patches
     precision: TrainingPrecision = "auto"  # auto: bfloat16 or float16 on a CUDA card, else float32
     deep_supervision: bool = True  # where the network has side heads; they are not stored
     validations: int = 20  # times the averaged weights are scored during the run

@@ -16,7 +16,7 @@ from medseg.bundles.write import write_bundle
 from medseg.io.atomic import replacing
 from medseg.io.dataset import CaseFiles
 from medseg.spec.errors import JobError, OutputExists
-from medseg.training.augment import augmentation_for
+from medseg.training.augment_ranges import ranges_for
 from medseg.training.cases import Case, load_cases
 from medseg.training.checkpoint import NAME, Checkpoint, load_checkpoint
 from medseg.training.fit import fit
@@ -100,7 +100,7 @@ def train(
     lesson = fit(
         network,
         cases,
-        augmentation_for(plan.model),
+        ranges_for(plan.model),
         plan.training,
         patch_shape=plan.patch_shape,
         slices=plan.model.slices,

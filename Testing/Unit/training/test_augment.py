@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from medseg.training.augment import augmentation, augmentation_for
+from medseg.training.augment import augmentation
+from medseg.training.augment_ranges import ranges, ranges_for
 from Unit.training.phantoms import a_slice_manifest
 
 
@@ -17,7 +18,7 @@ def a_case_whose_image_is_its_label(dims: int = 3) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("dims", [2, 3])
 def test_image_and_labels_move_together(dims):
-    change = augmentation(range(dims), spacing_mm=(1.0,) * dims)
+    change = augmentation(ranges(range(dims), spacing_mm=(1.0,) * dims))
     change.set_random_state(1)
     for _ in range(8):
         patch = change(a_case_whose_image_is_its_label(dims))
@@ -27,14 +28,14 @@ def test_image_and_labels_move_together(dims):
 
 
 def test_labels_stay_whole_numbers():
-    change = augmentation([0])
+    change = augmentation(ranges([0]))
     change.set_random_state(2)
     values = torch.cat([change(a_case_whose_image_is_its_label())["labels"].unique() for _ in range(4)])
     assert set(values.tolist()) <= {0, 1}
 
 
 def test_a_mirrored_axis_is_flipped_about_half_of_the_time():
-    change = augmentation([0])
+    change = augmentation(ranges([0]))
     change.transforms = change.transforms[:1]
     change.set_random_state(3)
     image = np.arange(64, dtype=np.float32).reshape(1, 4, 4, 4)
@@ -44,13 +45,13 @@ def test_a_mirrored_axis_is_flipped_about_half_of_the_time():
 
 
 def test_thick_slices_are_turned_in_their_plane_only():
-    change = augmentation([], spacing_mm=(1.0, 1.0, 5.0))
+    change = augmentation(ranges([], spacing_mm=(1.0, 1.0, 5.0)))
     affine = change.transforms[0].rand_affine.rand_affine_grid
     assert affine.rotate_range[:2] == (0.0, 0.0)
     assert affine.rotate_range[2] > 0
 
 
 def test_the_axes_of_slices_are_those_of_the_network():
-    change = augmentation_for(a_slice_manifest(axis=0))
+    change = augmentation(ranges_for(a_slice_manifest(axis=0)))
     patch = {"image": np.ones((3, 16, 16), dtype=np.float32), "labels": np.ones((1, 16, 16), dtype=np.uint8)}
     assert change(patch)["image"].shape == (3, 16, 16)

@@ -47,6 +47,16 @@ def test_a_network_keeps_its_names_its_answers_and_its_copies():
     torch.testing.assert_close(copy.deepcopy(network).eval()(x), twin.eval()(x))
 
 
+@pytest.mark.usefixtures("compiled")
+def test_a_second_derivative_is_refused():
+    layer = nn.Conv3d(16, 16, 3, padding=1, groups=16, bias=False)
+    fast_depthwise.accelerate(layer)
+    x = torch.randn(1, 16, 3, 3, 3, requires_grad=True)
+    (grad,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
+
+
 def test_without_a_compiler_nothing_changes(monkeypatch):
     monkeypatch.setattr(fast_depthwise, "kernel", lambda: None)
     network = build_network("ultralight_unet", label_count=2)

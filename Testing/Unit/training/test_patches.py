@@ -7,6 +7,7 @@ import torch
 from medseg.inference.slicewise import add_border_slices
 from medseg.spec.manifest import SliceRule
 from medseg.training.augment import augmentation
+from medseg.training.augment_ranges import ranges
 from medseg.training.cases import Case
 from medseg.training.patches import Patches, Steps, cut_patch
 
@@ -58,7 +59,7 @@ def test_neighbouring_slices_become_channels_as_inference_makes_them(axis):
 
 
 def test_a_patch_is_the_same_whoever_prepares_it_and_whenever():
-    make = lambda seed: Patches([a_case(), a_case()], augmentation([0]), (8, 8, 8), foreground=0.3, seed=seed)  # noqa: E731
+    make = lambda seed: Patches([a_case(), a_case()], augmentation(ranges([0])), (8, 8, 8), foreground=0.3, seed=seed)  # noqa: E731
     one, other = make(0), make(0)
     for number in (5, 3, 5):
         assert torch.equal(one[number]["image"], other[number]["image"])
@@ -68,7 +69,7 @@ def test_a_patch_is_the_same_whoever_prepares_it_and_whenever():
 
 def test_each_pass_sees_every_case_once():
     cases = [Case(str(n), a_case().image * 0 + n, a_case().labels, {}, np.ones(3, dtype=bool)) for n in range(5)]
-    patches = Patches(cases, augmentation([]), (2, 2, 2))
+    patches = Patches(cases, augmentation(ranges([])), (2, 2, 2))
     patches.change.transforms = patches.change.transforms[-1:]
     orders = [[int(patches[n]["image"].max()) for n in range(start, start + 5)] for start in (0, 5)]
     assert [sorted(order) for order in orders] == [[0, 1, 2, 3, 4]] * 2

@@ -9,7 +9,7 @@ import torch
 
 from medseg.networks import NETWORKS, build_network
 from medseg.spec.errors import ManifestError
-from medseg.training.fit import choose_precision, fit
+from medseg.training.fit import changes_batches, choose_precision, fit
 from medseg.training.lesson import Lesson, Progress
 from medseg.training.recipe import Recipe, schedule
 from medseg.training.side_heads import build_for_training, has_side_heads, without_side_heads
@@ -46,6 +46,39 @@ def test_averaged_weights_move_by_one_minus_the_decay_also_where_parts_are_share
     for name, tensor in lesson.averaged.state_dict().items():
         moved = 0.25 if tensor.is_floating_point() else 1
         torch.testing.assert_close(tensor, before[name] + moved, msg=name)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
+def test_an_optimiser_goes_on_alike_whatever_the_order_in_memory_its_state_was_kept_in(optimiser):
+    """A checkpoint of a graphics card, or of a processor without channels last, goes on elsewhere."""
+
+    def weights(*, moved):
+        torch.manual_seed(0)
+        network = torch.nn.Conv3d(3, 4, 3).to(memory_format=torch.channels_last_3d)
+        kept = None
+        for step in range(4):
+            lesson = Lesson(network, Recipe(optimiser=optimiser), optimiser_state=kept)
+            lesson.trainer = SimpleNamespace(precision="32-true")
+            taking = lesson.configure_optimizers()
+            assert all(group["fused"] for group in taking.param_groups)
+            factor = torch.randn(4, 3, 3, 3, 3, generator=torch.Generator().manual_seed(step))
+            network.zero_grad()
+            (network.weight * factor).sum().backward()
+            taking.step()
+            kept = taking.state_dict()
+            for values in kept["state"].values() if moved else ():
+                values.update({k: v.contiguous() for k, v in values.items() if torch.is_tensor(v)})
+        return network.weight.detach().clone()
+
+    assert torch.equal(weights(moved=True), weights(moved=False))
+
+
+def test_batches_are_changed_on_the_card_and_patches_on_the_way_to_a_processor_unless_asked_otherwise():
+    card, processor = torch.device("cuda"), torch.device("cpu")
+    assert [changes_batches("auto", device) for device in (card, processor)] == [True, False]
+    for device in (card, processor):
+        assert changes_batches("batch", device)
+        assert not changes_batches("patch", device)
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -89,14 +122,14 @@ class Counting(torch.nn.Conv3d):
 
 
 def test_a_network_hears_which_pass_over_the_cases_it_is_in():
-    from medseg.training.augment import augmentation
+    from medseg.training.augment_ranges import ranges
     from medseg.training.cases import Case
 
     rng = torch.Generator().manual_seed(0)
     case = Case("a", torch.rand(1, 4, 4, 4, generator=rng).numpy(), torch.ones(1, 4, 4, 4).byte().numpy(), {}, ALL)
     network = Counting()
     recipe = Recipe(steps=5, batch=2, foreground=0)
-    fit(network, [case] * 4, augmentation([]), recipe, patch_shape=(4, 4, 4), workers=0)
+    fit(network, [case] * 4, ranges([]), recipe, patch_shape=(4, 4, 4), workers=0)
     assert network.epochs == [0, 0, 1, 1, 2]
 
 

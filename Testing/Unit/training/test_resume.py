@@ -32,14 +32,14 @@ def slowly(status):
         print(status.step, flush=True)
         time.sleep(0.02)
 
-run(Path(sys.argv[1]), Path(sys.argv[2]), slowly)
+run(Path(sys.argv[1]), Path(sys.argv[2]), slowly, augment_on=sys.argv[3])
 """
 
 
-def run(phantoms: Path, output: Path, on_status=lambda _: None) -> None:
+def run(phantoms: Path, output: Path, on_status=lambda _: None, *, augment_on="patch") -> None:
     cases = list(read_dataset(phantoms).values())
     settings = Settings(workers=0, checkpoint_seconds=0.0, on_status=on_status)
-    plan = a_plan(steps=STEPS, validations=STEPS // 2)
+    plan = a_plan(steps=STEPS, validations=STEPS // 2, augment_on=augment_on)
     train(cases[:4], plan, output, validation=cases[4:], settings=settings)
 
 
@@ -53,12 +53,13 @@ def one_thread():
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system that kills")
-def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(phantoms: Path, tmp_path: Path):
+@pytest.mark.parametrize("augment_on", ["patch", "batch"])
+def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(phantoms: Path, tmp_path: Path, augment_on):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(phantoms), str(broken)]
+    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(phantoms), str(broken), augment_on]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        run(phantoms, whole)
+        run(phantoms, whole, augment_on=augment_on)
         process.stdout.readline()  # it is training now
         time.sleep(random.random() / 3)  # noqa: S311 - any moment
         process.kill()
@@ -66,7 +67,7 @@ def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(phantoms: P
     assert process.returncode == -signal.SIGKILL
     assert not broken.exists()
     assert 5 <= load_checkpoint(tmp_path / "broken-training" / NAME).progress.step < STEPS
-    run(phantoms, broken)
+    run(phantoms, broken, augment_on=augment_on)
     for name in ("averaged.safetensors", "best.safetensors"):
         one, other = (tmp_path / f"{each}-training" / name for each in ("whole", "broken"))
         assert one.read_bytes() == other.read_bytes(), name

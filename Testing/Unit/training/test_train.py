@@ -99,10 +99,10 @@ def test_a_2d_network_trains_on_slices_with_their_neighbours(phantoms: Path, tmp
 
 def test_a_time_limit_ends_with_a_finished_schedule_and_a_bundle(phantoms: Path, tmp_path: Path):
     files, _ = fold_of(phantoms)
-    settings = Settings(seconds=1.5, workers=0)
+    settings = Settings(seconds=4.0, workers=0)
     bundle = train(files, a_plan(steps=100_000), tmp_path / "short", settings=settings)
     rows = read_log(bundle.folder / "docs" / "training" / "log.csv")
-    assert 1 < len(rows) < 1000
+    assert 1 < len(rows) < 10_000
     assert rows[-1].learning_rate < 0.2 * max(row.learning_rate for row in rows)
 
 
