@@ -9,7 +9,8 @@ import medseg
 from Integration.tiny import MODEL
 from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
-from medseg.jobs import segment as segment_module
+from medseg.jobs import network_run
+from medseg.jobs.attempts import Attempt
 from medseg.jobs.segment import segment_images
 from medseg.spec.errors import ImageError, JobError, OutputExists
 from medseg.spec.events import Warned
@@ -63,7 +64,7 @@ def test_a_planar_simpleitk_image_and_an_empty_sequence_are_refused():
 
 def test_out_of_memory_is_said_aloud_and_tried_with_less(volume, monkeypatch):
     calls = []
-    honest = segment_module.predict
+    honest = network_run.predict_labels
 
     def short_of_memory(*arguments, **choices):
         calls.append((choices["window_batch"], choices["precision"]))
@@ -72,9 +73,10 @@ def test_out_of_memory_is_said_aloud_and_tried_with_less(volume, monkeypatch):
         return honest(*arguments, **choices | {"precision": "float32"})
 
     cpu = torch.device("cpu")
-    attempts = ((cpu, 4, "float32"), (cpu, 1, "float32"), (cpu, 1, "float16"))
-    monkeypatch.setattr(segment_module, "predict", short_of_memory)
-    monkeypatch.setattr(segment_module, "_attempts", lambda *_: iter(attempts))
+    ways = ((4, "float32"), (1, "float32"), (1, "float16"))
+    attempts = [Attempt(cpu, batch, precision, "torch") for batch, precision in ways]
+    monkeypatch.setattr(network_run, "predict_labels", short_of_memory)
+    monkeypatch.setattr(network_run, "attempts", lambda *_: iter(attempts))
     events = []
     segment_images([volume], find_bundle(MODEL), Options(device="cpu"), on_event=events.append)
     assert calls == [(4, "float32"), (1, "float32"), (1, "float16")]
@@ -85,19 +87,9 @@ def test_a_device_that_stays_short_of_memory_ends_in_a_sentence(volume, monkeypa
     def short_of_memory(*_, **__):
         raise torch.OutOfMemoryError
 
-    monkeypatch.setattr(segment_module, "predict", short_of_memory)
+    monkeypatch.setattr(network_run, "predict_labels", short_of_memory)
     with pytest.raises(JobError, match="too little memory"):
         segment_images([volume], find_bundle(MODEL), Options(device="cpu"))
-
-
-def test_a_gpu_steps_down_to_half_precision_and_then_to_the_processor():
-    attempts = list(segment_module._attempts(torch.device("cuda:0"), Options(window_batch=4)))
-    assert [(device.type, batch, precision) for device, batch, precision in attempts] == [
-        ("cuda", 4, "float32"),
-        ("cuda", 1, "float32"),
-        ("cuda", 1, "float16"),
-        ("cpu", 1, "float32"),
-    ]
 
 
 def test_a_preview_has_fewer_windows_and_lies_on_the_grid_of_the_input(volume):

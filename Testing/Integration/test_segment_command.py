@@ -168,7 +168,8 @@ def test_a_job_tells_its_stages_in_order_and_ends_with_finished(tmp_path, scan_f
     stages = list(dict.fromkeys(event.stage for event in events if isinstance(event, Progress)))
     assert stages == ["read", "preprocess", "windows", "restore", "postprocess", "write"]
     took, windows = events[-1].seconds, result.windows_seconds
-    assert events[-1] == Finished((output,), result.device, took, windows, result.window_count)
+    assert events[-1] == Finished((output,), result.device, took, windows, result.window_count, result.engine)
+    assert result.engine.startswith(("PyTorch", "OpenVINO"))
     assert 0 < windows <= result.seconds["windows"] <= took
     assert result.window_count == max(e.total for e in events if isinstance(e, Progress) and e.stage == "windows")
 

@@ -29,6 +29,7 @@ ALLOWED = (
 _NOT_JSON = frozenset({"norm_layer", "preprocess"})  # these take a class or a callable, which a manifest cannot hold
 _NEEDS = {"SwinUNETR": "einops", "UNETR": "einops"}  # SwinUNETR would notice in its first window only
 _FINEST_LAST = frozenset({"BasicUNetPlusPlus"})
+_COUNTS_WHILE_BUILT = frozenset({"SwinUNETR"})  # reads numbers out of tensors, which the meta device has none of
 _REFUSALS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 
@@ -100,13 +101,15 @@ def _construct(short: str, arguments: dict[str, Any]) -> nn.Module:
     if (package := _NEEDS.get(short)) and find_spec(package) is None:
         msg = f"{PREFIX}{short} needs the package {package}, which is not installed: pip install {package}"
         raise MissingDependency(msg)
+    wanted = torch.get_default_device()
     try:
-        network: nn.Module = _network_class(short)(**arguments)
+        with torch.device("cpu" if short in _COUNTS_WHILE_BUILT else wanted):
+            network: nn.Module = _network_class(short)(**arguments)
     except _REFUSALS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         msg = f"{PREFIX}{short} cannot be built with these arguments: {reason}"
         raise ValueError(msg) from error
-    return network
+    return network.to(wanted) if short in _COUNTS_WHILE_BUILT else network
 
 
 def _as_tuples(value: Any) -> Any:

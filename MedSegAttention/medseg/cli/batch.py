@@ -8,6 +8,7 @@ import typer
 
 from medseg.cli.choices import (
     DeviceName,
+    EngineChoice,
     FillHoles,
     KeepLargest,
     MinIsland,
@@ -42,6 +43,7 @@ def batch(
     overlap: Overlap = None,
     mirror: Mirror = None,
     precision: PrecisionName = "float32",
+    engine: EngineChoice = "auto",
     window_batch: WindowBatch = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made in another way.")] = False,
     keep_largest: KeepLargest = None,
@@ -55,6 +57,7 @@ def batch(
         mirror=mirror,
         window_batch=window_batch,
         precision=precision,  # type: ignore[arg-type] # Options checks it
+        engine=engine,  # type: ignore[arg-type] # Options checks it
         roi_ras_mm=read_roi(roi),
         postprocess=changed_rule(model, keep_largest, min_island_mm3, fill_holes_mm3),
     )
@@ -62,9 +65,12 @@ def batch(
     from medseg.cli.console import Reporter, errors
     from medseg.inference.device import choose_device
     from medseg.jobs.batch import segment_folder
+    from medseg.jobs.kept_engines import KeptEngines
     from medseg.jobs.loaded_networks import LoadedNetworks
     from medseg.jobs.run_job import run_job
 
+    engines = KeptEngines()
+    networks = LoadedNetworks(limit=1, dropped=engines.forget)
     choose_device(device)  # refused here rather than in every case
     try:
         with Reporter() as reporter:
@@ -72,7 +78,7 @@ def batch(
                 source,
                 model,
                 output,
-                run=partial(run_job, load=LoadedNetworks(limit=1).load),
+                run=partial(run_job, load=networks.load, engines=engines),
                 options=options,
                 suffix=suffix,
                 overwrite=overwrite,
@@ -94,7 +100,7 @@ def _tell(console: "Console", number: int, total: int, row: "CaseRow") -> None:
         return
     place = f"{number}/{total} {row.case}"
     if row.status == "done":
-        console.print(f"{place}: done in {row.seconds or 0:.1f} s on {row.device}", markup=False)
+        console.print(f"{place}: done in {row.seconds or 0:.1f} s on {row.device} by {row.engine}", markup=False)
     else:
         console.print(f"{place}: {row.status} {' '.join(row.error.split())}".rstrip(), style="red", markup=False)
 

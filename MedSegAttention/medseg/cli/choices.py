@@ -13,6 +13,9 @@ DeviceName = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps")]
 Overlap = Annotated[float | None, typer.Option(help="Share of a window its neighbour sees, 0 to 0.9.")]
 Mirror = Annotated[bool | None, typer.Option("--mirror/--no-mirror", help="Average over flipped copies.")]
 PrecisionName = Annotated[str, typer.Option(help="float32, bfloat16 or float16")]
+EngineChoice = Annotated[
+    str, typer.Option("--engine", help="auto, torch or openvino: what runs the network on a processor.")
+]
 WindowBatch = Annotated[int, typer.Option(help="Windows computed at a time.")]
 Coarser = Annotated[float | None, typer.Option(help="Voxels 1 to 8 times larger than the model's: faster.")]
 Quick = Annotated[bool, typer.Option("--quick", help="A preview: the same as --coarser 2.")]

@@ -4,6 +4,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from medseg.cli.forecast_words import forecast_words
+from medseg.inference.forecast import Forecast
 from medseg.spec.events import Event, Warned
 from medseg.spec.events import Progress as Step
 
@@ -59,6 +61,10 @@ class Reporter:
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
+
+    def tell_forecast(self, expected: Forecast) -> None:
+        """Say what the case that was just read will take."""
+        self.console.print(forecast_words(expected), markup=False)
 
     def __call__(self, event: Event) -> None:
         """Show one event."""

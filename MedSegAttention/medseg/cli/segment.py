@@ -8,6 +8,7 @@ import typer
 from medseg.cli.choices import (
     Coarser,
     DeviceName,
+    EngineChoice,
     FillHoles,
     KeepLargest,
     MinIsland,
@@ -40,6 +41,7 @@ def segment(
     overlap: Overlap = None,
     mirror: Mirror = None,
     precision: PrecisionName = "float32",
+    engine: EngineChoice = "auto",
     window_batch: WindowBatch = 1,
     coarser: Coarser = None,
     quick: Quick = False,
@@ -63,6 +65,7 @@ def segment(
             mirror=mirror,
             window_batch=window_batch,
             precision=precision,  # type: ignore[arg-type] # Options checks it
+            engine=engine,  # type: ignore[arg-type] # Options checks it
             roi_ras_mm=read_roi(roi),
             coarser=read_coarser(coarser, quick=quick),
             postprocess=changed_rule(model, keep_largest, min_island_mm3, fill_holes_mm3),
@@ -79,21 +82,16 @@ def segment(
     from medseg.jobs.run_job import run_job
 
     with Reporter() as reporter:
-        result = run_job(job, reporter)
+        result = run_job(job, reporter, on_forecast=reporter.tell_forecast)
     _show(result, job)
 
 
 def _show_forecast(job: Job) -> None:
     from medseg.cli.console import output
+    from medseg.cli.forecast_words import forecast_words
     from medseg.jobs.forecast_job import forecast_job
 
-    expected = forecast_job(job)
-    parts = [f"{expected.windows} windows x {expected.passes} passes", f"{expected.memory_mb} MiB of memory"]
-    if expected.device_memory_mb is not None:
-        parts.append(f"{expected.device_memory_mb} MiB on the graphics card")
-    known = expected.seconds is not None
-    parts.append(f"about {expected.seconds:.0f} s in the network" if known else "time unknown: never measured")
-    output().print(f"forecast: {', '.join(parts)}", markup=False, soft_wrap=True)
+    output().print(forecast_words(forecast_job(job)), markup=False, soft_wrap=True)
 
 
 def _show(result: "Segmentation", job: Job) -> None:
@@ -106,7 +104,8 @@ def _show(result: "Segmentation", job: Job) -> None:
     console = output()
     console.print(shown)
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in result.seconds.items())
-    console.print(f"device: {result.device}", markup=False)
+    console.print(f"device: {result.device}", markup=False, soft_wrap=True)
+    console.print(f"engine: {result.engine}", markup=False, soft_wrap=True)
     console.print(f"time: {sum(result.seconds.values()):.1f} s ({seconds})", markup=False)
     for path in (job.output, job.probabilities, job.preview):
         if path is not None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from medseg.cli.choices import DeviceName, EngineChoice, PrecisionName
+
 
 def validate(
     model: Annotated[str, typer.Argument(help="Id of a model, or the folder of a bundle.")],
@@ -15,28 +17,33 @@ def validate(
     card: Annotated[
         str | None, typer.Option(help="Write the scores into the model card under this name of the data.")
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    device: DeviceName = "auto",
+    precision: PrecisionName = "float32",
+    engine: EngineChoice = "auto",
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write every case and label here.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
 ) -> None:
     """Segment labelled cases, as they are and mirrored, and score the results."""
     from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
     from medseg.bundles.metadata import read_manifest
-    from medseg.cli.console import output, table
+    from medseg.cli.console import errors, output, table
+    from medseg.inference.device import choose_device
     from medseg.io.atomic import check_target
     from medseg.io.dataset import choose_cases, read_dataset, read_fold
     from medseg.jobs.validate import validate as run
     from medseg.jobs.validate import write_scores
+    from medseg.jobs.window_memory import window_memory_mb
     from medseg.spec.job import Options
 
     if csv is not None:
         check_target(csv, overwrite=overwrite)
+    options = Options(device=device, precision=precision, engine=engine)  # type: ignore[arg-type] # it checks them
     folder = Path(model)
     bundle = Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(model)
     cases = read_dataset(dataset, labels)
     files = choose_cases(cases, list(cases) if folds is None else read_fold(folds, fold)[1])
     with typer.progressbar(length=len(files), label="segmenting") as bar:
-        result = run(bundle, files, Options(device=device), on_case=lambda *_: bar.update(1))
+        result = run(bundle, files, options, on_case=lambda *_: bar.update(1))
     names = {label.value: label.name for label in bundle.manifest.labels}
     shown = table("", "cases", "segment", "Dice", "surface Dice 1 mm", "HD95 mm", "volume difference %")
     for title, evaluation in (("as they are", result.plain), ("sides exchanged", result.mirrored)):
@@ -45,9 +52,13 @@ def validate(
             shown.add_row(title, names[scores.label], *(f"{figure:.4f}" for figure in figures))
         shown.add_row(title, "mean", f"{evaluation.mean_dice():.4f}", "", "", "", end_section=True)
     output().print(shown)
-    output().print(f"{len(files)} cases, median {result.seconds:.2f} s a case on {result.device}")
+    output().print(f"{len(files)} cases, median {result.seconds:.2f} s a case on {result.device}", markup=False)
+    output().print(f"engine: {result.engine}", markup=False)
+    for warning in result.warnings:
+        errors().print(f"warning: {warning}", style="yellow", markup=False)
     if card is not None:
-        write_scores(bundle, result, dataset=card)
+        window_mb = window_memory_mb(bundle, choose_device(device))
+        write_scores(bundle, result, dataset=card, window_mb=window_mb)
         output().print(f"{bundle.folder}/docs/README.md now says so", markup=False)
     if csv is not None:
         result.plain.write_csv(csv, overwrite=overwrite)

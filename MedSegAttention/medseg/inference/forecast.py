@@ -1,27 +1,23 @@
 """What a run will take before it is started: windows, memory, seconds. Arithmetic only; no torch."""
 
-import re
 from dataclasses import dataclass
 from math import prod
 
 from medseg.imaging.image import Affine, Shape
 from medseg.imaging.preprocess import plan_grids
 from medseg.inference.mirror_axes import mirror_axes
-from medseg.inference.windows import window_starts
+from medseg.inference.network_memory import MEMORY_KEY, choose_runner, measured_figure, network_bytes
+from medseg.inference.window_plan import WindowPlan
 from medseg.spec.job import Options
 from medseg.spec.manifest import ModelManifest
 
-SECONDS_KEY = "seconds a window, one pass, median"  # in a manifest's timings, with the device after it in brackets
-MEMORY_KEY = "MiB a window"
+__all__ = ["MEMORY_KEY", "SECONDS_KEY", "WORKER_MB", "Forecast", "forecast"]
 
-WORKER_MB = 330  # resident memory of a worker that has loaded everything but a network: measured, torch 2.13 on a CPU
+SECONDS_KEY = "seconds a window, one pass, median"  # in a manifest's timings, with the device after it in brackets
+
+WORKER_MB = 320  # resident memory of a worker that has loaded everything but a network: measured, torch 2.13 on a CPU
 CUDA_WORKER_MB = 1500  # the same with CUDA's libraries and context: an estimate
 CUDA_CONTEXT_MB = 500  # what CUDA takes of a card before the first tensor: an estimate
-
-# Activations of one window: measured are 98 (UltraLightUNet), 115 to 143 (D-LKA Net) float32 values a voxel of the
-# window, and 420 for an UltraLightUNet that does not pool at first; the first pass alone touches about 20 MiB of code.
-VALUES_PER_VOXEL = 128
-FIRST_PASS_MB = 32
 
 _FLOAT = 4  # bytes
 _MB = 2**20
@@ -47,6 +43,12 @@ class _Sizes:
     prepared: int
     padded: int  # to the window
     is_resampled: bool
+    held: int  # sums that are not finished
+
+    @property
+    def copied(self) -> int:
+        """Voxels of the copy that the windows are cut from, if it is one."""
+        return self.padded if self.padded != self.prepared else 0
 
 
 def forecast(
@@ -60,10 +62,12 @@ def forecast(
     weights_mb: float = 0.0,
     voxel_bytes: int = 2,
     probabilities: bool = False,
+    openvino: bool = False,
 ) -> Forecast:
     """Say what a run will take.
 
-    A crop to the body depends on the voxels; the whole volume is taken, so that the forecast is never too small.
+    A crop to the body depends on the voxels, and so does air that is not run; the whole volume is taken, so that the
+    forecast is never too small for them.
 
     Args:
         shape: voxels of the input along i, j, k.
@@ -76,6 +80,7 @@ def forecast(
         weights_mb: size of the model's weights.
         voxel_bytes: of a voxel of the input.
         probabilities: whether they are wanted too.
+        openvino: whether OpenVINO is installed where it will run.
 
     Raises:
         JobError: if the region misses the volume, or mirroring is asked of a model that names no axes.
@@ -85,21 +90,36 @@ def forecast(
     crop, resample = plan_grids(
         shape, affine, manifest, options.roi_ras_mm, roi_voxels=options.roi_voxels, coarser=options.coarser
     )
-    padded = tuple(map(max, resample.shape, manifest.window_shape))
-    overlap = manifest.overlap if options.overlap is None else options.overlap
-    windows = prod(
-        len(window_starts(size, window, overlap)) for size, window in zip(padded, manifest.window_shape, strict=True)
+    i, j, k = map(max, resample.shape, manifest.window_shape)
+    plan = WindowPlan(
+        (i, j, k), manifest.window_shape, manifest.overlap if options.overlap is None else options.overlap
     )
-    passes = 2 ** len(mirror_axes(manifest, options.mirror))
-    sizes = _Sizes(prod(shape), prod(crop.shape), prod(resample.shape), prod(padded), not resample.is_identity)
-    network = weights_mb * _MB + min(options.window_batch, windows) * _activations(manifest, device)
-    tidies = _tidies(manifest, options)
+    windows, passes = len(plan), 2 ** len(mirror_axes(manifest, options.mirror))
+    sizes = _Sizes(
+        source=prod(shape),
+        cropped=prod(crop.shape),
+        prepared=prod(resample.shape),
+        padded=i * j * k,
+        is_resampled=not resample.is_identity,
+        held=i * j * k if probabilities else plan.voxels_held,
+    )
+    runner = choose_runner(options, device, windows * passes, openvino=openvino)
+    batch = min(options.window_batch, windows)
+    network = network_bytes(manifest, runner, device=device, batch=batch, weights=weights_mb * _MB)
+    stitched = network + _stitching(sizes, manifest, 2 * batch if passes > 1 else batch)
     on_card = device != "cpu"
     host = _host_bytes(
-        sizes, manifest, 0.0 if on_card else network, voxel_bytes, tidies=tidies, probabilities=probabilities
+        sizes,
+        manifest,
+        weights_mb * _MB if on_card else network,
+        loading=2 * weights_mb * _MB,  # the file is mapped while the network is filled from it
+        stitched=0.0 if on_card else stitched,
+        voxel_bytes=voxel_bytes,
+        tidies=_tidies(manifest, options),
+        probabilities=probabilities,
     )
-    card = network + _FLOAT * sizes.padded * (len(manifest.channels) + 1 + manifest.label_count)
-    pace = seconds_per_window if seconds_per_window is not None else _known(manifest, SECONDS_KEY, device)
+    pace = seconds_per_window if seconds_per_window is not None else measured_figure(manifest, SECONDS_KEY, device)
+    card = stitched + _FLOAT * sizes.padded * len(manifest.channels)
     return Forecast(
         windows=windows,
         passes=passes,
@@ -109,40 +129,44 @@ def forecast(
     )
 
 
+def _stitching(sizes: _Sizes, manifest: ModelManifest, answers: int) -> float:
+    """Bytes of the sums that are not finished, their weights, and the answers that are added to them."""
+    return _FLOAT * (
+        (manifest.label_count + 1) * sizes.held + answers * manifest.label_count * prod(manifest.window_shape)
+    )
+
+
 def _host_bytes(
-    sizes: _Sizes, manifest: ModelManifest, network: float, voxel_bytes: int, *, tidies: bool, probabilities: bool
+    sizes: _Sizes,
+    manifest: ModelManifest,
+    network: float,
+    *,
+    loading: float,
+    stitched: float,
+    voxel_bytes: int,
+    tidies: bool,
+    probabilities: bool,
 ) -> float:
-    """Bytes of the stage of a job that holds most, beyond the bare worker; ``network`` is 0 on a graphics card."""
-    channels, labels = len(manifest.channels), manifest.label_count
-    held = channels * (sizes.source * voxel_bytes * (2 if channels > 1 else 1) + _FLOAT * sizes.prepared)
-    resampling = _FLOAT * (3 * sizes.cropped + 2 * sizes.prepared) if sizes.is_resampled else 0
-    preprocess = held + resampling + (_FLOAT * channels * sizes.cropped if sizes.is_resampled else 0)
-    scores = _FLOAT * labels * sizes.padded
-    windows = held + scores + network + (_FLOAT * (channels + 1) * sizes.padded if network else 0)
-    wanted = _FLOAT * labels * sizes.source if probabilities else 0
-    restore = held + scores + network + wanted + (_FLOAT + 2) * sizes.cropped + sizes.source
-    if sizes.is_resampled:
-        restore += _FLOAT * (sizes.prepared + 3 * sizes.cropped)
+    """Bytes of the stage of a job that holds most, beyond the bare worker; ``stitched`` is 0 on a graphics card."""
+    channels = len(manifest.channels)
+    source = channels * sizes.source * voxel_bytes * (2 if channels > 1 else 1)
+    held = source + _FLOAT * channels * sizes.prepared
+    resampling = (
+        _FLOAT * (3 * sizes.cropped + 2 * sizes.prepared + channels * sizes.cropped) if sizes.is_resampled else 0
+    )
+    labels = sizes.source * (1 if manifest.label_count <= 256 else 2)
+    windows = held + labels + (stitched + _FLOAT * channels * sizes.copied if stitched else 0)
     components = (1 + 3 * _FLOAT + 3) * sizes.source if tidies else 0  # a mask, three numberings of it, three masks
-    tidy = held + wanted + network + 2 * sizes.source + components
-    return max(preprocess, windows, restore, tidy)
+    wanted = restore = 0.0
+    if probabilities:
+        wanted = _FLOAT * manifest.label_count * sizes.source
+        scores = _FLOAT * manifest.label_count * sizes.padded
+        restore = held + scores + network + wanted + (_FLOAT + 2) * sizes.cropped + sizes.source
+        restore += _FLOAT * (sizes.prepared + 3 * sizes.cropped) if sizes.is_resampled else 0
+    tidy = source + wanted + network + 2 * labels + components
+    return max(held + resampling, held + loading, windows, restore, tidy)
 
 
 def _tidies(manifest: ModelManifest, options: Options) -> bool:
     rule = options.postprocess or manifest.postprocess
     return rule.keep_largest or rule.min_island_mm3 > 0 or rule.fill_holes_mm3 > 0
-
-
-def _activations(manifest: ModelManifest, device: str) -> float:
-    """Bytes the network takes for one window."""
-    measured = _known(manifest, MEMORY_KEY, device)
-    if measured is not None:
-        return measured * _MB
-    return FIRST_PASS_MB * _MB + _FLOAT * VALUES_PER_VOXEL * prod(manifest.window_shape)
-
-
-def _known(manifest: ModelManifest, key: str, device: str) -> float | None:
-    """A figure of the manifest that was measured on a device of this kind, e.g. "... (NVIDIA RTX A2000 (cuda:0))"."""
-    pattern = re.compile(rf"{re.escape(key)} \(.*\b{re.escape(device)}(:\d+)?\)+")
-    found = (value for name, value in manifest.timings.items() if pattern.fullmatch(name))
-    return next((float(value) for value in found if isinstance(value, int | float) and value > 0), None)

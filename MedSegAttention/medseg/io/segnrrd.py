@@ -127,8 +127,7 @@ def _segment(path: Path, pairs: Mapping[str, str], index: int) -> LabelSpec:
         return pairs.get(f"Segment{index}_{name}", default)
 
     found = re.search(r"TerminologyEntry:([^|]*)", text("Tags", ""))
-    parts = (found.group(1) if found else "").split("~") + [""] * 7
-    category, kind, modifier, region, region_modifier = (_code(parts[n]) for n in (1, 2, 3, 5, 6))
+    category, kind, modifier, region, region_modifier = read_terminology(found.group(1) if found else "")
     try:
         value = int(text("LabelValue", "1"))
         red, green, blue = (round(255 * float(word)) for word in text("Color", "0.5 0.5 0.5").split())
@@ -146,6 +145,12 @@ def _segment(path: Path, pairs: Mapping[str, str], index: int) -> LabelSpec:
         raise refusal(
             path, f"segment {index} must have a value from 1, a name and a colour ({error}); save it again"
         ) from error
+
+
+def read_terminology(entry: str) -> tuple[Code | None, ...]:
+    """Category, type, its modifier, region and its modifier of a TerminologyEntry tag; None for what is not said."""
+    parts = entry.split("~") + [""] * 7
+    return tuple(_code(parts[n]) for n in (1, 2, 3, 5, 6))
 
 
 def _code(text: str) -> Code | None:

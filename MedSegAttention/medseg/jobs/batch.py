@@ -148,14 +148,14 @@ def _run(case: Case, row: CaseRow, book: Book, way: _Way, warnings: list[str], *
     check_target(output, overwrite=may_replace)
     unfinished = book.work / f"output{output_suffix(output)}"
     unfinished.unlink(missing_ok=True)
-    device = ""
+    device = engine = ""
 
     def hear(event: Event) -> None:
-        nonlocal device
+        nonlocal device, engine
         if isinstance(event, Warned):
             warnings.append(event.message)
         elif isinstance(event, Finished):
-            device = event.device
+            device, engine = event.device, event.engine
         way.on_event(event)
 
     job = Job(inputs=case.inputs, model=way.manifest.model_id, output=str(unfinished), options=way.options)
@@ -163,7 +163,7 @@ def _run(case: Case, row: CaseRow, book: Book, way: _Way, warnings: list[str], *
     volumes = _volumes(unfinished, way.manifest.labels)
     check_target(output, overwrite=may_replace)  # a file that came meanwhile is kept
     unfinished.replace(output)
-    return replace(row, status="done", device=device, volumes_ml=volumes)
+    return replace(row, status="done", device=device, engine=engine, volumes_ml=volumes)
 
 
 def _volumes(path: Path, labels: tuple[LabelSpec, ...]) -> dict[str, float]:

@@ -52,7 +52,7 @@ class Book:
         self._recipe = Recipe(
             f"{bundle.manifest.model_id} {bundle.manifest.version}",
             weights_digest(bundle) or "",
-            json.dumps(asdict(options), sort_keys=True),
+            _written(options),
         )
         self.work = folder / _WORK
         try:
@@ -152,3 +152,11 @@ class Book:
             "Written": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
             **{f"Version of {program}": version for program, version in self._versions.items()},
         }
+
+
+def _written(options: Options) -> str:
+    """Options as a recipe keeps them; an engine that nobody named is left out, as before there were engines."""
+    written = asdict(options)
+    if written["engine"] == Options().engine:
+        del written["engine"]
+    return json.dumps(written, sort_keys=True)

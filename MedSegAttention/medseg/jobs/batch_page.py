@@ -66,7 +66,7 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
 
 
 def _columns(labels: Sequence[str]) -> list[str]:
-    return ["case", "status", "seconds", *(f"{name} (ml)" for name in labels), "device", "remarks"]
+    return ["case", "status", "seconds", *(f"{name} (ml)" for name in labels), "device", "engine", "remarks"]
 
 
 def _line(row: CaseRow, labels: Sequence[str]) -> str:
@@ -77,7 +77,8 @@ def _line(row: CaseRow, labels: Sequence[str]) -> str:
     return (
         f'<tr><th scope="row">{name}</th><td>{_SIGNS[row.status]} {row.status}</td>{_number(row.seconds, 1)}'
         + "".join(_number(row.volumes_ml.get(label), 3) for label in labels)
-        + f'<td>{escape(row.device)}</td><td class="text small">{remarks}</td></tr>'
+        + f"<td>{escape(row.device)}</td><td>{escape(row.engine)}</td>"
+        + f'<td class="text small">{remarks}</td></tr>'
     )
 
 
@@ -94,7 +95,7 @@ def _totals(rows: Sequence[CaseRow], labels: Sequence[str]) -> str:
     return (
         f"<tr><td>total time, mean volumes</td><td>{len(done)} done</td>{_number(seconds, 1)}"
         + "".join(means)
-        + "<td></td><td></td></tr>"
+        + "<td></td><td></td><td></td></tr>"
     )
 
 

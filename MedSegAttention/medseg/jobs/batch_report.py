@@ -13,7 +13,7 @@ from medseg.spec.errors import JobError, OutputExists
 Status: TypeAlias = Literal["running", "done", "failed", "cancelled"]
 
 CSV_NAME, HTML_NAME = "report.csv", "report.html"
-_BEFORE = ("case", "status", "seconds", "device", "error", "warnings", "output")
+_BEFORE = ("case", "status", "seconds", "device", "engine", "error", "warnings", "output")
 _AFTER = ("inputs", "model", "weights_sha256", "options")
 _ML = " ml"
 
@@ -38,6 +38,7 @@ class CaseRow:
     recipe: Recipe
     seconds: float | None = None
     device: str = ""
+    engine: str = ""  # "" also in a report written before there were engines
     error: str = ""
     warnings: tuple[str, ...] = ()
     volumes_ml: dict[str, float] = field(default_factory=dict)  # by segment
@@ -129,6 +130,7 @@ def table_text(rows: Sequence[CaseRow], labels: Sequence[str]) -> str:
             row.status,
             "" if row.seconds is None else f"{row.seconds:.2f}",
             row.device,
+            row.engine,
             row.error,
             json.dumps(row.warnings) if row.warnings else "",
             row.output,
@@ -154,6 +156,7 @@ def _row(cells: dict[str, str]) -> CaseRow:
         recipe=Recipe(cells["model"], cells["weights_sha256"], cells["options"]),
         seconds=float(cells["seconds"]) if cells["seconds"] else None,
         device=cells["device"],
+        engine=cells.get("engine", ""),
         error=cells["error"],
         warnings=tuple(map(str, json.loads(cells["warnings"] or "[]"))),
         volumes_ml={

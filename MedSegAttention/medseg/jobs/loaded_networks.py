@@ -2,6 +2,7 @@
 
 import gc
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +31,12 @@ class LoadedNetworks:
 
     Args:
         limit: networks kept; the one unused for longest makes room.
+        dropped: hears of each network that is not kept any more, e.g. ``KeptEngines.forget``.
     """
 
-    def __init__(self, limit: int = 2) -> None:
+    def __init__(self, limit: int = 2, dropped: Callable[[nn.Module], None] = lambda _network: None) -> None:
         self._limit = limit
+        self._dropped = dropped
         self._loaded: OrderedDict[Path, _Loaded] = OrderedDict()
 
     def load(self, bundle: Bundle) -> nn.Module:
@@ -41,11 +44,14 @@ class LoadedNetworks:
         folder = bundle.folder.resolve()
         stamp = _stamp(bundle.weights_path)
         known = self._loaded.pop(folder, None)
-        if known is None or (known.manifest, known.stamp) != (bundle.manifest, stamp):
+        if known is not None and (known.manifest, known.stamp) != (bundle.manifest, stamp):
+            self._dropped(known.network)
+            known = None
+        if known is None:
             known = _Loaded(bundle.manifest, stamp, load_network(bundle))
         self._loaded[folder] = known
         while len(self._loaded) > self._limit:
-            self._loaded.popitem(last=False)
+            self._dropped(self._loaded.popitem(last=False)[1].network)
         return known.network
 
     def free_devices(self) -> None:

@@ -14,7 +14,7 @@ from medseg.io.write import check_writable
 from medseg.jobs.segment import Segmentation, segment_images
 from medseg.jobs.stages import IsCancelled, OnEvent, Stages, ignore_event, never
 from medseg.spec.errors import ImageError
-from medseg.spec.job import Options, Precision
+from medseg.spec.job import EngineName, Options, Precision
 from medseg.spec.manifest import PostprocessRule
 
 Source = Path | str | Image | sitk.Image
@@ -33,6 +33,7 @@ def segment(
     roi: Roi | None = None,
     window_batch: int = 1,
     precision: Precision = "float32",
+    engine: EngineName = "auto",
     coarser: float = 1.0,
     postprocess: PostprocessRule | None = None,
     probabilities: bool = False,
@@ -53,6 +54,8 @@ def segment(
         roi: R-, R+, A-, A+, S-, S+ in RAS mm; only this region is segmented.
         window_batch: windows computed at a time.
         precision: of the network's arithmetic.
+        engine: what runs the network on a processor: "torch", "openvino" (an optional package), or "auto": OpenVINO
+            where it is installed, runs the network faster and gives the same answer, else PyTorch.
         coarser: voxels 1 to 8 times larger than the model's, for a quick preview.
         postprocess: replaces the model's rule.
         probabilities: also return the probabilities.
@@ -71,6 +74,7 @@ def segment(
         mirror=mirror,
         window_batch=window_batch,
         precision=precision,
+        engine=engine,
         roi_ras_mm=roi,
         postprocess=postprocess,
         coarser=coarser,

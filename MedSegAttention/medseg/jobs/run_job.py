@@ -11,9 +11,12 @@ from medseg.bundles.catalogue import Bundle, find_bundle
 from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.inference.device import choose_device
+from medseg.inference.forecast import Forecast
 from medseg.io.atomic import check_target, replacing_all
 from medseg.io.read import read_image
 from medseg.io.write import check_writable, write_image, write_segmentation
+from medseg.jobs.forecast_job import forecast_case
+from medseg.jobs.kept_engines import KeptEngines
 from medseg.jobs.segment import Segmentation, segment_images
 from medseg.jobs.stages import IsCancelled, OnEvent, Stages, ignore_event, never
 from medseg.spec.errors import ImageError, JobError
@@ -28,6 +31,8 @@ def run_job(
     cancelled: IsCancelled = never,
     *,
     load: Callable[[Bundle], nn.Module] = load_network,
+    engines: KeptEngines | None = None,
+    on_forecast: Callable[[Forecast], None] | None = None,
 ) -> Segmentation:
     """Read, segment and write one case.
 
@@ -39,6 +44,8 @@ def run_job(
         on_event: hears Progress, Warned and, last, Finished; whatever it raises ends the job.
         cancelled: asked between windows and stages, and a last time before the outputs appear.
         load: gives a bundle's network; a worker that keeps networks between jobs hands over its own.
+        engines: those of earlier jobs, for the same networks; None: made for this job.
+        on_forecast: told what the job will take as soon as the inputs are read.
 
     Raises:
         MedSegError: one of its kinds, when the user can mend it.
@@ -51,18 +58,21 @@ def run_job(
     with story.stage("read"):
         images = _read(job, bundle.manifest, story)
         _check_grid(job, images[0])
+    if on_forecast is not None:
+        on_forecast(forecast_case(job, bundle, images[0]))
     result = segment_images(
         images,
         bundle,
         job.options,
         want_probabilities=job.probabilities is not None,
         network=load(bundle),
+        engines=engines,
         stages=story,
     )
     with story.stage("write"):
         outputs = _write(job, result, story)
     took = time.perf_counter() - begun
-    on_event(Finished(outputs, result.device, took, result.windows_seconds, result.window_count))
+    on_event(Finished(outputs, result.device, took, result.windows_seconds, result.window_count, result.engine))
     return replace(result, seconds=dict(story.seconds), warnings=tuple(story.warnings))
 
 

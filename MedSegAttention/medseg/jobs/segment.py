@@ -1,13 +1,10 @@
 """Images in memory to segments in memory: preprocess, predict, restore, postprocess, measure."""
 
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from medseg.bundles.catalogue import Bundle
@@ -16,15 +13,15 @@ from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.measure import SegmentMeasures, measure
 from medseg.imaging.postprocess import postprocess
-from medseg.imaging.preprocess import Prepared, prepare
+from medseg.imaging.preprocess import prepare
 from medseg.inference.device import choose_device, device_name
-from medseg.inference.mirror_axes import mirror_axes
-from medseg.inference.predictor import HalfPrecisionOverflow, predict
 from medseg.io.write import write_segmentation
+from medseg.jobs.kept_engines import KeptEngines
+from medseg.jobs.network_run import NetworkRun
 from medseg.jobs.stages import IsCancelled, OnEvent, Stages, ignore_event, never
 from medseg.spec.errors import ImageError, JobError
-from medseg.spec.job import Options, Precision
-from medseg.spec.manifest import LabelSpec, ModelManifest
+from medseg.spec.job import Options
+from medseg.spec.manifest import LabelSpec
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -42,6 +39,8 @@ class Segmentation:
         warnings: what the user was told.
         windows_seconds: seconds the network took, without attempts that ran out of memory.
         window_count: windows it saw in that time, each mirror image counted.
+        engine: what ran the network, as ``Engine.told`` says it.
+        parts: seconds within the stage "windows": "engine" (getting it ready), "network", "stitch", "decode".
     """
 
     labels: Image
@@ -54,6 +53,8 @@ class Segmentation:
     warnings: tuple[str, ...]
     windows_seconds: float
     window_count: int
+    engine: str = ""
+    parts: dict[str, float] = field(default_factory=dict)
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the labels; the ending says the format, and ``.seg.nrrd`` keeps names, colours and codes.
@@ -74,6 +75,7 @@ def segment_images(
     cancelled: IsCancelled = never,
     want_probabilities: bool = False,
     network: nn.Module | None = None,
+    engines: KeptEngines | None = None,
     stages: Stages | None = None,
 ) -> Segmentation:
     """Segment one case.
@@ -87,6 +89,7 @@ def segment_images(
         cancelled: asked between windows and stages.
         want_probabilities: also return the probabilities, on the same grid.
         network: the bundle's network if it is loaded already.
+        engines: those of earlier jobs; None: made for this one.
         stages: continue this story rather than begin one; replaces ``on_event`` and ``cancelled``.
 
     Raises:
@@ -102,10 +105,20 @@ def segment_images(
             image, bundle.manifest, options.roi_ras_mm, roi_voxels=options.roi_voxels, coarser=options.coarser
         )
         network = network or load_network(bundle)
-    found = _find(prepared, network, bundle.manifest, options, device, story, want_probabilities=want_probabilities)
+    run = NetworkRun(
+        prepared=prepared,
+        network=network,
+        manifest=bundle.manifest,
+        options=options,
+        engines=engines or KeptEngines(),
+        story=story,
+        want_probabilities=want_probabilities,
+    )
+    found = run.answer(device)
+    del prepared, run  # the prepared image is not needed any more, and large
     with story.stage("postprocess"):
         rule = options.postprocess or bundle.manifest.postprocess
-        labels = postprocess(found.labels, rule)
+        labels = postprocess(Image(found.labels[None], image.affine), rule)
         measures = measure(labels, image, bundle.manifest.labels)
     if not labels.array.any():
         story.warn("nothing was segmented: every voxel is background; check that the model fits this image")
@@ -114,12 +127,14 @@ def segment_images(
         image=image,
         specs=bundle.manifest.labels,
         measures=measures,
-        probabilities=found.probabilities,
+        probabilities=None if found.probabilities is None else Image(found.probabilities, image.affine),
         device=device_name(found.device),
         seconds=dict(story.seconds),
         warnings=tuple(story.warnings),
-        windows_seconds=found.seconds,
+        windows_seconds=found.parts["network"],
         window_count=found.window_count,
+        engine=found.engine,
+        parts=found.parts,
     )
 
 
@@ -135,107 +150,3 @@ def _one_image(images: Sequence[Image]) -> Image:
             msg = f"channel {number} of the image has no finite voxel of {channel.size}; export it again"
             raise ImageError(msg)
     return image
-
-
-@dataclass(frozen=True, eq=False)
-class _Answer:
-    """What the network said, and what that took."""
-
-    scores: NDArray[np.float32]  # (L, i, j, k) on the prepared grid
-    device: torch.device
-    seconds: float
-    window_count: int  # each mirror image counted
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """The same on the input's grid."""
-
-    labels: Image
-    probabilities: Image | None
-    device: torch.device
-    seconds: float
-    window_count: int
-
-
-def _find(
-    prepared: Prepared,
-    network: nn.Module,
-    manifest: ModelManifest,
-    options: Options,
-    device: torch.device,
-    story: Stages,
-    *,
-    want_probabilities: bool,
-) -> _Found:
-    """Run the network and bring its scores back; they are the largest array of a job and end with this function."""
-    answer = _predict(prepared, network, manifest, options, device, story)
-    shape = (len(answer.scores), *prepared.source_shape)
-    whole = np.empty(shape, dtype=np.float32) if want_probabilities else None
-    with story.stage("restore", total=len(answer.scores)) as step:
-        labels = prepared.restore_labels(answer.scores, probabilities=whole, on_label=step)
-    return _Found(
-        labels=Image(labels[None], prepared.source_affine),
-        probabilities=None if whole is None else Image(whole, prepared.source_affine),
-        device=answer.device,
-        seconds=answer.seconds,
-        window_count=answer.window_count,
-    )
-
-
-def _predict(
-    prepared: Prepared,
-    network: nn.Module,
-    manifest: ModelManifest,
-    options: Options,
-    device: torch.device,
-    story: Stages,
-) -> _Answer:
-    """Run the network; when the device has too little memory ask for less, and say so."""
-    passes = 2 ** len(mirror_axes(manifest, options.mirror))
-    windows = 0
-    with story.stage("windows", total=0) as step:
-
-        def on_window(done: int, total: int) -> None:
-            nonlocal windows
-            windows = total
-            step(done, total)
-
-        for used, batch, precision in _attempts(device, options):
-            begun = time.perf_counter()
-            try:
-                scores = predict(
-                    prepared.image.array,
-                    network,
-                    manifest,
-                    device=used,
-                    overlap=options.overlap,
-                    mirror=options.mirror,
-                    window_batch=batch,
-                    precision=precision,
-                    on_window=on_window,
-                )
-            except torch.OutOfMemoryError:
-                reason = f"{used} ran out of memory with {batch} window(s) at a time in {precision}"
-            except HalfPrecisionOverflow:
-                if precision == options.precision:  # the user's own choice is not changed behind his back
-                    raise
-                reason = f"{precision} is too small for the numbers of {manifest.model_id}"
-            else:
-                return _Answer(scores, used, time.perf_counter() - begun, windows * passes)
-            story.warn(f"{reason}; trying with less memory")
-            torch.cuda.empty_cache()  # here, where the failed attempt holds no tensors any more
-    msg = f"{device} has too little memory for {manifest.model_id}; try --roi to segment a smaller region"
-    raise JobError(msg)
-
-
-def _attempts(device: torch.device, options: Options) -> Iterator[tuple[torch.device, int, Precision]]:
-    """Ways to run, from what was asked for to what needs least memory on the device."""
-    yield device, options.window_batch, options.precision
-    if device.type == "cpu":
-        return
-    if options.window_batch > 1:
-        yield device, 1, options.precision
-    if options.precision == "float32":
-        yield device, 1, "float16"
-    yield torch.device("cpu"), 1, "float32"

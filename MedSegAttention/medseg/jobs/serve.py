@@ -8,18 +8,20 @@ from medseg.jobs.inbox import Inbox, Refused
 from medseg.spec.errors import Cancelled, MedSegError
 from medseg.spec.events import CANCELLED, Event, Failed, Started
 from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Describe, Quit, Run
 
 _TAIL = 12  # lines of a traceback that a message carries
 
 RunJob = Callable[[Job, Callable[[Event], None], Callable[[], bool]], object]
 """The job, who hears of it, and whether it was called off; tells ``Finished`` itself or raises."""
+RunAny = Callable[[Job | TrainingJob, Callable[[Event], None], Callable[[], bool]], object]
 
 
 def serve(
     inbox: Inbox,
     tell: Callable[[Event], None],
-    run: RunJob,
+    run: RunAny,
     *,
     idle_seconds: float | None = None,
     after_job: Callable[[], None] = lambda: None,
@@ -62,7 +64,7 @@ def bug_report(error: BaseException) -> Failed:
     return Failed("\n".join([f"{type(error).__name__}: {error}", *lines[-_TAIL:]]), is_bug=True)
 
 
-def _attempt(job: Job, tell: Callable[[Event], None], run: RunJob, cancelled: Callable[[], bool]) -> bool:
+def _attempt(job: Job | TrainingJob, tell: Callable[[Event], None], run: RunAny, cancelled: Callable[[], bool]) -> bool:
     try:
         if cancelled():
             raise Cancelled(CANCELLED)  # noqa: TRY301 - one place answers

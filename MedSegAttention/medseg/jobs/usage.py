@@ -6,13 +6,18 @@ from pathlib import Path
 import torch
 
 from medseg.inference.device import device_name
+from medseg.inference.engines.engine import Engine
 from medseg.spec.events import Using
 
 
-def usage(device: torch.device) -> Using:
+def usage(device: torch.device, engine: Engine | None = None) -> Using:
     """Say what this process takes of a device now.
 
     Memory is what torch holds of a graphics card, or the resident memory of this process.
+
+    Args:
+        device: where the network runs.
+        engine: what runs it.
     """
     if device.type == "cuda":
         memory: int | None = torch.cuda.memory_reserved(device) // 2**20
@@ -20,7 +25,7 @@ def usage(device: torch.device) -> Using:
         memory = torch.mps.driver_allocated_memory() // 2**20
     else:
         memory = _resident_mb()
-    return Using(device_name(device), torch.get_num_threads(), memory)
+    return Using(device_name(device), torch.get_num_threads(), memory, "" if engine is None else engine.told)
 
 
 def _resident_mb() -> int | None:

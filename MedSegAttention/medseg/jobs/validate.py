@@ -15,10 +15,11 @@ from medseg.bundles.weights import load_network
 from medseg.bundles.write import update_bundle
 from medseg.imaging.image import Image
 from medseg.inference.device import choose_device
-from medseg.inference.forecast import SECONDS_KEY
+from medseg.inference.forecast import MEMORY_KEY, SECONDS_KEY
 from medseg.io.atomic import replacing
 from medseg.io.dataset import CaseFiles, read_case
 from medseg.jobs.evaluate import CaseScores, Evaluation, evaluate_pair, summarise
+from medseg.jobs.kept_engines import KeptEngines
 from medseg.jobs.score_tables import bias_table, score_table, worst_table
 from medseg.jobs.segment import segment_images
 from medseg.jobs.worst_cases import WorstCase, draw_worst, keep_worst
@@ -39,6 +40,8 @@ class Validation:
         seconds: median wall time of a case, from image in memory to labels on its grid.
         device: what it ran on.
         window_seconds: median time of one forward pass of one window.
+        engine: what ran the network.
+        warnings: what was said of the runs, each sentence once.
         memory_mb: most memory this process took, on the device where that is a graphics card; None: not known.
         worst: the cases with the lowest mean Dice as they are, worst first.
     """
@@ -50,6 +53,8 @@ class Validation:
     window_seconds: float
     memory_mb: int | None = None
     worst: tuple[WorstCase, ...] = ()
+    engine: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def validate(
@@ -72,11 +77,12 @@ def validate(
     Raises:
         ImageError: if a case cannot be read or its labels lie on another grid.
     """
-    network = load_network(bundle)
+    network, engines = load_network(bundle), KeptEngines()
     values = [label.value for label in bundle.manifest.labels]
     rows: tuple[list[CaseScores], list[CaseScores]] = ([], [])
     seconds, paces, device = [], [], ""
     worst: tuple[WorstCase, ...] = ()
+    engine, warnings = "", dict[str, None]()
     for done, files in enumerate(cases, start=1):
         image, labels = read_case(files)
         for into, picture, truth in (
@@ -84,10 +90,12 @@ def validate(
             (rows[1], exchange_sides(image), exchange_sides(labels)),
         ):
             begun = time.perf_counter()
-            found = segment_images([picture], bundle, options, network=network)
+            found = segment_images([picture], bundle, options, network=network, engines=engines)
             seconds.append(time.perf_counter() - begun)
-            paces.append(found.windows_seconds / found.window_count)
-            device = found.device
+            if found.window_count:  # a volume of nothing but air needs none
+                paces.append(found.windows_seconds / found.window_count)
+            device, engine = found.device, found.engine
+            warnings |= dict.fromkeys(found.warnings)
             answer, truth = _looked_at(found.labels, truth, files)
             scored = [CaseScores(files.name, scores) for scores in evaluate_pair(answer, truth, values)]
             into.extend(scored)
@@ -101,9 +109,11 @@ def validate(
         mirrored,
         statistics.median(seconds),
         device,
-        statistics.median(paces),
+        statistics.median(paces or [0.0]),
         peak_memory_mb(choose_device(options.device)),
         worst,
+        engine,
+        tuple(warnings),
     )
 
 
@@ -117,13 +127,14 @@ def exchange_sides(image: Image) -> Image:
     return Image(np.flip(image.array, axis=axis + 1), image.affine)
 
 
-def write_scores(bundle: Bundle, validation: Validation, *, dataset: str) -> Bundle:
+def write_scores(bundle: Bundle, validation: Validation, *, dataset: str, window_mb: int | None = None) -> Bundle:
     """Put scores, pictures of the worst cases, time and memory into the bundle's metadata and card; the weights stay.
 
     Args:
         bundle: the model that was validated.
         validation: its scores.
         dataset: what the cases were, in words, e.g. "MSD Hippocampus, fold 0, 44 cases".
+        window_mb: what ``window_memory_mb`` measured on the same device; None: nothing.
     """
     names = {label.value: label.name for label in bundle.manifest.labels}
     tables: dict[str, Any] = {
@@ -139,6 +150,8 @@ def write_scores(bundle: Bundle, validation: Validation, *, dataset: str) -> Bun
     }
     if validation.memory_mb is not None:
         timings[f"most memory, MiB ({validation.device})"] = validation.memory_mb
+    if window_mb:
+        timings[f"{MEMORY_KEY} ({validation.device})"] = window_mb
     return _rewrite(bundle, {dataset: tables}, timings)
 
 

@@ -18,17 +18,24 @@ from types import TracebackType
 from medseg.jobs.inbox import Inbox, Refused
 from medseg.jobs.pipes import EventWriter, claim_pipes, read_lines
 from medseg.jobs.process_tree import die_with_parent, end_with_children, own_group, watch_parent
-from medseg.jobs.serve import RunJob, bug_report, serve
+from medseg.jobs.serve import RunAny, bug_report, serve
 from medseg.spec.errors import JobError
 from medseg.spec.events import CANCELLED, Described, Event, Failed, Progress
 from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Quit, Run, decode_job
 
 _GRACE_SECONDS = 1.2  # for a job to clean up after its parent is gone
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, load: Callable[[Callable[[Event], None]], "Loaded | None"] | None = None
+) -> int:
     """Run the worker.
+
+    Args:
+        arguments: of the command line.
+        load: imports what computes, told who hears events; None: what segments.
 
     Returns:
         0 when the one job named on the command line ended well; on requests always 0: each had its own answer.
@@ -51,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         target=_listen, args=(inbox, requests, leave if options.job is None else None), name="requests", daemon=True
     ).start()
     watch_parent(leave)
-    loaded = _load(tell)
+    loaded = (load or _load)(tell)
     if loaded is None:
         return 1
     inbox.answer_at_once(loaded.describe)
@@ -65,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Loaded:
     """What computes."""
 
-    run: RunJob
+    run: RunAny
     after_job: Callable[[], None] = lambda: None
     describe: Callable[[], None] = lambda: None
 
@@ -79,16 +86,22 @@ def _load(tell: Callable[[Event], None]) -> Loaded | None:
     try:
         from medseg.inference.describe_devices import describe_devices
         from medseg.inference.device import choose_device
+        from medseg.jobs.kept_engines import KeptEngines
         from medseg.jobs.loaded_networks import LoadedNetworks
         from medseg.jobs.run_job import run_job
         from medseg.jobs.usage import usage
     except ModuleNotFoundError as error:
-        tell(Failed(f"this needs {error.name}, which {sys.executable} does not have; install it there", is_bug=False))
+        tell(missing(error))
         return None
 
-    networks = LoadedNetworks()
+    engines = KeptEngines()
+    networks = LoadedNetworks(dropped=engines.forget)
 
-    def run(job: Job, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+    def run(job: Job | TrainingJob, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+        if isinstance(job, TrainingJob):
+            msg = f"this worker segments and does not train, got the training of {job.title!r}; start the other one"
+            raise JobError(msg)
+
         def tell_usage_too(event: Event) -> None:
             tell(event)
             if (
@@ -97,11 +110,20 @@ def _load(tell: Callable[[Event], None]) -> Loaded | None:
                 and event.done
                 and event.done in (1, event.total)
             ):
-                tell(usage(choose_device(job.options.device)))
+                tell(usage(choose_device(job.options.device), engines.latest))
 
-        run_job(job, tell_usage_too, cancelled, load=networks.load)
+        run_job(job, tell_usage_too, cancelled, load=networks.load, engines=engines)
 
-    return Loaded(run, networks.free_devices, lambda: tell(Described(describe_devices())))
+    def after_job() -> None:
+        engines.free_devices()
+        networks.free_devices()
+
+    return Loaded(run, after_job, lambda: tell(Described(describe_devices())))
+
+
+def missing(error: ModuleNotFoundError) -> Failed:
+    """What to say where a library is not installed."""
+    return Failed(f"this needs {error.name}, which {sys.executable} does not have; install it there", is_bug=False)
 
 
 def _listen(inbox: Inbox, requests: int, on_end: Callable[[], None] | None) -> None:

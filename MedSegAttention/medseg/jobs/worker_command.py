@@ -8,12 +8,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medseg.spec.events import Failed
+from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
+
+SEGMENTING = "medseg.jobs.worker"
+TRAINING = "medseg.cli.training_worker"  # above jobs and training, which do not know each other
 
 _TAIL = 12  # lines of the log in a message
 _PACKAGE_PARENT = Path(__file__).resolve().parents[2]
 
 
-def worker_command(python: str | None = None, *, idle_seconds: float | None = None) -> list[str]:
+def worker_module(job: Job | TrainingJob) -> str:
+    """Which module does a job, in a process of its own."""
+    return TRAINING if isinstance(job, TrainingJob) else SEGMENTING
+
+
+def worker_command(
+    python: str | None = None, *, idle_seconds: float | None = None, module: str = SEGMENTING
+) -> list[str]:
     """Give the command that starts a worker.
 
     ``-P`` keeps a ``torch.py`` in the current folder from being imported. When called from the main thread, which
@@ -22,10 +34,11 @@ def worker_command(python: str | None = None, *, idle_seconds: float | None = No
     Args:
         python: an interpreter of 3.11 or later; None: the one that runs this.
         idle_seconds: the worker ends after so long without a request; None: never.
+        module: what it runs, see ``worker_module``.
     """
     idle = [] if idle_seconds is None else ["--idle", str(idle_seconds)]
     bound = ["--die-with-parent"] if threading.current_thread() is threading.main_thread() else []
-    return [python or sys.executable, "-P", "-X", "utf8", "-m", "medseg.jobs.worker", *idle, *bound]
+    return [python or sys.executable, "-P", "-X", "utf8", "-m", module, *idle, *bound]
 
 
 def worker_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -5,11 +5,19 @@ from types import TracebackType
 from typing import Self
 
 from medseg.jobs.child_process import ChildProcess
-from medseg.jobs.worker_command import describe_exit, worker_command, worker_environment
+from medseg.jobs.worker_command import (
+    SEGMENTING,
+    TRAINING,
+    describe_exit,
+    worker_command,
+    worker_environment,
+    worker_module,
+)
 from medseg.spec.errors import JobError
 from medseg.spec.events import CANCELLED, Described, Device, Event, Failed, Finished
 from medseg.spec.job import Job
-from medseg.spec.wire import Cancel, Describe, Run
+from medseg.spec.training_job import TrainingJob
+from medseg.spec.wire import Cancel, Describe, Quit, Run
 
 GRACE_SECONDS = 1.5  # between a word and the kill; with the kill itself it is over within 2 s
 
@@ -17,7 +25,8 @@ GRACE_SECONDS = 1.5  # between a word and the kill; with the kill itself it is o
 class WorkerProcess:
     """A worker that stays warm between jobs; it is started by the first one, and anew after it ended.
 
-    Jobs run one at a time. ``cancel`` may be called from any thread while another iterates ``run``.
+    Jobs run one at a time; a training gets a process of its own, which ends with it. ``cancel`` may be called from any
+    thread while another iterates ``run``.
 
     Args:
         python: interpreter; None: the one that runs this.
@@ -39,6 +48,7 @@ class WorkerProcess:
         self._environment = worker_environment(environment)
         self._on_log = on_log
         self._child: ChildProcess | None = None
+        self._module = SEGMENTING  # that the child runs
         self._cancelled = False
 
     def __enter__(self) -> Self:
@@ -69,7 +79,7 @@ class WorkerProcess:
         """
         self._living_child()
 
-    def run(self, job: Job, name: str = "") -> Iterator[Event]:
+    def run(self, job: Job | TrainingJob, name: str = "") -> Iterator[Event]:
         """Do one job; leaving the iteration early kills the worker.
 
         Args:
@@ -84,6 +94,7 @@ class WorkerProcess:
             JobError: when the job holds a number JSON cannot say.
         """
         self._cancelled = False
+        self._become(worker_module(job))
         answered = False
         try:
             for event in self._conversation(Run(job, name)):
@@ -103,6 +114,7 @@ class WorkerProcess:
         Raises:
             JobError: when the interpreter cannot be started, or its worker ends without an answer.
         """
+        self._become(SEGMENTING)
         for _ in range(2):  # once more when a worker was about to end just as it was asked
             child = self._living_child()
             child.send(Describe())
@@ -137,6 +149,8 @@ class WorkerProcess:
                 yield Failed(str(error), is_bug=False)
                 return
             child.send(request)
+            if self._module == TRAINING:
+                child.send(Quit())  # it leaves no memory taken, also not on the graphics card
             silent = True
             for event in child.events():
                 silent = False
@@ -146,6 +160,12 @@ class WorkerProcess:
                 break
         yield Failed(CANCELLED, is_bug=False) if self._cancelled else describe_exit(code, child.log)
 
+    def _become(self, module: str) -> None:
+        """Let a child that runs another module go."""
+        if module != self._module:
+            self.close()
+            self._module = module
+
     def _is_last_word(self, event: Event) -> bool:
         """Whether this is a worker that fell over while it was stopping."""
         return self._cancelled and isinstance(event, Failed)
@@ -153,6 +173,6 @@ class WorkerProcess:
     def _living_child(self) -> ChildProcess:
         if self._child is None or not self._child.is_alive():
             self.close()
-            command = worker_command(self._python, idle_seconds=self._idle_seconds)
+            command = worker_command(self._python, idle_seconds=self._idle_seconds, module=self._module)
             self._child = ChildProcess(command, self._environment, self._on_log)
         return self._child

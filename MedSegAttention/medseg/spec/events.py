@@ -27,6 +27,7 @@ class Using:
     device: str
     threads: int  # of the processor
     memory_mb: int | None  # MiB taken on that device; None where nothing can be said
+    engine: str = ""  # what runs the network, e.g. "OpenVINO 2026.4.1 (float32)"; "" where nobody said
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,26 @@ class Progress:
     done: int
     total: int
     seconds_left: float | None = None  # of this stage; None while nothing can be said
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How far a training is; before the first step its cases are read. None while nothing can be said."""
+
+    step: int
+    steps: int
+    part: float  # of the run, 0..1: of the steps or of the time, whichever ends first
+    loss: float | None
+    dice: float | None  # of the cases that are held out, the latest
+    best_dice: float | None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Something worth keeping in the log."""
+
+    message: str
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,7 @@ class Finished:
     seconds: float
     windows_seconds: float | None = None  # of them in the network
     window_count: int | None = None  # each mirror image counted: the quotient is what one forward pass of one takes
+    engine: str = ""  # as in Using
 
 
 @dataclass(frozen=True)
@@ -82,10 +104,10 @@ class Failed:
     is_bug: bool
 
 
-Event: TypeAlias = Started | Using | Progress | Warned | Described | Finished | Failed
+Event: TypeAlias = Started | Using | Progress | Learning | Noted | Warned | Described | Finished | Failed
 
 _KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Started, Using, Progress, Warned, Described, Finished, Failed)
+    kind.__name__: kind for kind in (Started, Using, Progress, Learning, Noted, Warned, Described, Finished, Failed)
 }
 
 

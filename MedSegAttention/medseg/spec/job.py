@@ -7,6 +7,7 @@ from medseg.spec.errors import JobError
 from medseg.spec.manifest import PostprocessRule
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+EngineName: TypeAlias = Literal["auto", "torch", "openvino"]  # what runs the network; auto: the fastest that agrees
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +23,17 @@ class Options:
     roi_voxels: tuple[int, int, int, int, int, int] | None = None  # of the input: i, i stop, j, j stop, k, k stop
     postprocess: PostprocessRule | None = None
     coarser: float = 1.0  # voxels this many times larger than the model's: a quick preview
+    engine: EngineName = "auto"
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         if self.overlap is not None and not 0 <= self.overlap <= 0.9:
             msg = f"overlap must lie in 0..0.9, got {self.overlap}"
             raise JobError(msg)
-        if self.precision not in get_args(Precision):
-            msg = f"precision is one of {', '.join(get_args(Precision))}, got {self.precision!r}"
-            raise JobError(msg)
+        for name, value, known in (("precision", self.precision, Precision), ("engine", self.engine, EngineName)):
+            if value not in get_args(known):
+                msg = f"{name} is one of {', '.join(get_args(known))}, got {value!r}"
+                raise JobError(msg)
         if not 1 <= self.coarser <= 8:
             msg = f"voxels can be made 1 to 8 times coarser, got {self.coarser}"
             raise JobError(msg)

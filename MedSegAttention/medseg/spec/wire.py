@@ -2,18 +2,21 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from medseg.spec.errors import FieldError, JobError
 from medseg.spec.fields import read_record
 from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
+
+AnyJob = TypeVar("AnyJob", Job, TrainingJob)
 
 
 @dataclass(frozen=True)
 class Run:
     """Do a job; it begins when those asked for earlier are done."""
 
-    job: Job
+    job: Job | TrainingJob
     name: str = ""  # comes back in Started, for the one who asked
 
 
@@ -51,18 +54,21 @@ def decode_job(text: str | bytes) -> Job:
         JobError: when the text is not JSON in UTF-8, or a field is unknown, missing, of a wrong type or impossible;
             the message names the field.
     """
-    return _read_job(_load(text))
+    return _read(Job, _load(text))
 
 
 def encode_request(request: Request) -> str:
-    """Write a request as one line of JSON in ASCII, without the newline: {"run": job}, "cancel", "describe" or "quit".
+    """Write a request as one line of JSON in ASCII, without the newline.
+
+    It is {"run": job}, {"train": training job}, "cancel", "describe" or "quit".
 
     Raises:
         JobError: as ``encode_job`` raises it.
     """
     match request:
         case Run(job, name):
-            return _dump({"run": asdict(job), **({"name": name} if name else {})})
+            key = "train" if isinstance(job, TrainingJob) else "run"
+            return _dump({key: asdict(job), **({"name": name} if name else {})})
         case Cancel():
             return '"cancel"'
         case Describe():
@@ -85,17 +91,22 @@ def decode_request(line: str | bytes) -> Request:
         case "quit":
             return Quit()
         case {"run": job, "name": str(name), **rest} if not rest:
-            return Run(_read_job(job), name)
+            return Run(_read(Job, job), name)
         case {"run": job, **rest} if not rest:
-            return Run(_read_job(job))
+            return Run(_read(Job, job))
+        case {"train": job, "name": str(name), **rest} if not rest:
+            return Run(_read(TrainingJob, job), name)
+        case {"train": job, **rest} if not rest:
+            return Run(_read(TrainingJob, job))
         case _:
-            msg = f'a request is {{"run": job, "name": text}}, "cancel", "describe" or "quit", got {line[:80]!r}'
+            words = '{"run": job, "name": text}, {"train": job, "name": text}, "cancel", "describe" or "quit"'
+            msg = f"a request is {words}, got {line[:80]!r}"
             raise JobError(msg)
 
 
-def _read_job(value: object) -> Job:
+def _read(kind: type[AnyJob], value: object) -> AnyJob:
     try:
-        return read_record(Job, value, "job")
+        return read_record(kind, value, "job")
     except FieldError as error:
         raise JobError(str(error)) from error
 

@@ -17,6 +17,7 @@ from medseg.inference.engines.compiled_cache import (
     drop_compiled,
     fingerprint,
     keep_compiled,
+    kept_size,
     read_compiled,
 )
 from medseg.inference.engines.engine import EngineRefused
@@ -212,7 +213,7 @@ def test_without_the_package_auto_is_quiet_and_openvino_by_name_is_not(network, 
     monkeypatch.setattr("importlib.util.find_spec", lambda *_: None)
     assert make_engine(network, SHAPE, device=CPU, folder=tmp_path).remarks == ()
     named = make_engine(network, SHAPE, name="openvino", device=CPU, folder=tmp_path)
-    assert "medseg[openvino]" in named.remarks[0]
+    assert "medsegattention[openvino]" in named.remarks[0]
 
 
 @needs_openvino
@@ -327,6 +328,32 @@ def test_the_cache_keeps_what_was_used_last_and_leaves_no_rubbish(tmp_path):
     assert read_compiled(folder, "key0") is None
     drop_compiled(folder)
     assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_another_one_writes_now_is_not(tmp_path):
+    left, written = tmp_path / "left.part", tmp_path / "written.part"
+    for path in (left, written):
+        path.touch()
+    os.utime(left, (0, 0))
+    assert keep_compiled(tmp_path, "key", b"network")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key.compiled", "written.part"]
+    assert kept_size(tmp_path) == (1, len(b"network") + 32)  # with its SHA-256
+
+
+def test_a_folder_that_is_not_there_holds_nothing(tmp_path):
+    assert kept_size(tmp_path / "none") == (0, 0)
+
+
+def test_what_lies_in_a_folder_that_may_only_be_read_is_used(tmp_path, monkeypatch):
+    def refuse(*_args, **_options):
+        raise PermissionError(30, "Read-only file system")
+
+    keep_compiled(tmp_path, "key", b"network")
+    for name in ("os.utime", "tempfile.mkstemp"):  # who runs the tests may be allowed everything
+        monkeypatch.setattr(name, refuse)
+    assert read_compiled(tmp_path, "key") == b"network"
+    assert not keep_compiled(tmp_path, "other", b"network")
+    assert [path.name for path in tmp_path.iterdir()] == ["key.compiled"]
 
 
 def test_the_folder_can_be_chosen(monkeypatch):

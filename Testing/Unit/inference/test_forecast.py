@@ -10,8 +10,11 @@ import torch
 
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import plan_grids, prepare
+from medseg.inference.engines import make
 from medseg.inference.forecast import MEMORY_KEY, SECONDS_KEY, WORKER_MB, forecast
+from medseg.inference.network_memory import LEAN_PAYS_AFTER, OPENVINO_PAYS_AFTER
 from medseg.inference.predictor import predict
+from medseg.inference.window_plan import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
 from medseg.spec.manifest import PostprocessRule, SliceRule
@@ -109,12 +112,34 @@ def test_the_pace_of_a_manifest_is_used_for_its_kind_of_device_only(manifest):
     assert forecast((8, 6, 4), affine, card, Options(device="cpu")).seconds is None
 
 
-def test_memory_grows_by_four_bytes_a_voxel_for_each_label(manifest):
-    more = replace(manifest, labels=tuple(replace(manifest.labels[0], value=v, name=str(v)) for v in range(1, 20)))
-    few, many = (forecast(BIG, diagonal(1, 1, 1), m, Options()).memory_mb for m in (manifest, more))
-    assert many - few == pytest.approx(4 * 17 * np.prod(BIG) / MB, abs=2)
-    wanted = forecast(BIG, diagonal(1, 1, 1), more, Options(), probabilities=True).memory_mb
-    assert wanted - many == pytest.approx(4 * 20 * np.prod(BIG) / MB, rel=0.1)
+def cubes(manifest, size=64, **fields):
+    """The same model with windows of a real size."""
+    return replace(manifest, window_shape=(size, size, size), **fields)
+
+
+def with_labels(manifest, count):
+    """The same model with so many labels, the background among them."""
+    return replace(manifest, labels=tuple(replace(manifest.labels[0], value=v, name=str(v)) for v in range(1, count)))
+
+
+def test_memory_grows_with_the_slab_that_is_held_for_each_label(manifest):
+    few, many = (with_labels(cubes(manifest), count) for count in (3, 20))
+    held = WindowPlan(BIG, (64, 64, 64), manifest.overlap).voxels_held
+    assert held < np.prod(BIG) / 2
+    less, more = (forecast(BIG, diagonal(1, 1, 1), m, Options()).memory_mb for m in (few, many))
+    assert more - less == pytest.approx(4 * 17 * (held + 64**3) / MB, rel=0.02)
+
+
+def test_probabilities_are_held_whole_once_for_the_network_and_once_for_the_input(manifest):
+    few, many = (with_labels(cubes(manifest), count) for count in (3, 20))
+    less, more = (forecast(BIG, diagonal(1, 1, 1), m, Options(), probabilities=True).memory_mb for m in (few, many))
+    assert more - less == pytest.approx(2 * 4 * 17 * np.prod(BIG) / MB, rel=0.05)
+
+
+def test_twice_the_slices_take_no_more_than_the_image_and_its_labels_need(manifest):
+    manifest = with_labels(cubes(manifest), 20)
+    less, more = (forecast((size, 256, 200), diagonal(1, 1, 1), manifest, Options()).memory_mb for size in (400, 800))
+    assert more - less == pytest.approx((2 + 4 + 1) * 400 * 256 * 200 / MB, rel=0.1)
 
 
 def test_a_tiny_job_takes_little_more_than_the_bare_worker(manifest):
@@ -122,27 +147,70 @@ def test_a_tiny_job_takes_little_more_than_the_bare_worker(manifest):
 
 
 def test_a_preview_takes_less_of_everything(manifest):
-    manifest = replace(manifest, spacing_mm=(1.0, 1.0, 1.0))
+    manifest = with_labels(cubes(manifest, spacing_mm=(1.0, 1.0, 1.0)), 20)
     full, quick = (forecast(BIG, diagonal(1, 1, 1), manifest, Options(coarser=c)) for c in (1.0, 2.0))
     assert quick.windows < full.windows / 6
     assert quick.memory_mb < full.memory_mb
 
 
 def test_the_sums_lie_on_the_card_where_there_is_one(manifest):
+    manifest = cubes(manifest)
     host, card = (forecast(BIG, diagonal(1, 1, 1), manifest, Options(device=name)) for name in ("cpu", "cuda"))
     assert host.device_memory_mb is None
-    assert card.device_memory_mb > 4 * 5 * np.prod(BIG) / MB  # a channel, the count and three labels
-    batched = forecast(BIG, diagonal(1, 1, 1), replace(manifest, timings={f"{MEMORY_KEY} (cuda:0)": 900.0}),
-                       Options(device="cuda", window_batch=4))  # fmt: skip
-    assert batched.device_memory_mb - card.device_memory_mb == pytest.approx(4 * 900, abs=64)
+    held = WindowPlan(BIG, (64, 64, 64), manifest.overlap).voxels_held
+    assert card.device_memory_mb > (4 * np.prod(BIG) + 4 * 4 * held) / MB  # a channel; the weights and three labels
+    measured = replace(manifest, timings={f"{MEMORY_KEY} (cuda:0)": 900.0})
+    one, four = (
+        forecast(BIG, diagonal(1, 1, 1), measured, Options(device="cuda", window_batch=n)).device_memory_mb
+        for n in (1, 4)
+    )
+    assert four - one == pytest.approx(3 * (900 + 4 * 3 * 64**3 / MB), abs=2)
 
 
-def test_tidying_and_weights_are_counted(manifest):
+@pytest.mark.parametrize(
+    ("passes", "copies"), [(1, 1), (LEAN_PAYS_AFTER - 1, 1), (LEAN_PAYS_AFTER, 2)], ids=["one", "few", "many"]
+)
+def test_weights_are_counted_once_or_with_the_lean_copy(manifest, passes, copies):
+    shape, manifest = (64, 64, 64 * passes), cubes(manifest)
+    options = Options(overlap=0.0, engine="torch")
+    some, more = (
+        forecast(shape, diagonal(1, 1, 1), manifest, options, weights_mb=w, openvino=True).memory_mb for w in (2, 32)
+    )
+    assert more - some == pytest.approx(30 * copies, abs=1)
+
+
+def test_heavy_weights_take_most_while_they_are_read(manifest):
+    shape, manifest = (64, 64, 64), cubes(manifest)
+    heavy, heavier = (
+        forecast(shape, diagonal(1, 1, 1), manifest, Options(overlap=0.0), weights_mb=w).memory_mb for w in (900, 1000)
+    )
+    assert heavier - heavy == pytest.approx(2 * 100, abs=1)  # the file, and the network that is filled from it
+
+
+def test_openvino_takes_more_where_it_will_be_used(manifest):
+    shape, manifest = (64, 64, 64 * 12), cubes(manifest)
+
+    def memory(*, openvino, **options):
+        asked = Options(overlap=0.0, **options)
+        return forecast(shape, diagonal(1, 1, 1), manifest, asked, weights_mb=50, openvino=openvino).memory_mb
+
+    plain = memory(openvino=False)
+    assert memory(openvino=True) > plain + 100
+    assert memory(openvino=True, engine="torch") == plain
+    assert memory(openvino=True, precision="bfloat16") == plain
+    assert memory(openvino=False, engine="openvino") == plain
+
+
+def test_the_forecast_knows_when_engines_are_made():
+    """The constants are told twice, since those of the engines lie beside torch."""
+    assert (LEAN_PAYS_AFTER, OPENVINO_PAYS_AFTER) == (make.LEAN_PAYS_AFTER, make.OPENVINO_PAYS_AFTER)
+
+
+def test_tidying_is_counted(manifest):
     tidy = Options(postprocess=PostprocessRule(keep_largest=True))
-    small = replace(manifest, labels=manifest.labels[:1])
+    small = replace(cubes(manifest, 16), labels=manifest.labels[:1])
     plain = forecast(BIG, diagonal(1, 1, 1), small, Options()).memory_mb
-    assert forecast(BIG, diagonal(1, 1, 1), small, tidy).memory_mb >= plain
-    assert forecast(BIG, diagonal(1, 1, 1), small, Options(), weights_mb=300).memory_mb - plain == 300
+    assert forecast(BIG, diagonal(1, 1, 1), small, tidy).memory_mb - plain > 10 * np.prod(BIG) / MB
 
 
 def test_what_the_run_would_refuse_is_refused(manifest):

@@ -54,7 +54,7 @@ def made(models, monkeypatch, tmp_path):
         labels[0, 1, : "abcd".index(name)] = 2
         write_image(it.path(job.output), Image(labels, np.diag([0.5, 0.5, 2, 1])))
         on_event(Warned(f"odd <{name}>"))
-        on_event(Finished((job.output,), "a <processor>", 1.0))
+        on_event(Finished((job.output,), "a <processor>", 1.0, engine=f"{job.options.engine} 1.0"))
 
     it.path = type(scans)
     it.run = run
@@ -120,7 +120,30 @@ def test_nothing_is_done_twice(made):
     assert {path.name: path.read_bytes() for path in made.out.iterdir()} == before
 
 
-@pytest.mark.parametrize("change", [{"model": "other"}, {"options": Options(mirror=False)}])
+def test_the_engine_that_was_really_used_is_in_both_reports(made):
+    report = made.go(options=Options(engine="openvino"))
+    assert {row["engine"] for row in table(report).values()} == {"openvino 1.0"}
+    assert "<td>openvino 1.0</td>" in report.html_path.read_text(encoding="utf-8")
+    assert made.go(options=Options(engine="openvino")).skipped == 4
+
+
+def test_a_batch_that_was_begun_before_there_were_engines_goes_on(made):
+    path = made.go().csv_path
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = [{name: cell for name, cell in row.items() if name != "engine"} for row in csv.DictReader(stream)]
+    assert all("engine" not in json.loads(row["options"]) for row in rows)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    made.ran.clear()
+    assert made.go().skipped == 4
+    assert made.ran == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "other"}, {"options": Options(mirror=False)}, {"options": Options(engine="torch")}]
+)
 def test_results_of_another_recipe_are_kept_unless_overwriting_is_allowed(made, change):
     made.go()
     report = (made.out / "report.csv").read_bytes()

@@ -7,6 +7,8 @@ from medseg.spec.events import (
     Device,
     Failed,
     Finished,
+    Learning,
+    Noted,
     Progress,
     Started,
     Using,
@@ -17,14 +19,18 @@ from medseg.spec.events import (
 
 EVENTS = [
     Started("case 1"),
+    Learning(3, 100, 0.03, 0.7, None, None, 12.5),
+    Noted("3 cases train"),
     Using("NVIDIA A2000 (cuda:0)", threads=4, memory_mb=1200),
     Using("cpu", threads=1, memory_mb=None),
+    Using("cpu", threads=1, memory_mb=None, engine="PyTorch 2.13.0 (float32)"),
     Progress("windows", 3, 27),
     Progress("read", 0, 1, seconds_left=2.5),
     Warned('spacing of "scan 1"\nis odd: 1 \u00b5m\u2028'),
     Finished(outputs=("a.nii.gz", "b.seg.nrrd"), device="cpu", seconds=12.25),
     Finished(outputs=(), device="cuda:0", seconds=0.0),
     Finished(outputs=("a.nii",), device="cpu", seconds=3.5, windows_seconds=2.25, window_count=54),
+    Finished(outputs=("a.nii",), device="cpu", seconds=3.5, engine="OpenVINO 2026.4.1 (float32)"),
     Described((Device("cuda:0", "NVIDIA A2000", 1024, 6144), Device("cpu", "a processor", None, None))),
     Described(()),
     Failed("no such file", is_bug=False),
@@ -66,4 +72,6 @@ def test_a_line_that_is_no_event_is_log_text(line):
 
 def test_a_line_from_before_windows_were_timed_is_understood():
     line = '{"event": "Finished", "outputs": ["a.nii"], "device": "cpu", "seconds": 1}'
-    assert decode_event(line) == Finished(("a.nii",), "cpu", 1.0, windows_seconds=None, window_count=None)
+    assert decode_event(line) == Finished(("a.nii",), "cpu", 1.0, windows_seconds=None, window_count=None, engine="")
+    line = '{"event": "Using", "device": "cpu", "threads": 2, "memory_mb": 300}'
+    assert decode_event(line) == Using("cpu", 2, 300, engine="")

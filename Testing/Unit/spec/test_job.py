@@ -65,6 +65,11 @@ def test_a_job_is_frozen_and_compares_by_value():
         job.model = "other"
 
 
+def test_an_unknown_engine_is_refused_with_the_known_ones():
+    with pytest.raises(JobError, match="engine is one of auto, torch, openvino, got 'onnx'"):
+        Options(engine="onnx")
+
+
 def test_an_unknown_precision_is_refused_with_the_known_ones():
     with pytest.raises(JobError, match="float32, bfloat16, float16, got 'half'"):
         Options(precision="half")

@@ -6,7 +6,8 @@ import pytest
 
 from medseg.spec.errors import JobError
 from medseg.spec.job import Job, Options
-from medseg.spec.manifest import PostprocessRule
+from medseg.spec.manifest import Code, LabelSpec, PostprocessRule
+from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Cancel, Describe, Quit, Run, decode_job, decode_request, encode_job, encode_request
 
 PLAIN = Job(inputs=("a.nii.gz",), model="tiny", output="b.seg.nrrd")
@@ -20,6 +21,7 @@ FULL = Job(
         mirror=False,
         window_batch=4,
         precision="bfloat16",
+        engine="openvino",
         roi_ras_mm=(-10.5, 20, 0, 1, -3, 1e3),
         postprocess=PostprocessRule(keep_largest=True, min_island_mm3=5.0),
         coarser=1.5,
@@ -40,7 +42,22 @@ def test_a_job_comes_back_from_its_text(job):
     assert decode_job(encode_job(job).encode("ascii")) == job
 
 
-@pytest.mark.parametrize("request_", [Run(PLAIN), Run(FULL, "nr. 7 \u2028"), Cancel(), Describe(), Quit()], ids=repr)
+LABEL = LabelSpec(value=1, name="Leber", color=(1, 2, 3), category=Code("a", "b", "c"), type=Code("d", "e", "f"))
+TRAINING = TrainingJob(dataset="d", output="o", title="T", start="s", labels=(LABEL,), steps=3, subjects="s.csv")
+REQUESTS = [Run(PLAIN), Run(FULL, "nr. 7 \u2028"), Run(TRAINING), Run(TRAINING, "nr. 8"), Cancel(), Describe(), Quit()]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"start": None}, {"network": "n"}, {"title": " "}, {"seconds": 0.0}, {"seconds": float("nan")}, {"steps": 0}],
+    ids=str,
+)
+def test_a_training_that_cannot_be_is_refused(change):
+    with pytest.raises(JobError):
+        replace(TRAINING, **change)
+
+
+@pytest.mark.parametrize("request_", REQUESTS, ids=repr)
 def test_a_request_comes_back_from_its_line_and_is_one_line(request_):
     line = encode_request(request_)
     assert decode_request(line) == request_
@@ -67,6 +84,7 @@ def test_fields_that_are_left_out_have_their_defaults():
         ({"options": {"overlap": 1}}, r"job.options: overlap must lie in 0..0.9, got 1"),
         ({"options": {"coarser": 0.5}}, "job.options: voxels can be made 1 to 8 times coarser, got 0.5"),
         ({"options": {"overlap": 10**400}}, "job.options.overlap: expected a finite number"),
+        ({"options": {"engine": "onnx"}}, "job.options.engine: expected one of auto, torch, openvino"),
         ({"options": {"precision": "int8"}}, "job.options.precision: expected one of float32, bfloat16, float16"),
         ({"options": {"roi_voxels": [0, 1, 0, 1.5, 0, 1]}}, "job.options.roi_voxels: expected 6 integers"),
         ({"options": {"roi_ras_mm": [0, 1, 0, 1, 0]}}, "job.options.roi_ras_mm: expected 6 numbers"),

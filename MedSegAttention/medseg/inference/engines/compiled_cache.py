@@ -4,6 +4,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
@@ -16,7 +17,9 @@ import medseg.networks
 
 ENVIRONMENT_NAME = "MEDSEG_ENGINE_CACHE"
 _SUFFIX = ".compiled"
+_UNFINISHED = ".part"
 _KEPT = 8
+_LONGEST_WRITE_S = 3600.0
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _PLAIN = (int, float, str, bool, tuple, list, type(None))
 
@@ -67,9 +70,10 @@ def read_compiled(folder: Path, key: str) -> bytes | None:
     path = folder / (key + _SUFFIX)
     try:
         content = path.read_bytes()
-        os.utime(path)  # the ones used last are kept
     except OSError:
         return None
+    with suppress(OSError):  # where the folder may only be read
+        os.utime(path)  # the ones used last are kept
     digest, compiled = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
     return compiled if hashlib.sha256(compiled).digest() == digest else None
 
@@ -78,7 +82,7 @@ def keep_compiled(folder: Path, key: str, compiled: bytes) -> bool:
     """Keep something under a key and drop what was unused for longest; whether that worked."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, suffix=".part")
+        handle, name = tempfile.mkstemp(dir=folder, suffix=_UNFINISHED)
     except OSError:
         return False
     temporary = Path(name)
@@ -95,9 +99,21 @@ def keep_compiled(folder: Path, key: str, compiled: bytes) -> bool:
     return True
 
 
+def kept_size(folder: Path) -> tuple[int, int]:
+    """How many compiled networks a folder holds, and their bytes."""
+    sizes = []
+    for path in folder.glob("*" + _SUFFIX):
+        with suppress(OSError):  # another process drops what was unused for longest
+            sizes.append(path.stat().st_size)
+    return len(sizes), sum(sizes)
+
+
 def drop_compiled(folder: Path, *, keep: int = 0) -> None:
-    """Remove all but the ones used last."""
+    """Remove all but the ones used last, and what processes left that were ended while they wrote."""
     with suppress(OSError):
+        for path in folder.glob("*" + _UNFINISHED):
+            if time.time() - path.stat().st_mtime > _LONGEST_WRITE_S:
+                path.unlink()
         found = sorted(folder.glob("*" + _SUFFIX), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in found[keep:]:
             path.unlink()

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 from torch import Tensor
-
-EngineName: TypeAlias = Literal["auto", "torch", "openvino"]
 
 
 class EngineRefused(Exception):
@@ -23,6 +20,7 @@ class Engine:
         remarks: sentences the user should hear, e.g. why another engine was not used.
         seconds: what making it ready took.
         from_cache: whether an earlier run's compiled network was used.
+        hasty: whether a faster one was not made because too few passes were coming.
     """
 
     name: str
@@ -30,6 +28,12 @@ class Engine:
     remarks: tuple[str, ...] = ()
     seconds: float = 0.0
     from_cache: bool = False
+    hasty: bool = False
+
+    @property
+    def told(self) -> str:
+        """What the user is shown of it, with where a compiled network came from."""
+        return f"{self.name}, compiled network from the cache" if self.from_cache else self.name
 
     def __call__(self, windows: Tensor) -> Tensor:
         """Logits of a batch of windows."""

@@ -3,23 +3,22 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from medseg.inference.engines.compiled_cache import default_folder
-from medseg.inference.engines.engine import Engine, EngineName, EngineRefused
+from medseg.inference.engines.engine import Engine, EngineRefused
 from medseg.inference.engines.openvino_engine import openvino_engine, openvino_is_installed
 from medseg.inference.engines.torch_engine import torch_engine
 from medseg.spec.errors import JobError
-from medseg.spec.job import Precision
+from medseg.spec.job import EngineName, Precision
 
 # Forward passes after which a preparation has paid for itself. Measured on one thread: a lean copy costs 3 passes and
 # saves a tenth to a quarter of each; OpenVINO costs 5 to 10 passes, once a machine, and saves half to three quarters.
 LEAN_PAYS_AFTER = 16
 OPENVINO_PAYS_AFTER = 12
-
-_NAMES: tuple[EngineName, ...] = ("auto", "torch", "openvino")
 
 
 def make_engine(
@@ -53,8 +52,8 @@ def make_engine(
     Raises:
         JobError: for a name that no engine has.
     """
-    if name not in _NAMES:
-        msg = f"an engine is one of {', '.join(_NAMES)}, got {name!r}"
+    if name not in get_args(EngineName):
+        msg = f"an engine is one of {', '.join(get_args(EngineName))}, got {name!r}"
         raise JobError(msg)
     begun = time.perf_counter()
     remarks = []
@@ -66,7 +65,8 @@ def make_engine(
                 remarks.append(f"{refused}; PyTorch runs it instead")
     lean = _pays(passes, LEAN_PAYS_AFTER)
     engine = torch_engine(network, window_shape, device=device, precision=precision, lean=lean)
-    return replace(engine, remarks=(*remarks, *engine.remarks), seconds=time.perf_counter() - begun)
+    seconds = time.perf_counter() - begun
+    return replace(engine, remarks=(*remarks, *engine.remarks), seconds=seconds, hasty=not lean)
 
 
 def _openvino(
@@ -94,6 +94,11 @@ def _openvino(
 
 def _may_help(device: torch.device, precision: Precision) -> bool:
     return device.type == "cpu" and precision == "float32" and openvino_is_installed()
+
+
+def is_worth_more(engine: Engine, passes: int | None) -> bool:
+    """Whether a faster engine may be made for so many passes than one that was made for fewer."""
+    return engine.hasty and _pays(passes, OPENVINO_PAYS_AFTER)
 
 
 def _pays(passes: int | None, least: int) -> bool:

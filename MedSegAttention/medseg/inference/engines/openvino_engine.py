@@ -25,11 +25,30 @@ from medseg.inference.engines.torch_engine import lean_copy
 from medseg.spec.job import Precision
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16"}
+_HOW_TO_INSTALL = 'pip install "medsegattention[openvino]"'
 
 
 def openvino_is_installed() -> bool:
     """Whether the package is there; it is not imported."""
     return importlib.util.find_spec("openvino") is not None
+
+
+def describe_openvino() -> str:
+    """Version of OpenVINO and what it can compute in on this processor, or why it cannot be used; imports it."""
+    if not openvino_is_installed():
+        return f"OpenVINO is not installed ({_HOW_TO_INSTALL})"
+    try:
+        openvino = _import_openvino()
+    except EngineRefused as refused:
+        return str(refused)
+    found = openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    precisions = [name for name, capability in _CAPABILITIES.items() if capability in found]
+    return f"OpenVINO {_version(openvino)}, in {' and '.join(precisions)} on this processor"
+
+
+def _version(openvino: Any) -> str:
+    return str(openvino.__version__.partition("-")[0])
 
 
 def _import_openvino() -> Any:
@@ -66,7 +85,7 @@ def openvino_engine(
     """
     begun = time.perf_counter()
     if not openvino_is_installed():
-        msg = "OpenVINO is not installed; install the extra medseg[openvino]"
+        msg = f"OpenVINO is not installed ({_HOW_TO_INSTALL})"
         raise EngineRefused(msg)
     openvino = _import_openvino()
     core = openvino.Core()
@@ -91,14 +110,13 @@ def openvino_engine(
     run = _runner(compiled)
     if precision != "float32" and real_windows is not None:
         _compare_labels(run, network, real_windows)
-    version = openvino.__version__.partition("-")[0]
-    return Engine(f"OpenVINO {version} ({precision})", run, (), time.perf_counter() - begun, from_cache)
+    return Engine(f"OpenVINO {_version(openvino)} ({precision})", run, (), time.perf_counter() - begun, from_cache)
 
 
 def _check_precision(core: Any, precision: Precision, real_windows: Tensor | None) -> None:
     if precision == "float32":
         return
-    if precision not in _HINTS or "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if _CAPABILITIES.get(precision) not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         msg = f"this processor has no {precision} for OpenVINO; choose float32"
         raise EngineRefused(msg)
     if real_windows is None:

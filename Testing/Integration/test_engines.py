@@ -1,0 +1,153 @@
+"""Engines from end to end: the command with each of them, the cache over processes, half precision on a real case."""
+
+import os
+import re
+import subprocess
+import sys
+from math import ceil
+
+import numpy as np
+import pytest
+
+from Integration.tiny import MODEL
+from medseg.bundles.catalogue import built_in_folder, scan
+from medseg.inference.engines.agreement import LEAST_DICE
+from medseg.inference.engines.openvino_engine import describe_openvino, openvino_is_installed
+from medseg.io.read import read_image, read_labels
+from medseg.jobs.kept_engines import KeptEngines
+from medseg.jobs.segment import segment_images
+from medseg.jobs.worker_command import worker_environment
+from medseg.jobs.worker_process import WorkerProcess
+from medseg.spec.events import Finished, Using
+from medseg.spec.job import Job, Options
+
+HIPPOCAMPUS = "hippocampus-ultralight3d"
+needs_openvino = pytest.mark.skipif(not openvino_is_installed(), reason="needs the extra openvino")
+
+
+@pytest.fixture
+def command(checkout, tmp_path, scan_file):
+    """Starts ``medseg segment`` with a cache of its own: a shipped model on its sample, or the tiny one."""
+
+    def start(output, *options, model=MODEL, path=""):
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(checkout / "MedSegAttention"), str(path)]),
+            "OMP_NUM_THREADS": "1",
+            "MEDSEG_ENGINE_CACHE": str(tmp_path / "cache"),
+        }
+        sample = checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
+        scan = scan_file if model == MODEL else sample
+        arguments = ["segment", scan, "--model", model, "--output", output, "--device", "cpu", *options]
+        return subprocess.Popen(
+            [sys.executable, "-m", "medseg", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    return start
+
+
+@pytest.fixture
+def segment(command, tmp_path):
+    """Segments, waits, and gives the labels and the line that names the engine."""
+
+    def run(name, *options, model=MODEL):
+        process = command(tmp_path / name, *options, model=model)
+        output, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        (line,) = re.findall("^engine: (.*)$", output, re.MULTILINE)
+        return read_labels(tmp_path / name).array, line
+
+    return run
+
+
+def are_the_same(found, expected):
+    return np.count_nonzero(found != expected) <= ceil(found.size / 1e7)  # a tie may fall to the other side
+
+
+@needs_openvino
+def test_the_second_command_takes_the_compiled_network_from_the_cache_and_all_engines_agree(segment):
+    plain, by_torch = segment("torch.nii.gz", "--engine", "torch", model=HIPPOCAMPUS)
+    assert by_torch.startswith("PyTorch")
+    assert set(np.unique(plain)) == {0, 1, 2}
+    first, engine = segment("first.nii.gz", "--engine", "openvino", model=HIPPOCAMPUS)
+    assert engine.startswith("OpenVINO")
+    assert "cache" not in engine
+    second, again = segment("second.nii.gz", "--engine", "openvino", model=HIPPOCAMPUS)
+    assert again == f"{engine}, compiled network from the cache"
+    assert are_the_same(first, plain)
+    assert np.array_equal(second, first)
+
+
+@needs_openvino
+def test_two_commands_that_compile_at_once_do_not_disturb_each_other(command, segment, tmp_path):
+    both = [command(tmp_path / f"{name}.nii.gz", "--engine", "openvino") for name in "ab"]
+    for process in both:
+        output, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        assert "engine: OpenVINO" in output
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".compiled"]
+    later, engine = segment("later.nii.gz", "--engine", "openvino")
+    assert "from the cache" in engine
+    assert all(np.array_equal(read_labels(tmp_path / f"{name}.nii.gz").array, later) for name in "ab")
+
+
+def test_without_openvino_the_command_says_how_to_get_it_and_pytorch_does_the_work(command, tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / "sitecustomize.py").write_text("import sys\nsys.modules['openvino'] = None\n")
+    process = command(tmp_path / "out.nii.gz", "--engine", "openvino", path=hidden)
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert "engine: PyTorch" in output
+    assert 'warning: OpenVINO is not installed (pip install "medsegattention[openvino]"); PyTorch runs it' in errors
+
+
+@needs_openvino
+def test_a_warm_worker_compiles_once_and_tells_which_engine_it_used(models_folder, scan_file, tmp_path):
+    environment = os.environ | {
+        "MEDSEG_MODELS": str(models_folder),
+        "OMP_NUM_THREADS": "1",
+        "MEDSEG_ENGINE_CACHE": str(tmp_path / "cache"),
+    }
+    with WorkerProcess(environment=worker_environment(environment)) as worker:
+
+        def run(engine):
+            options = Options(device="cpu", engine=engine)
+            out = str(tmp_path / f"{engine}.nii.gz")
+            job = Job(inputs=(str(scan_file),), model=MODEL, output=out, options=options, overwrite=True)
+            *events, finished = worker.run(job)
+            assert isinstance(finished, Finished)
+            assert {event.engine for event in events if isinstance(event, Using)} == {finished.engine}
+            return finished.engine
+
+        first = run("openvino")
+        (compiled,) = (tmp_path / "cache").iterdir()
+        compiled.unlink()
+        assert first.startswith("OpenVINO")
+        assert run("openvino") == first  # the cache is empty: it was kept
+        assert run("torch").startswith("PyTorch")
+        assert run("openvino") == first
+        assert list((tmp_path / "cache").iterdir()) == []
+
+
+@needs_openvino
+def test_in_half_precision_openvino_gives_a_real_case_the_same_labels_or_says_why_not(shared, tmp_path):
+    if "bfloat16" not in describe_openvino():
+        pytest.skip("needs a processor with bfloat16")
+    bundle = scan([built_in_folder()]).bundles[HIPPOCAMPUS]
+    (path, *_) = sorted((shared / "data" / "hippocampus" / "imagesTr").glob("*.nii.gz"))
+    image = read_image(path).image
+    plain = segment_images([image], bundle, Options(device="cpu", engine="torch")).labels.array
+    options = Options(device="cpu", engine="openvino", precision="bfloat16")
+    found = segment_images([image], bundle, options, engines=KeptEngines(folder=tmp_path))
+    if found.engine.startswith("PyTorch"):
+        rule = rf"Dice of 0\.\d{{4}} only; {LEAST_DICE} is needed; PyTorch runs it instead$"
+        assert any(re.search(rule, warning) for warning in found.warnings)
+        return
+    assert found.warnings == ()
+    for label in np.unique(plain):
+        ours, theirs = found.labels.array == label, plain == label
+        assert 2 * (ours & theirs).sum() / (ours.sum() + theirs.sum()) >= LEAST_DICE
