@@ -123,8 +123,8 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             onEvent: hears progress, as ``medseg.spec.events``.
             python: the interpreter that computes; None: the one chosen in the panel, else Slicer's own.
             options: ``device="cpu"``, ``overlap=0.25``, ``mirror="off"``, ``roi=node`` or ``roi_bounds=(R-, R+, A-,
-                A+, S-, S+)``, ``window_batch``, ``precision``, ``postprocess``, ``quick=True``,
-                ``probabilities=True``, ``entropy=True``.
+                A+, S-, S+)``, ``window_batch``, ``precision``, ``engine="openvino"``, ``postprocess``,
+                ``quick=True``, ``probabilities=True``, ``entropy=True``.
 
         Returns:
             The segmentation node; where it is not waited for, an object with ``cancel()`` and ``is_done``.
@@ -133,23 +133,12 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             medseg.spec.errors.MedSegError: what the caller can mend; MissingDependency: call ensurePackages() first.
             RuntimeError: the worker crashed.
         """
-        from functools import partial
+        from medseg.desktop.console_calls import segment_nodes
 
-        from medseg.desktop.console import BlockingProcess, ConsoleRun, run_and_show
-        from medseg.desktop.console_orders import make_console_orders, make_settings
-        from medseg.desktop.console_python import ready_python
-
-        settings, roi = make_settings(mode=mode, all_time_points=allTimePoints, **options)
         volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
-        orders = make_console_orders(volumes, model, outputSegmentation, settings, roi)
-        python = ready_python(python, REQUIREMENTS)
-        finished = onFinished or (lambda _node, _error: None)
-        heard = {"versions": _versions(), "on_event": onEvent or self._report, "on_finished": finished}
-        if wait:
-            return run_and_show(ConsoleRun(orders, partial(BlockingProcess, python=python), **heard))
-        from medseg.desktop.qt_console import run_in_background
-
-        return run_in_background(orders, python=python, **heard)
+        options |= {"mode": mode, "all_time_points": allTimePoints, "wait": wait, "python": python}
+        heard = {"on_finished": onFinished, "on_event": onEvent or self._report, "versions": _versions()}
+        return segment_nodes(volumes, model, outputSegmentation, requirements=REQUIREMENTS, **heard, **options)
 
     def segmentFolder(
         self,
@@ -202,6 +191,29 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             overwrite=overwrite,
             versions=_versions(),
         )
+
+    def train(self, cases: Any, name: str, *, startFrom: str | None = None, minutes: float = 30, **more: Any) -> Any:
+        """Train a model, or one that is there further; a training that was cancelled goes on when called again.
+
+        Args:
+            cases: list of (volume node, segmentation node), at least two; or a folder of labelled cases.
+            name: of the new model; one that is there is never replaced.
+            startFrom: id of the model to begin with; None: ``network="ultralight_unet"`` or another from nothing.
+            minutes: the training ends after this time with the best model so far.
+            more: ``steps=500``, ``device="cpu"``; ``wait``, ``onFinished`` (called with the id of the new model),
+                ``onEvent`` and ``python`` as for ``segment``.
+
+        Returns:
+            The id of the new model; where it is not waited for, an object with ``cancel()`` and ``is_done``.
+
+        Raises:
+            medseg.spec.errors.MedSegError: what the caller can mend; it names the node.
+            RuntimeError: the worker crashed.
+        """
+        from medseg.desktop.console_calls import train_model
+
+        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or self._report}
+        return train_model(cases, name, start=startFrom, minutes=minutes, requirements=REQUIREMENTS, **heard, **more)
 
     def models(self) -> dict[str, str]:
         """Ids of the installed models and their titles."""
@@ -263,26 +275,9 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
         self.assertTrue(panel.results.widget.visible, "the result is shown")
 
     def _check(self, node: Any, volume: Any) -> None:
-        """Both parts of the left hippocampus: names, reference, grid, plausible sizes, side."""
-        import numpy as np
+        from medseg.desktop.self_check import sample_faults
 
-        from medseg.mrml.grids import ijk_to_world
-        from medseg.mrml.segmentations import labels_from_segmentation
-
-        segmentation = node.GetSegmentation()
-        names = [segmentation.GetSegment(each).GetName() for each in segmentation.GetSegmentIDs()]
-        self.assertEqual(names, ["anterior hippocampus", "posterior hippocampus"])
-        reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
-        self.assertEqual(reference.GetID(), volume.GetID())
-        labels, _names = labels_from_segmentation(node, volume)
-        self.assertEqual(labels.shape, volume.GetImageData().GetDimensions())
-        np.testing.assert_allclose(labels.affine, ijk_to_world(volume), atol=1e-6)
-        voxel_ml = abs(np.linalg.det(labels.affine[:3, :3])) / 1000
-        for number, name in enumerate(names, start=1):
-            size = float((labels.array == number).sum() * voxel_ml)
-            self.assertTrue(0.5 < size < 4.0, f"{name}: {size:.2f} ml, in an adult's head 0.5 to 4")
-        centre = np.argwhere(labels.array[0] > 0).mean(axis=0)
-        self.assertLess((labels.affine @ [*centre, 1])[0], 0, "the left hippocampus lies left")
+        self.assertEqual(sample_faults(node, volume), [])
 
 
 def _versions() -> dict[str, str]:
@@ -293,8 +288,10 @@ def _versions() -> dict[str, str]:
     return slicers | {"medseg": medseg.__version__}
 
 
-def ensurePackages() -> None:
-    """Install what is missing, after asking; for the console and scripts, the panel does it when Apply is pressed."""
+def ensurePackages(*, forTraining: bool = False) -> None:
+    """Install what ``segment`` or ``train`` lacks, after asking; in the panel Apply and Train do it."""
     from medseg.desktop.console_python import install_packages
+    from medseg.desktop.requirements import training_requirements
 
-    install_packages(REQUIREMENTS, slicer.util.confirmOkCancelDisplay)
+    wanted = training_requirements(REQUIREMENTS) if forTraining else REQUIREMENTS
+    install_packages(wanted, slicer.util.confirmOkCancelDisplay)

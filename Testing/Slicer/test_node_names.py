@@ -25,6 +25,7 @@ def add(scene):
         ("O'Brien \\ 1", repr("O'Brien \\ 1"), '"<volume 1>"'),
         ("12345678", "case 12345678 of 1234567890", "case <volume 1> of 1234567890"),
         ("Li", "Li: limit", "<volume 1>: limit"),
+        ("Mustermann^Erika (2)", "left out: Mustermann_Erika_2: it is blank", "left out: <volume 1>: it is blank"),
         ("7", "7 windows", "7 windows"),
         ("12", "12 s", "12 s"),
         ("a+b (c)", "a+b (c): ab", "<volume 1>: ab"),

@@ -321,6 +321,9 @@ def test_a_missing_package_is_asked_for_on_apply_and_not_before(scene, process, 
         def state(self):
             return "not installed"
 
+        def may_add(self, _package):
+            return False
+
     from medseg.desktop.panel import Panel
 
     made = Panel(scene, process.made_for, gate=Closed(), find_models=lambda: bundles)
@@ -343,6 +346,9 @@ def test_pressing_apply_again_while_something_is_installed_orders_nothing_twice(
 
         def state(self):
             return ""
+
+        def may_add(self, _package):
+            return False
 
     made = Panel(scene, process.made_for, gate=Slow(), find_models=lambda: bundles)
     panel = Driver(made, process, spin)
@@ -749,7 +755,7 @@ def test_where_packages_are_missing_devices_are_not_asked_for(scene, process, bu
 
     asked = []
     process.describe = lambda: asked.append(True)
-    gate = SimpleNamespace(is_ready=lambda: False, state=lambda: "")
+    gate = SimpleNamespace(is_ready=lambda: False, state=lambda: "", may_add=lambda _package: False)
     made = Panel(scene, process.made_for, gate=gate, find_models=lambda: bundles)
     made.sections.buttons[1].collapsed = False
     assert asked == []

@@ -116,6 +116,8 @@ def choose(box, text):
         ("mirror", "Off", "mirror", False),
         ("mirror", "On", "mirror", True),
         ("precision", "16 bits, float16", "precision", "float16"),
+        ("engine", "PyTorch", "engine", "torch"),
+        ("engine", "OpenVINO", "engine", "openvino"),
     ],
 )
 def test_what_is_chosen_for_performance_is_in_the_job(performance, parameters, control, text, field, expected):
@@ -235,6 +237,50 @@ def test_where_nobody_answers_it_is_said_and_refresh_asks_again(parameters, bund
     section.show_devices(())
     assert len(texts(child(section, "device"))) == 3  # what was known stays
     assert len(asked) == 3
+
+
+class Offer:
+    """What ``EngineOffer`` is to the section."""
+
+    def __init__(self):
+        self.can_install = True
+
+    def line(self, settings):
+        return "" if settings.engine == "torch" else "installed" if not self.can_install else "not installed"
+
+    def install(self):
+        self.can_install = False
+
+
+def test_a_faster_engine_is_offered_beside_the_choice_and_installed_when_the_button_is_pressed(parameters, bundle):
+    from medseg.desktop.sections.performance import PerformanceSection
+
+    section = PerformanceSection(parameters, lambda: bundle, lambda: None, Offer())
+    parameters.listen(section.refresh)
+    note, button = child(section, "engineNote"), child(section, "addEngine")
+    assert (note.text, note.isHidden(), button.isHidden()) == ("not installed", False, False)
+    choose(child(section, "engine"), "PyTorch")
+    assert note.isHidden()
+    assert button.isHidden()
+    choose(child(section, "engine"), "Automatic")
+    button.click()
+    assert (note.text, note.isHidden(), button.isHidden()) == ("installed", False, True)
+
+
+def test_where_nothing_is_offered_there_is_no_note_beside_the_engine(performance):
+    assert child(performance, "engineNote").isHidden()
+    assert child(performance, "addEngine").isHidden()
+
+
+def test_the_engine_is_saved_with_the_scene_and_an_old_scene_has_none(performance, parameters, scene):
+    choose(child(performance, "engine"), "OpenVINO")
+    node = scene.GetSingletonNode("MedSegAttention", "vtkMRMLScriptedModuleNode")
+    assert node.GetParameter("engine") == '"openvino"'
+    node.UnsetParameter("engine")
+    assert parameters.settings.engine == "auto"
+    assert child(performance, "engine").currentText == "Automatic"
+    node.SetParameter("engine", '"onnx"')
+    assert parameters.settings.engine == "auto"
 
 
 def test_without_a_model_performance_can_still_be_chosen(parameters):

@@ -11,8 +11,8 @@ from medseg.desktop.console_orders import ConsoleOrders, Roi, with_output
 from medseg.desktop.dialogue import raise_failure
 from medseg.desktop.job_process import IDLE_SECONDS, JobProcess, child_environment, find_python
 from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State, call_now
-from medseg.desktop.landing import land
 from medseg.desktop.orders import prepare
+from medseg.desktop.runs import land_run
 from medseg.desktop.settings import PanelSettings
 from medseg.jobs.batch import OnCase, ignore_case, segment_folder
 from medseg.jobs.batch_report import BatchReport
@@ -23,6 +23,7 @@ from medseg.mrml.sequences import proxy_of, remove_if_empty
 from medseg.spec.errors import JobError
 from medseg.spec.events import Event, Failed, Finished
 from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
 
 OnFinished: TypeAlias = Callable[[Node, Exception | None], None]
 """Hears the segmentation and None, or None and what went wrong."""
@@ -73,7 +74,7 @@ class ConsoleRun:
         self._queue = JobQueue(
             make,
             partial(prepare, scene),
-            lambda run, finished: land(scene, run, finished, versions),
+            lambda run, finished: land_run(scene, run, finished, versions),
             on_log=logging.info,
             on_end=self._row_ended,
             later=later,
@@ -147,7 +148,7 @@ class BlockingProcess:
         self._on_event = on_event
         self._worker = new_worker(python, on_log)
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job | TrainingJob) -> None:
         """Do the job."""
         for event in self._worker.run(job):
             self._on_event(event)

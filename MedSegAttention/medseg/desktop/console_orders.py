@@ -43,8 +43,8 @@ def make_settings(
         postprocess: instead of the model's rule.
         roi_bounds: R-, R+, A-, A+, S-, S+ in RAS mm; None: the whole volume.
         roi: a markups ROI node instead, turned as the volume is: the voxels of the volume that it touches.
-        others: fields of ``PanelSettings``: ``device``, ``overlap``, ``precision``, ``window_batch``, ``quick``,
-            ``probabilities``, ``entropy``, ``mode``.
+        others: fields of ``PanelSettings``: ``device``, ``overlap``, ``precision``, ``engine``, ``window_batch``,
+            ``quick``, ``probabilities``, ``entropy``, ``mode``.
 
     Returns:
         The settings, and the bounds or the node of the region.

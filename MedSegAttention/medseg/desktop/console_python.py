@@ -33,13 +33,20 @@ def install_packages(requirements_file: Path, confirm: Callable[[str], bool]) ->
     ensure_packages(requirements_file, confirm, stored_preferences())
 
 
-def ready_python(python: str | None, requirements_file: Path, versions: Versions = installed_version) -> str | None:
+def ready_python(
+    python: str | None,
+    requirements_file: Path,
+    versions: Versions = installed_version,
+    *,
+    call: str = "ensurePackages()",
+) -> str | None:
     """The interpreter that computes; nothing is installed.
 
     Args:
         python: that the caller named; None: the one chosen in the panel, else Slicer's own.
         requirements_file: everything but torch.
         versions: what is installed in this Python.
+        call: what installs the packages.
 
     Returns:
         Its path; None: Slicer's own.
@@ -54,8 +61,8 @@ def ready_python(python: str | None, requirements_file: Path, versions: Versions
     lacking = [str(each) for each in wanted if not each.is_met_by(versions(each.name))]
     if lacking:
         msg = _(
-            "Slicer's Python lacks {packages}; call ensurePackages() of the module MedSegAttention, which asks before "
+            "Slicer's Python lacks {packages}; call {call} of the module MedSegAttention, which asks before "
             "it installs them, or name a Python that has them: python=..."
         )
-        raise MissingDependency(msg.format(packages=", ".join(lacking)))
+        raise MissingDependency(msg.format(packages=", ".join(lacking), call=call))
     return None

@@ -13,6 +13,7 @@ from medseg.desktop.interpreter import Interpreter, examine_interpreter
 from medseg.desktop.preferences import Preferences
 from medseg.desktop.requirements import (
     KEPT,
+    OPENVINO,
     Requirement,
     Versions,
     installed_version,
@@ -73,6 +74,19 @@ class Gate:
             self._install(lacking)
         self._preferences.forget_restart()
 
+    def may_add(self, package: Requirement) -> bool:
+        """Whether a package that nothing needs is lacking and can be installed: not into a Python of the user's."""
+        return self._preferences.python is None and not package.is_met_by(self._versions(package.name))
+
+    def add(self, package: Requirement) -> None:
+        """Install a package that nothing needs, after asking.
+
+        Raises:
+            MissingDependency: if the user said no, something failed, or Slicer has to be restarted first.
+        """
+        if self.may_add(package):
+            self._install([package])
+
     def is_ready(self) -> bool:
         """Whether a worker has what it needs, as far as can be told without starting one."""
         return self._preferences.python is not None or not self.lacking()
@@ -130,11 +144,11 @@ class Gate:
             self._wait_for_restart()
             self._from_folder(Path(self._preferences.wheel_folder), lacking)
         changed = [name for name, version in before.items() if self._versions(name) != version]
-        still = [str(each) for each in self.lacking()]
+        still = [str(each) for each in lacking if not each.is_met_by(self._versions(each.name))]
         if changed or still:
             self._preferences.ask_for_restart()
             what = _("{names} changed").format(names=", ".join(changed)) if changed else ", ".join(still)
-            msg = _("Slicer must be restarted to finish the installation ({what}); then press Apply again")
+            msg = _("Slicer must be restarted to finish the installation ({what}); then try again")
             raise MissingDependency(msg.format(what=what))
 
     def _from_network(self, lacking: Sequence[Requirement], installers: Installers) -> None:
@@ -144,16 +158,16 @@ class Gate:
             self._preferences.ask_for_restart()
             msg = _(
                 "PyTorch is needed, and the extension that installs it is not here; "
-                "install the extension PyTorch in the Extensions Manager, restart Slicer and press Apply again"
+                "install the extension PyTorch in the Extensions Manager, restart Slicer and try again"
             )
             raise MissingDependency(msg)
         self._wait_for_restart()
-        self._ask(_question(lacking, has_torch=bool(torch)))
+        self._ask(_question(lacking, has_torch=bool(torch)), lacking)
         with nothing_else_changes(self._versions) as constraints:
             if torch and installers.torch is not None:
                 self._on_progress(_("Installing PyTorch; this takes some minutes"))
                 if installers.torch(f">={torch[0].minimum}") is None:
-                    msg = _("PyTorch was not installed; press Apply again, or install it in the module PyTorch Utils")
+                    msg = _("PyTorch was not installed; try again, or install it in the module PyTorch Utils")
                     raise MissingDependency(msg)
             if rest:
                 self._on_progress(_("Installing {packages}").format(packages=", ".join(rest)))
@@ -165,7 +179,8 @@ class Gate:
         if choice.missing:
             msg = _("the folder {folder} lacks wheels for this Python and system: {names}; put them there")
             raise MissingDependency(msg.format(folder=folder, names=", ".join(choice.missing)))
-        self._ask(_folder_question(folder, choice.wheels, has_torch=any(each.name == "torch" for each in lacking)))
+        has_torch = any(each.name == "torch" for each in lacking)
+        self._ask(_folder_question(folder, choice.wheels, lacking, has_torch=has_torch), lacking)
         self._on_progress(_("Installing {packages}").format(packages=", ".join(lines)))
         offline = ["--no-index", "--find-links", str(folder)]
         with nothing_else_changes(self._versions), told_as_missing(", ".join(lines), _("check the wheels")):
@@ -177,10 +192,10 @@ class Gate:
         if self._preferences.restart == "needed":
             raise MissingDependency(_restart_text())
 
-    def _ask(self, question: str) -> None:
+    def _ask(self, question: str, lacking: Sequence[Requirement]) -> None:
         if not self._confirm(question):
-            msg = _("Nothing was installed and nothing was changed; press Apply to be asked again")
-            raise MissingDependency(msg)
+            needed = _("Nothing was installed and nothing was changed; you are asked again the next time")
+            raise MissingDependency(_("Nothing was installed.") if OPENVINO in lacking else needed)
 
 
 def ensure_packages(
@@ -195,15 +210,16 @@ def ensure_packages(
 
 
 def _restart_text() -> str:
-    return _("Slicer must be restarted to finish the installation; then press Apply again")
+    return _("Slicer must be restarted to finish the installation; then try again")
 
 
 def _question(lacking: Sequence[Requirement], *, has_torch: bool) -> str:
-    large, small = _("about 0.2 GB, or 3 GB for an NVIDIA graphics card"), _("below 1 MB")
-    lines = [f"- {each}: {large if each.name == 'torch' else small}" for each in lacking]
+    large = {"torch": _("about 0.2 GB, or 3 GB for an NVIDIA graphics card"), OPENVINO.name: _("about 0.1 GB")}
+    large |= dict.fromkeys(("lightning", "monai"), _("some MB with what it needs"))
+    lines = [f"- {each}: {large.get(each.name, _('below 1 MB'))}" for each in lacking]
     return "\n".join(
         [
-            _("MedSegAttention needs these packages in Slicer's Python:"),
+            _why(lacking),
             *lines,
             _("They are downloaded from the network."),
             *([_("PyTorch comes by its extension, which chooses the build for this computer.")] if has_torch else []),
@@ -213,20 +229,28 @@ def _question(lacking: Sequence[Requirement], *, has_torch: bool) -> str:
     )
 
 
-def _folder_question(folder: Path, wheels: Sequence[Path], *, has_torch: bool) -> str:
+def _folder_question(folder: Path, wheels: Sequence[Path], lacking: Sequence[Requirement], *, has_torch: bool) -> str:
     sizes = [(path.name, path.stat().st_size / _MB) for path in wheels]
     total = sum(size for _name, size in sizes)
     torch = _("PyTorch comes from this folder, too, so its build must be one for this computer's graphics card.")
     return "\n".join(
         [
-            _("MedSegAttention needs these packages in Slicer's Python ({total:.1f} MB):").format(total=total),
+            _why(lacking),
             *(f"- {name}: {size:.1f} MB" for name, size in sizes),
-            _("They are taken from {folder}; nothing is downloaded.").format(folder=folder),
+            _("They are taken from {folder} ({total:.1f} MB); nothing is downloaded.").format(
+                folder=folder, total=total
+            ),
             *([torch] if has_torch else []),
             _kept(),
             _("Install them?"),
         ]
     )
+
+
+def _why(lacking: Sequence[Requirement]) -> str:
+    if OPENVINO in lacking:
+        return _("MedSegAttention works without this package, and faster on the processor with it in Slicer's Python:")
+    return _("MedSegAttention needs these packages in Slicer's Python:")
 
 
 def _kept() -> str:

@@ -18,6 +18,7 @@ def forecast_line(
     *,
     seconds_per_window: float | None = None,
     has_cuda: bool = False,
+    openvino: bool = False,
 ) -> str:
     """Say how long a run will take and how much memory; empty where nothing can be said.
 
@@ -28,6 +29,7 @@ def forecast_line(
         roi: a ROI node; None: the whole volume.
         seconds_per_window: as measured on this computer; None: never measured.
         has_cuda: whether the best device is known to be a graphics card.
+        openvino: whether OpenVINO is installed where it will run.
     """
     pixels = volume.GetImageData()
     if pixels is None or pixels.GetNumberOfPoints() == 0:
@@ -44,6 +46,7 @@ def forecast_line(
             weights_mb=weights_mb(bundle) or 0.0,
             voxel_bytes=pixels.GetScalarSize(),
             probabilities=settings.probabilities or settings.entropy,
+            openvino=openvino,
         )
     except MedSegError as error:  # the ROI misses the volume, a transform bends it
         return str(error)

@@ -85,11 +85,11 @@ def told_as_missing(what: str, hint: str) -> Iterator[None]:
     except subprocess.CalledProcessError as error:
         msg = _(
             "{what} could not be installed, pip ended with exit code {code}; "
-            "its reason is in the Python Console; {hint} and press Apply again"
+            "its reason is in the Python Console; {hint} and try again"
         )
         raise MissingDependency(msg.format(what=what, code=error.returncode, hint=hint)) from error
     except (RuntimeError, ImportError, OSError) as error:  # a library that Windows cannot load is an OSError
-        msg = _("{what} was not installed ({error}); press Apply to be asked again").format(what=what, error=error)
+        msg = _("{what} was not installed ({error}); try again").format(what=what, error=error)
         raise MissingDependency(msg) from error
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from medseg.desktop.texts import _
 from medseg.spec.errors import JobError
 from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
 
 IDLE_SECONDS = 300.0  # a worker stays warm so long, with torch and the last networks in memory
 
@@ -16,7 +17,7 @@ IDLE_SECONDS = 300.0  # a worker stays warm so long, with torch and the last net
 class JobProcess(Protocol):
     """Does one job after the other elsewhere; the panel is given one, so that a test can hand over its own."""
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job | TrainingJob) -> None:
         """Begin; events come through the callback it was made with, Finished or Failed last."""
 
     def cancel(self) -> None:

@@ -10,13 +10,15 @@ from typing import TypeAlias
 from medseg.desktop.job_process import JobProcess
 from medseg.desktop.job_row import Row, State
 from medseg.desktop.landing import Landing, PendingRun
-from medseg.desktop.order import Order
+from medseg.desktop.order import AnyOrder
 from medseg.desktop.texts import _, describe_event
+from medseg.desktop.training_run import TrainingRun
 from medseg.spec.errors import MedSegError
-from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Warned
+from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Noted, Warned
 
 __all__ = ["JobQueue", "MakeProcess", "Row", "State"]
 
+AnyRun: TypeAlias = PendingRun | TrainingRun
 MakeProcess: TypeAlias = Callable[[Callable[[Event], None], Callable[[str], None]], JobProcess]
 
 
@@ -44,8 +46,8 @@ class JobQueue:
     def __init__(
         self,
         make_process: MakeProcess,
-        prepare: Callable[[Order, Path], PendingRun],
-        land: Callable[[PendingRun, Finished], Landing],
+        prepare: Callable[[AnyOrder, Path], AnyRun],
+        land: Callable[[AnyRun, Finished], Landing],
         on_change: Callable[[], None] = lambda: None,
         on_log: Callable[[str], None] = lambda _: None,
         *,
@@ -82,7 +84,7 @@ class JobQueue:
         """Whether a row runs or waits."""
         return any(not row.has_ended for row in self._rows)
 
-    def add(self, order: Order) -> Row:
+    def add(self, order: AnyOrder) -> Row:
         """Put an order at the end of the queue; it begins when those before it have ended."""
         self._count += 1
         row = Row(self._count, order, message=_("Waiting"))
@@ -218,6 +220,8 @@ class JobQueue:
             row.hear(event)
             if isinstance(event, Warned):
                 self._on_log(row.warnings[-1])
+            elif isinstance(event, Noted):
+                self._on_log(event.message)
             self._on_change()
 
     def _end(self, row: Row, event: Finished | Failed) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from medseg.desktop.dialogue import failure
 from medseg.desktop.landing import Landing, PendingRun
-from medseg.desktop.order import Order
+from medseg.desktop.order import AnyOrder
 from medseg.desktop.texts import _, describe_event, percent_done
+from medseg.desktop.training_run import TrainingRun
 from medseg.spec.errors import Cancelled
-from medseg.spec.events import CANCELLED, Event, Failed, Finished, Progress, Started, Using, Warned
+from medseg.spec.events import CANCELLED, Event, Failed, Finished, Learning, Progress, Started, Using, Warned
+from medseg.spec.job import Job
 
 
 class State(StrEnum):
@@ -44,14 +46,14 @@ class Row:
     """
 
     number: int
-    order: Order
+    order: AnyOrder
     state: State = State.WAITING
     percent: int = 0
     message: str = ""
     details: str = ""
     seconds_left: float | None = None
     warnings: list[str] = field(default_factory=list)
-    run: PendingRun | None = None
+    run: PendingRun | TrainingRun | None = None
     folder: Path | None = None
     finished: Finished | None = None
     landing: Landing | None = None
@@ -89,10 +91,10 @@ class Row:
             case Warned(message):
                 self.warnings.append(self._in_words_of_the_user(message))
                 return
-            case Progress():
+            case Progress() | Learning():
                 self.percent = max(self.percent, percent_done(event))
                 self.seconds_left = event.seconds_left
-        if not self.is_stopping and isinstance(event, Started | Using | Progress):
+        if not self.is_stopping and isinstance(event, Started | Using | Progress | Learning):
             self.say(describe_event(event))
 
     def end(self, event: Finished | Failed) -> None:
@@ -109,12 +111,11 @@ class Row:
             case _ if self.is_stale:
                 self.state = State.CANCELLED
                 self.say(_("The scene was closed; the result was dropped."))
-            case Failed(message, _is_bug) if message == CANCELLED:
+            case _ if self.is_stopping or (isinstance(event, Failed) and event.message == CANCELLED):
                 self.state = State.CANCELLED
-                self.say(describe_event(event))
-            case _ if self.is_stopping:
-                self.state = State.CANCELLED
-                self.say(describe_event(Failed(CANCELLED, is_bug=False)))
+                words = _("Cancelled; when the same training is asked for again it goes on where it was")
+                is_training = isinstance(self.run, TrainingRun)
+                self.say(words if is_training else describe_event(Failed(CANCELLED, is_bug=False)))
             case Failed():
                 self.state = State.FAILED
                 self.say(self._in_words_of_the_user(describe_event(event)))
@@ -126,6 +127,7 @@ class Row:
 
     def _in_words_of_the_user(self, text: str) -> str:
         """Name the volume where the worker names the file that was made of it."""
-        for path in self.run.request.job.inputs if self.run is not None and self.order.title else ():
+        job = None if self.run is None else self.run.request.job
+        for path in job.inputs if isinstance(job, Job) and self.order.title else ():
             text = text.replace(path, self.order.title)
         return text

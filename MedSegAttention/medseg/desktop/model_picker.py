@@ -30,6 +30,7 @@ class ModelPicker:
         self._parameters = parameters
         self._read_bundles = bundles
         self._bundles: dict[str, Bundle] = {}
+        self._first = ""  # id of the model that counts where none was chosen; also when others come later
         self._entries: list[Entry] = []
         self._found: list[Entry] = []  # one a line of the list
         self._wanted = Filter()
@@ -46,11 +47,13 @@ class ModelPicker:
     def current(self) -> Bundle | None:
         """The chosen model, the first where none was chosen; None where it is not there."""
         wanted = self._parameters.settings.model
-        return self._bundles.get(wanted) if wanted else next(iter(self._bundles.values()), None)
+        return self._bundles.get(wanted or self._first)
 
     def reload(self) -> None:
         """Read anew which models there are."""
         self._bundles = dict(self._read_bundles())
+        if self._first not in self._bundles:
+            self._first = next(iter(self._bundles), "")
         self._entries = [make_entry(bundle) for bundle in self._bundles.values()]
         known = {value for entry in self._entries for value in entry.values}
         self._wanted = Filter(self._wanted.words, self._wanted.chips & known)

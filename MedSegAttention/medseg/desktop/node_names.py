@@ -4,6 +4,7 @@ import re
 
 from medseg.desktop.texts import _
 from medseg.mrml.grids import Node
+from medseg.mrml.training_cases import NAMELESS, file_name
 
 _SHORT = 4  # a shorter name is a part of too many words, and is replaced only where it stands alone
 _MIN_DIGITS = 3  # a shorter number is no name
@@ -33,7 +34,9 @@ class NodeNames:
 
     def hide(self, text: str) -> str:
         """The text with "volume 1" and the like in the place of every name that was ever collected."""
-        written = {form: alias for name, alias in self._aliases.items() for form in (name, repr(name)[1:-1])}
+        files = {file_name(name): alias for name, alias in self._aliases.items()}  # which name cases to learn from
+        written = {form: alias for form, alias in files.items() if len(form) >= _SHORT and form != NAMELESS}
+        written |= {form: alias for name, alias in self._aliases.items() for form in (name, repr(name)[1:-1])}
         if not written:
             return text
         longest_first = sorted(written, key=len, reverse=True)  # a name may begin with another one

@@ -1,6 +1,8 @@
 """What is asked for in one row of the queue: nodes by their ids, for nothing is copied before its turn comes."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.settings import PanelSettings
@@ -27,3 +29,49 @@ class Order:
     target_id: str | None = None  # the segmentation to join; None: a new one
     title: str = ""  # what the row is called in the queue
     time_point: TimePoint | None = None  # of a sequence; None: a volume of its own
+
+    @property
+    def model_title(self) -> str:
+        """What the queue calls the model."""
+        return self.bundle.manifest.title
+
+    @property
+    def device(self) -> str:
+        """Where it was asked to run."""
+        return self.settings.device
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TrainingOrder:
+    """One training; its cases are written when its turn comes, as they are then.
+
+    Attributes:
+        title: of the new model.
+        output: its folder.
+        pairs: ids of a volume and its segmentation, one a case; empty where ``dataset`` is given.
+        dataset: folder of labelled cases on disk.
+        start: the model to begin with.
+        network: or the network to train from nothing.
+        seconds: how long it may train.
+        steps: or how many steps, whichever ends first.
+        device: where to train.
+    """
+
+    title: str
+    output: Path
+    pairs: tuple[tuple[str, str], ...] = ()
+    dataset: Path | None = None
+    start: Bundle | None = None
+    network: str | None = None
+    seconds: float
+    steps: int | None = None
+    device: str = "auto"
+    time_point: None = None
+
+    @property
+    def model_title(self) -> str:
+        """What the queue calls the model: what it begins with."""
+        return self.start.manifest.title if self.start is not None else str(self.network)
+
+
+AnyOrder: TypeAlias = Order | TrainingOrder

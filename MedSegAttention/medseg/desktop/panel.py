@@ -1,27 +1,27 @@
 """The panel: choices become orders, the queue does them, the answers become segments."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle, catalogue
-from medseg.bundles.digest import begin_digest
 from medseg.desktop.arrivals import Arrivals
 from medseg.desktop.binding import Binding
 from medseg.desktop.cases import left_out
 from medseg.desktop.dependencies import Gate
+from medseg.desktop.device_list import DeviceList
+from medseg.desktop.engine_offer import EngineOffer
 from medseg.desktop.inputs_view import InputsView
 from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State
-from medseg.desktop.landing import PendingRun, land
 from medseg.desktop.log_book import LogBook
 from medseg.desktop.model_picker import ModelPicker
 from medseg.desktop.node_names import NodeNames
-from medseg.desktop.order import Order
-from medseg.desktop.orders import make_orders, orders_for_all, prepare
+from medseg.desktop.order import Order, TrainingOrder
+from medseg.desktop.orders import make_orders, orders_for_all
 from medseg.desktop.output_view import OutputView
 from medseg.desktop.parameters import Parameters
 from medseg.desktop.preferences import Preferences
 from medseg.desktop.qt_console import later
-from medseg.desktop.section_stack import SectionStack
+from medseg.desktop.runs import land_run, prepare_run
+from medseg.desktop.section_stack import Section, SectionStack
 from medseg.desktop.sections.diagnostics import DiagnosticsSection
 from medseg.desktop.sections.performance import PerformanceSection
 from medseg.desktop.sections.postprocessing import PostprocessingSection
@@ -29,6 +29,7 @@ from medseg.desktop.sections.probabilities import ProbabilitiesSection
 from medseg.desktop.sections.queue import QueueSection
 from medseg.desktop.sections.region import RegionSection
 from medseg.desktop.sections.results import ResultsView
+from medseg.desktop.sections.training import TrainingSection
 from medseg.desktop.settings import setting_texts
 from medseg.desktop.status_view import StatusView
 from medseg.desktop.support import collect_versions, support_report
@@ -39,7 +40,6 @@ from medseg.desktop.undo_stack import UndoStack, run_name
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import sequence_of
 from medseg.spec.errors import MedSegError
-from medseg.spec.events import Described, Device, Event
 
 
 class Panel:
@@ -50,6 +50,7 @@ class Panel:
         make_process: given who hears events and log lines, makes the process that computes.
         preferences: what belongs to the computer and not to the scene; None: forgotten with the panel.
         gate: opened on Apply, before anything else, to install what is missing; None: nothing is.
+        training_gate: the same for what a training needs beside that.
         versions: of Slicer and of this program, written beside each result.
         find_models: gives the installed models by their ids.
     """
@@ -61,30 +62,28 @@ class Panel:
         *,
         preferences: Preferences | None = None,
         gate: Gate | None = None,
+        training_gate: Gate | None = None,
         versions: dict[str, str] | None = None,
         find_models: Callable[[], dict[str, Bundle]] = catalogue,
     ) -> None:
         self.preferences = preferences or Preferences()
         self.log = LogBook()
         self.parameters = Parameters(scene)
-        self._gate = gate
+        self._gate, self._training_gate = gate, training_gate
         self._versions = versions or {}
-        self._bundles = find_models()
+        self._find_models, self._bundles = find_models, find_models()
         self._model_shown: str | None = None
-        self._devices: tuple[Device, ...] = ()  # the last that a worker told of
         self._undo = UndoStack()
         self._is_ordering = False
         self._node_names = NodeNames()  # of this session: what the log says of them is not sent
         self.queue = JobQueue(
             make_process,
-            self._prepare,
-            lambda run, finished: land(
-                self.parameters.scene, run, finished, self._versions, bring=self._arrivals.bring
-            ),
+            lambda order, folder: prepare_run(self.parameters.scene, order, folder),
+            lambda run, finished: land_run(self.parameters.scene, run, finished, self._versions, self._arrivals.bring),
             self._queue_changed,
             self.log.add,
             on_end=self._ended,
-            on_described=self._described,
+            on_described=lambda event: self._devices.heard(event),
             later=later,
         )
         self._arrivals = Arrivals(lambda: self.sections.refresh(self.probabilities), self.say)
@@ -120,6 +119,7 @@ class Panel:
         self.queue.leave_scene()
         self._arrivals.stop()
         self._undo.clear()
+        self.training.clear()
         self.results.clear()
         self.parameters.detach()
         self.refresh()
@@ -130,6 +130,7 @@ class Panel:
         self._arrivals.stop()
         self._undo.clear()
         self.region.close()
+        self.training.close()
         self.queue.close()
         drop_empty_outputs(self.parameters.scene, self.queue.rows, self.queue.rows)
         self.parameters.detach()
@@ -162,7 +163,7 @@ class Panel:
         self.output.refresh()
         self.results.refresh()
         self.sections.refresh()
-        self.status.forecast(bundle, self._devices)
+        self.status.forecast(bundle, self._devices.known)
         volume = self.current_volume()
         self.names.allTimePoints.setVisible(
             settings.all_time_points or (volume is not None and sequence_of(self.parameters.scene, volume) is not None)
@@ -182,25 +183,28 @@ class Panel:
             on_node=lambda: self.sections.refresh(),
         )
         self.region = RegionSection(parameters, self.current_volume)
-        self.performance = PerformanceSection(parameters, self.current_model, self._ask_devices)
+        offer = EngineOffer(self.preferences, self._gate)
+        self._devices = DeviceList(
+            self.queue.describe, self._gate, self.say, lambda devices: self.performance.show_devices(devices)
+        )
+        self.performance = PerformanceSection(parameters, self.current_model, self._devices.ask, offer)
         self.probabilities = ProbabilitiesSection(parameters, lambda: self.results.node)
         self.jobs = QueueSection(parameters, self.queue, self.apply_to_all)
         check = None if self._gate is None else self._gate.state
         self.diagnostics = DiagnosticsSection(self.preferences, self.log, check, self._support)
-        self.sections = SectionStack(
-            [
-                self.region,
-                self.performance,
-                PostprocessingSection(parameters, self.current_model),
-                self.probabilities,
-                self.jobs,
-                self.diagnostics,
-            ]
+        cleaning = PostprocessingSection(parameters, self.current_model)
+        self.training = TrainingSection(
+            parameters, lambda: self._bundles, self.current_model, self.queue, self._training_gate
         )
+        parts: list[Section] = [self.region, self.performance, cleaning, self.probabilities, self.training]
+        self.sections = SectionStack([*parts, self.jobs, self.diagnostics])
         for place, part in (("inputs", self.inputs), ("model", self.picker), ("result", self.results)):
             getattr(names, f"{place}Place").layout().addWidget(part.widget)
         names.sectionsPlace.layout().addWidget(self.sections.widget)
-        self.sections.when_first_opened(self.performance, self._look_for_devices)
+        self.sections.when_first_opened(self.training, self.training.propose)
+        self.sections.when_first_opened(
+            self.performance, lambda: self.performance.look() if self._devices.can_be_asked else None
+        )
 
     def _connect(self) -> None:
         names = self.names
@@ -235,10 +239,6 @@ class Panel:
         finally:
             self._is_ordering = False
 
-    def _prepare(self, order: Order, folder: Path) -> PendingRun:
-        begin_digest(order.bundle)  # written on the result: a file of 1 GB takes a second
-        return prepare(self.parameters.scene, order, folder)
-
     def _ended(self, row: Row) -> None:
         """Show the result of a row that has ended, and remember how long a window took."""
         self.status.remember(row)
@@ -248,7 +248,11 @@ class Panel:
             if row.landing.step is not None:
                 self._undo.push(row.landing.step, run_name(row.order))
             self.results.show(row.landing.node)
-        self.status.forecast(self.current_model(), self._devices)
+        if isinstance(row.order, TrainingOrder):  # also when it was cancelled the moment it had ended
+            self._bundles = self._find_models()
+            self.picker.reload()
+            self.refresh()
+        self.status.forecast(self.current_model(), self._devices.known)
         self.say("\n".join([row.details or row.message, *row.warnings]))
 
     def _undone(self, text: str) -> None:
@@ -267,22 +271,6 @@ class Panel:
         """What depends on the queue: buttons and progress."""
         self.status.show(self.current_model(), self.queue.current)
 
-    def _look_for_devices(self) -> None:
-        """List what there is, unless packages are missing: then no worker can know."""
-        if self._gate is None or self._gate.is_ready():
-            self.performance.look()
-
-    def _ask_devices(self) -> None:
-        try:
-            self.queue.describe()
-        except MedSegError as error:
-            self.say(str(error))
-
-    def _described(self, event: Event) -> None:
-        if isinstance(event, Described):
-            self._devices = event.devices or self._devices
-            self.performance.show_devices(event.devices)
-
     def _support(self) -> str:
         self._node_names.collect(self.parameters.scene)
         return support_report(
@@ -290,7 +278,7 @@ class Panel:
             self.preferences,
             self.log.text(),
             settings=setting_texts(self.parameters.settings),
-            devices=self._devices,
+            devices=self._devices.known,
             packages="" if self._gate is None else self._gate.state(),
             hide=self._node_names.hide,
         )

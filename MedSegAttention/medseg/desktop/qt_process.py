@@ -10,9 +10,10 @@ from medseg.desktop.dialogue import Dialogue
 from medseg.desktop.job_process import IDLE_SECONDS, child_environment, find_python
 from medseg.desktop.texts import _
 from medseg.jobs.process_tree import kill_tree
-from medseg.jobs.worker_command import worker_command, worker_environment
+from medseg.jobs.worker_command import SEGMENTING, TRAINING, worker_command, worker_environment, worker_module
 from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished
 from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Cancel, Describe, Quit, Request, Run, encode_request
 
 _GRACE_MS = 1500  # between the word cancel and the kill
@@ -20,6 +21,8 @@ _GRACE_MS = 1500  # between the word cancel and the kill
 
 class QtJobProcess:
     """Implements ``JobProcess``; everything happens in Qt's own thread.
+
+    A training has a process of its own, which ends with it and leaves no memory taken.
 
     Args:
         on_event: hears the events of a job; Finished or Failed come last, whatever becomes of the process.
@@ -41,13 +44,13 @@ class QtJobProcess:
         self._on_log = on_log
         self._choose = choose or (lambda: (python, IDLE_SECONDS))
         self._python, self._idle_seconds = self._choose()
-        self._program = ""
+        self._program, self._module = "", SEGMENTING
         self._process: qt.QProcess | None = None
         self._dialogue = Dialogue(self._take, on_log)
         self._is_busy = False
         self._is_asked = False  # for the devices, and there is no answer yet
         self._is_cancelled = False
-        self._job: Job | None = None
+        self._job: Job | TrainingJob | None = None
         self._is_silent = True  # nothing was heard of the job yet
         self._may_relaunch = False  # the job was sent to a warm worker
         self._has_begun = False  # the process, not the job
@@ -56,19 +59,19 @@ class QtJobProcess:
         self._killer.setInterval(_GRACE_MS)
         self._killer.connect("timeout()", self._kill)
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job | TrainingJob) -> None:
         """Send a job, to the warm worker where there is one.
 
         Raises:
             JobError: where no Python is found; later failures are events.
         """
-        self._settle()
+        self._settle(worker_module(job))
         self._job = job
         self._is_busy, self._is_cancelled, self._is_silent = True, False, True
         self._may_relaunch = self._is_alive()
         if not self._may_relaunch:
             self._launch()
-        self._send(Run(job))
+        self._send_job(job)
 
     def describe(self) -> None:
         """Ask what the worker can run on; ``Described`` comes as an event, after the job that is under way.
@@ -104,13 +107,13 @@ class QtJobProcess:
             self._send(Quit())
             self._process.closeWriteChannel()
 
-    def _settle(self) -> None:
-        """Take the interpreter that is wanted now; an idle worker of another one is sent home."""
+    def _settle(self, module: str = SEGMENTING) -> None:
+        """Take the interpreter and the module that are wanted now; an idle worker of others is sent home."""
         wanted = self._choose()
         program = wanted[0] or find_python()
-        if wanted != (self._python, self._idle_seconds):
+        if (*wanted, module) != (self._python, self._idle_seconds, self._module):
             self._end_worker()
-        (self._python, self._idle_seconds), self._program = wanted, program
+        (self._python, self._idle_seconds), self._program, self._module = wanted, program, module
 
     def _end_worker(self) -> None:
         if self._process is not None and self._is_alive():
@@ -122,7 +125,7 @@ class QtJobProcess:
                 self._process.waitForFinished(_GRACE_MS)  # Qt must not destroy a process that runs
 
     def _launch(self) -> None:
-        program, *arguments = worker_command(self._program, idle_seconds=self._idle_seconds)
+        program, *arguments = worker_command(self._program, idle_seconds=self._idle_seconds, module=self._module)
         process = qt.QProcess()
         surroundings = qt.QProcessEnvironment()
         for name, value in worker_environment(child_environment(self._python)).items():
@@ -144,7 +147,7 @@ class QtJobProcess:
             self._finish(Failed(CANCELLED, is_bug=False))
         elif self._is_busy and self._job is not None:
             self._launch()
-            self._send(Run(self._job))
+            self._send_job(self._job)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Described):
@@ -204,6 +207,11 @@ class QtJobProcess:
 
     def _is_alive(self) -> bool:
         return self._process is not None and self._process.state() != qt.QProcess.NotRunning
+
+    def _send_job(self, job: Job | TrainingJob) -> None:
+        self._send(Run(job))
+        if self._module == TRAINING:
+            self._send(Quit())
 
     def _send(self, request: Request) -> None:
         if self._process is not None and self._is_alive():

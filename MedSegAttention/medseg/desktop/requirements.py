@@ -34,6 +34,9 @@ class Requirement:
         return version is not None and (not version or _numbers(version) >= _numbers(self.minimum))
 
 
+OPENVINO = Requirement("openvino", "2026.1")  # needed by nothing: networks run faster on a processor with it
+
+
 def read_requirements(path: Path) -> tuple[Requirement, ...]:
     """Torch, and the lines of a requirements file, each a name with or without ``>=``.
 
@@ -42,6 +45,11 @@ def read_requirements(path: Path) -> tuple[Requirement, ...]:
     """
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
     return tuple(_parse(line) for line in (TORCH, *lines) if line)
+
+
+def training_requirements(path: Path) -> Path:
+    """The file of what a training needs, beside that of what the worker needs."""
+    return path.with_name("requirements-training.txt")
 
 
 def installed_version(name: str) -> str | None:

@@ -98,6 +98,7 @@ def write_provenance(
         "weights_sha256": weights_digest(bundle),
         "options": asdict(job.options),
         "device": finished.device,
+        "engine": finished.engine,
         "seconds": round(finished.seconds, 2),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions,

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from medseg.spec.errors import FieldError, MedSegError
 from medseg.spec.fields import read_record
-from medseg.spec.job import Options, Precision
+from medseg.spec.job import EngineName, Options, Precision
 from medseg.spec.manifest import PostprocessRule
 
 Mirror: TypeAlias = Literal["model", "on", "off"]
@@ -24,6 +24,7 @@ class PanelSettings:
     overlap: float | None = None  # 0..0.9
     mirror: Mirror = "model"
     precision: Precision = "float32"
+    engine: EngineName = "auto"
     window_batch: int = 1
     own_postprocess: bool = False  # the three below instead of the model's
     keep_largest: bool = False
@@ -56,6 +57,7 @@ class PanelSettings:
             mirror=None if self.mirror == "model" else self.mirror == "on",
             window_batch=self.window_batch,
             precision=self.precision,
+            engine=self.engine,
             roi_ras_mm=roi_ras_mm,
             roi_voxels=roi_voxels,
             postprocess=own if self.own_postprocess else None,

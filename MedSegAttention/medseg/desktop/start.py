@@ -10,6 +10,7 @@ from medseg.desktop.job_process import JobProcess
 from medseg.desktop.panel import Panel
 from medseg.desktop.preferences import Preferences
 from medseg.desktop.qt_process import QtJobProcess
+from medseg.desktop.requirements import training_requirements
 from medseg.mrml.grids import Node
 from medseg.spec.events import Event
 
@@ -28,10 +29,19 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
     # Called when Apply is pressed, long after the panel is there.
     gate = Gate(requirements_file, slicer.util.confirmOkCancelDisplay, preferences, on_progress=lambda line: say(line))
 
+    training_gate = Gate(
+        training_requirements(requirements_file),
+        slicer.util.confirmOkCancelDisplay,
+        preferences,
+        on_progress=lambda line: say(line),
+    )
+
     def make_process(on_event: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
         return QtJobProcess(on_event, on_log, choose=lambda: (preferences.python, preferences.idle_seconds))
 
-    panel = Panel(scene, make_process, preferences=preferences, gate=gate, versions=versions)
+    panel = Panel(
+        scene, make_process, preferences=preferences, gate=gate, training_gate=training_gate, versions=versions
+    )
 
     def say(line: str) -> None:
         panel.log.add(line)

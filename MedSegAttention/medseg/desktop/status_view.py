@@ -6,9 +6,11 @@ from typing import Any
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.forecast_line import forecast_line
 from medseg.desktop.job_row import Row
+from medseg.desktop.order import TrainingOrder
 from medseg.desktop.orders import what_is_missing
 from medseg.desktop.parameters import ROI, Parameters
 from medseg.desktop.preferences import Preferences
+from medseg.inference.network_memory import has_openvino
 from medseg.spec.events import Device
 
 
@@ -51,6 +53,7 @@ class StatusView:
                 self._parameters.node(ROI),
                 seconds_per_window=self._preferences.window_seconds(bundle.manifest.model_id, settings.device),
                 has_cuda=any(device.name.startswith("cuda") for device in devices),
+                openvino=self._preferences.python is None and has_openvino(),  # of another Python nobody knows
             )
         self._names.forecast.setText(text)
 
@@ -66,10 +69,12 @@ class StatusView:
 
     def remember(self, row: Row) -> None:
         """Remember, for the next forecast, how long a window of an ended row took."""
-        finished = row.finished
-        if finished is not None and finished.windows_seconds is not None and finished.window_count:
+        finished, order = row.finished, row.order
+        if isinstance(order, TrainingOrder) or finished is None:
+            return
+        if finished.windows_seconds is not None and finished.window_count:
             self._preferences.remember_window(
-                row.order.bundle.manifest.model_id,
-                row.order.settings.device,
+                order.bundle.manifest.model_id,
+                order.settings.device,
                 finished.windows_seconds / finished.window_count,
             )

@@ -1,8 +1,21 @@
 """Translation, and sentences that the panel says."""
 
+import math
 from collections.abc import Callable, Collection
 
-from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Progress, Started, Using, Warned
+from medseg.spec.events import (
+    CANCELLED,
+    Described,
+    Event,
+    Failed,
+    Finished,
+    Learning,
+    Noted,
+    Progress,
+    Started,
+    Using,
+    Warned,
+)
 
 try:
     from slicer.i18n import tr
@@ -28,6 +41,9 @@ _SHARES = {
 }
 
 
+_TRAINED = 98  # percent of a training; then the model is written
+
+
 # Keys of Slicer's own menus, and of what is always seen of the panel.
 _TAKEN = frozenset("efvhabcdgijmnopqrstuwx3")
 
@@ -45,8 +61,10 @@ def with_key(name: str, taken: Collection[str] = ()) -> str:
     return name.replace("&", "&&")
 
 
-def percent_done(progress: Progress) -> int:
+def percent_done(progress: Progress | Learning) -> int:
     """How much of the whole job is done, 0..100; never goes back within a job."""
+    if isinstance(progress, Learning):
+        return min(_TRAINED, round(_TRAINED * progress.part))
     begin, end = _SHARES[progress.stage]
     part = min(1.0, progress.done / progress.total) if progress.total > 0 else 0.0
     return round(begin + (end - begin) * part)
@@ -57,22 +75,55 @@ def describe_event(event: Event) -> str:
     match event:
         case Started():
             return _("Started")
-        case Using(device, threads, memory_mb):
-            memory = "" if memory_mb is None else f", {memory_mb} MiB"
-            return _("Running on {device}").format(device=device) + f" ({threads} threads{memory})"
+        case Using():
+            return _describe_use(event)
         case Progress(stage, _done, _total, seconds_left):
             left = "" if seconds_left is None else ", " + _("{seconds:.0f} s left").format(seconds=seconds_left)
             return _stage_name(stage) + left
+        case Learning():
+            return _describe_learning(event)
+        case Noted(message):
+            return message
         case Warned(message):
             return _("Warning: {message}").format(message=message)
         case Described(devices):
             return _("Networks can run on: {devices}").format(devices=", ".join(each.title for each in devices))
-        case Finished(_outputs, device, seconds):
-            return _("Done in {seconds:.1f} s on {device}").format(seconds=seconds, device=device)
-        case Failed(message, is_bug):
-            if message == CANCELLED:
-                return _("Cancelled; nothing was changed")
-            return _("Something went wrong in the program: {message}").format(message=message) if is_bug else message
+        case Finished():
+            device = _with_engine(event.device, event.engine)
+            return _("Done in {seconds:.1f} s on {device}").format(seconds=event.seconds, device=device)
+        case Failed():
+            return _describe_failure(event)
+
+
+def _describe_failure(event: Failed) -> str:
+    if event.message == CANCELLED:
+        return _("Cancelled; nothing was changed")
+    if event.is_bug:
+        return _("Something went wrong in the program: {message}").format(message=event.message)
+    return event.message
+
+
+def _describe_use(event: Using) -> str:
+    memory = "" if event.memory_mb is None else f", {event.memory_mb} MiB"
+    device = _with_engine(event.device, event.engine)
+    return _("Running on {device}").format(device=device) + f" ({event.threads} threads{memory})"
+
+
+def _with_engine(device: str, engine: str) -> str:
+    return _("{device} by {engine}").format(device=device, engine=engine) if engine else device
+
+
+def _describe_learning(event: Learning) -> str:
+    if event.step == 0:
+        return _("Reading the cases")
+    words = [_("Training")]
+    if event.dice is not None and event.best_dice is not None:
+        words.append(_("Dice {dice:.3f} (best {best:.3f})").format(dice=event.dice, best=event.best_dice))
+    if event.loss is not None:
+        words.append(_("loss {loss:.3f}").format(loss=event.loss))
+    if event.seconds_left is not None:
+        words.append(_("{minutes:.0f} min left").format(minutes=math.ceil(event.seconds_left / 60)))
+    return ", ".join(words)
 
 
 def _stage_name(stage: str) -> str:

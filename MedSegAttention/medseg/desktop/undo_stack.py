@@ -1,17 +1,17 @@
 """The changes of segmentations that can be taken back: the newest first, each segmentation for itself."""
 
 from medseg.desktop.one_step import OneStep
-from medseg.desktop.order import Order
+from medseg.desktop.order import AnyOrder
 from medseg.desktop.texts import _
 from medseg.mrml.grids import Node
 
 LIMIT_BYTES = 2**30  # of voxels that are kept to go back to
 
 
-def run_name(order: Order) -> str:
+def run_name(order: AnyOrder) -> str:
     """What a run is called on the buttons that take it back."""
     volume = order.title or _("the volume")
-    return _("{model} on {volume}").format(model=order.bundle.manifest.title, volume=volume)
+    return _("{model} on {volume}").format(model=order.model_title, volume=volume)
 
 
 class UndoStack:

@@ -207,5 +207,5 @@ def _refuse_overlap(node: Node, names: Sequence[str], flat: NDArray[Any], found:
     if both.any():
         here = tuple(np.argwhere(both)[0])
         one, other = names[int(flat[here]) - 1], names[int(found[here]) - 1]
-        msg = f"segments {one!r} and {other!r} of {node.GetName()!r} overlap; choose one of them"
+        msg = f"segments {one!r} and {other!r} of {node.GetName()!r} overlap; choose one of them, or mend it"
         raise ImageError(msg)

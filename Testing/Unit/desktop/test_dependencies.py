@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 import venv
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from medseg.desktop.dependencies import Gate, ensure_packages
 from medseg.desktop.installers import Installers
 from medseg.desktop.preferences import RESTART, MemoryStore, Preferences
-from medseg.desktop.requirements import nothing_else_changes, read_requirements
+from medseg.desktop.requirements import OPENVINO, nothing_else_changes, read_requirements
 from medseg.spec.errors import MissingDependency
 from wheel_maker import make_wheel
 
@@ -93,7 +94,7 @@ def test_it_asks_once_and_says_what_and_how_large(requirements, computer):
 
 def test_no_means_no(requirements, computer):
     computer.answer = False
-    with pytest.raises(MissingDependency, match="Nothing was installed and nothing was changed; press Apply"):
+    with pytest.raises(MissingDependency, match="Nothing was installed and nothing was changed; you are asked again"):
         computer.gate(requirements).open()
     assert computer.done == computer.lines == []
     assert computer.preferences.restart == ""
@@ -149,14 +150,14 @@ def test_where_nothing_is_lacking_after_the_restart_the_installation_is_complete
 
 def test_torch_that_was_not_installed_is_told(requirements, computer):
     computer.torch_answer = None
-    with pytest.raises(MissingDependency, match="PyTorch was not installed; press Apply again"):
+    with pytest.raises(MissingDependency, match="PyTorch was not installed; try again"):
         computer.gate(requirements).open()
     assert computer.done == [("torch", ">=2.6")]
 
 
 def test_what_is_still_not_there_waits_for_a_restart_and_is_not_installed_again(requirements, computer):
     computer.installs = {"torch": "2.6.0"}
-    with pytest.raises(MissingDependency, match=r"must be restarted .*safetensors>=0.4.3.* then press Apply again"):
+    with pytest.raises(MissingDependency, match=r"must be restarted .*safetensors>=0.4.3.* then try again"):
         computer.gate(requirements).open()
     with pytest.raises(MissingDependency, match="must be restarted"):
         computer.gate(requirements).open()
@@ -197,6 +198,52 @@ class TestAnotherPython:
         assert "does not exist" in gate.state()
 
 
+class TestAPackageThatNothingNeeds:
+    def test_is_never_asked_for_on_apply(self, requirements, computer):
+        computer.gate(requirements).open()
+        assert "openvino" not in computer.questions[0]
+
+    def test_is_installed_after_asking_and_nothing_else_is(self, requirements, computer):
+        computer.installs = {"openvino": "2026.4.1"}
+        gate = computer.gate(requirements)
+        assert gate.may_add(OPENVINO)
+        gate.add(OPENVINO)
+        (question,) = computer.questions
+        for words in ("works without", "openvino>=2026.1: about 0.1 GB", "downloaded", "numpy"):
+            assert words in question
+        assert "torch" not in question
+        assert computer.done == [("packages", ("openvino>=2026.1",))]
+        assert "numpy===2.0.2" in computer.constraints
+        assert not gate.may_add(OPENVINO)
+
+    def test_no_means_no(self, requirements, computer):
+        computer.answer = False
+        with pytest.raises(MissingDependency, match=r"^Nothing was installed\.$"):
+            computer.gate(requirements).add(OPENVINO)
+        assert computer.done == []
+
+    def test_is_taken_from_a_wheel_folder_where_there_is_one(self, requirements, computer, tmp_path):
+        make_wheel(tmp_path, "openvino", "2026.2.0")
+        computer.preferences.wheel_folder = str(tmp_path)
+        computer.installs = {"openvino": "2026.2.0"}
+        computer.gate(requirements).add(OPENVINO)
+        assert computer.done == [("pip", ("--no-index", "--find-links", str(tmp_path), "openvino>=2026.1"))]
+        assert "works without" in computer.questions[0]
+
+    def test_is_not_installed_twice_nor_into_a_python_of_the_users(self, requirements, computer):
+        computer.there["openvino"] = "2026.3.0"
+        computer.gate(requirements).add(OPENVINO)
+        del computer.there["openvino"]
+        computer.preferences.python = sys.executable
+        assert not computer.gate(requirements).may_add(OPENVINO)
+        computer.gate(requirements).add(OPENVINO)
+        assert computer.questions == computer.done == []
+
+    def test_is_the_one_that_the_package_itself_offers(self, checkout):
+        project = tomllib.loads((checkout / "pyproject.toml").read_text())["project"]
+        assert project["optional-dependencies"]["openvino"] == [str(OPENVINO)]
+
+
 class TestAWheelFolder:
     @pytest.fixture
     def folder(self, tmp_path, computer):
@@ -234,7 +281,7 @@ class TestAWheelFolder:
 
         make_wheel(folder, "torch", "2.6.0")
         monkeypatch.setattr(computer, "_pip", fail)
-        sentence = r"torch>=2.6, safetensors>=0.4.3 could not be installed, .*; check the wheels and press Apply again"
+        sentence = r"torch>=2.6, safetensors>=0.4.3 could not be installed, .*; check the wheels and try again"
         with pytest.raises(MissingDependency, match=sentence):
             computer.gate(requirements).open()
 

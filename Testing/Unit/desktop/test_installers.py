@@ -74,7 +74,7 @@ def test_and_by_slicers_packaging_where_there_is_one(slicer, tmp_path, monkeypat
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (RuntimeError("User declined"), r"was not installed \(User declined\); press Apply"),
+        (RuntimeError("User declined"), r"was not installed \(User declined\); try again"),
         (CalledProcessError(1, ["pip"]), "could not be installed, pip ended with exit code 1.* check the network"),
         (OSError("DLL load failed"), r"was not installed \(DLL load failed\)"),
     ],

@@ -5,6 +5,7 @@ from typing import Any
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.binding import Binding
+from medseg.desktop.engine_offer import EngineOffer
 from medseg.desktop.parameters import Parameters
 from medseg.desktop.texts import _
 from medseg.desktop.ui import load_ui
@@ -15,12 +16,13 @@ _AUTOMATIC, _PROCESSOR = "auto", "cpu"
 
 
 class PerformanceSection:
-    """Device, overlap, mirroring, precision and windows at once.
+    """Device, overlap, mirroring, precision, engine and windows at once.
 
     Args:
         parameters: hold the choices.
         current_model: the model they are for, None where none is installed.
         ask_devices: asks for the devices of this computer; the answer comes later, by ``show_devices``.
+        engine_offer: what is said beside the engine where a faster one could be installed; None: nothing.
     """
 
     def __init__(
@@ -28,12 +30,14 @@ class PerformanceSection:
         parameters: Parameters,
         current_model: Callable[[], Bundle | None],
         ask_devices: Callable[[], None],
+        engine_offer: EngineOffer | None = None,
     ) -> None:
         self.title = _("Performance")
         self.tells_state = False
         self._parameters = parameters
         self._model = current_model
         self._ask_devices = ask_devices
+        self._engine_offer = engine_offer
         self._devices: tuple[Device, ...] | None = None  # None: nobody has looked yet
         self._is_asking = False
         self._has_failed = False  # nobody answered the last time
@@ -45,12 +49,17 @@ class PerformanceSection:
         self._ui.precision.addItem(_("32 bits (exact)"), "float32")
         self._ui.precision.addItem(_("16 bits, bfloat16"), "bfloat16")
         self._ui.precision.addItem(_("16 bits, float16"), "float16")
+        self._ui.engine.addItem(_("Automatic"), "auto")
+        self._ui.engine.addItem(_("PyTorch"), "torch")
+        self._ui.engine.addItem(_("OpenVINO"), "openvino")
         self._binding.choice(self._ui.device, "device", unlisted=self._unlisted)
         self._binding.choice(self._ui.overlap, "overlap", unlisted=lambda share: f"{share:.0%}")
         self._binding.choice(self._ui.mirror, "mirror")
         self._binding.choice(self._ui.precision, "precision")
+        self._binding.choice(self._ui.engine, "engine")
         self._binding.whole(self._ui.windowBatch, "window_batch")
         self._ui.look.connect("clicked()", lambda: self.look())
+        self._ui.addEngine.connect("clicked()", lambda: self._add_engine())
         self.refresh()
 
     def show_devices(self, devices: Sequence[Device]) -> None:
@@ -69,6 +78,7 @@ class PerformanceSection:
             self._fill_model_choices(manifest)
         self._binding.refresh()
         self._show_note()
+        self._show_engine_note()
 
     def differences(self) -> list[str]:
         """Names of the controls that differ from the default."""
@@ -114,6 +124,18 @@ class PerformanceSection:
         note = self._note()
         self._ui.deviceNote.setText(note)
         self._ui.deviceNote.setVisible(bool(note))
+
+    def _show_engine_note(self) -> None:
+        offer = self._engine_offer
+        note = "" if offer is None else offer.line(self._parameters.settings)
+        self._ui.engineNote.setText(note)
+        self._ui.engineNote.setVisible(bool(note))
+        self._ui.addEngine.setVisible(bool(note) and offer is not None and offer.can_install)
+
+    def _add_engine(self) -> None:
+        if self._engine_offer is not None:
+            self._engine_offer.install()
+            self._show_engine_note()
 
     def _note(self) -> str:
         if self._is_asking:

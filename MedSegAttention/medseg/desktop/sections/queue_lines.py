@@ -18,7 +18,7 @@ def line_of(row: Row) -> tuple[str, ...]:
     """One text a column; the last is the result's name, the error, or what is being done."""
     return (
         row.order.title or _("Job {number}").format(number=row.number),
-        row.order.bundle.manifest.title,
+        row.order.model_title,
         _state(row),
         _progress(row),
         _outcome(row),
@@ -27,10 +27,9 @@ def line_of(row: Row) -> tuple[str, ...]:
 
 def tip_of(row: Row) -> str:
     """Everything there is to say about a row, the whole error included."""
-    settings = row.order.settings
     lines = [
-        f"{row.number}. {row.order.title}: {row.order.bundle.manifest.title}",
-        _("Device: {device}").format(device=settings.device),
+        f"{row.number}. {row.order.title}: {row.order.model_title}",
+        _("Device: {device}").format(device=row.order.device),
         f"{_state(row)}: {row.details or row.message}",
         *(_("Warning: {message}").format(message=message) for message in row.warnings),
     ]

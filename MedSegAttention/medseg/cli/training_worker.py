@@ -1,0 +1,56 @@
+"""The child process that trains: ``python -m medseg.cli.training_worker``, the worker's protocol around a training.
+
+It stands here because jobs and training do not know each other; see docs/adr/0009-training-as-a-job.md.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from medseg.jobs.worker import Loaded, missing
+from medseg.jobs.worker import main as run_worker
+from medseg.spec.errors import JobError
+from medseg.spec.events import Described, Event, Learning
+from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the worker; see ``medseg.jobs.worker.main``."""
+    return run_worker(arguments, load)
+
+
+def load(tell: Callable[[Event], None]) -> Loaded | None:
+    """Import what trains.
+
+    Returns:
+        None when something is missing.
+    """
+    try:
+        from medseg.inference.describe_devices import describe_devices
+        from medseg.inference.device import choose_device
+        from medseg.jobs.usage import usage
+        from medseg.training.train_job import run_training
+    except ModuleNotFoundError as error:
+        tell(missing(error))
+        return None
+
+    def run(job: Job | TrainingJob, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+        if isinstance(job, Job):
+            msg = f"this worker trains and does not segment, got a job for {job.model!r}; start the other one"
+            raise JobError(msg)
+        device = choose_device(job.device)
+        told: list[Learning] = []
+
+        def tell_usage_once(event: Event) -> None:
+            if isinstance(event, Learning) and event.step and not told:
+                told.append(event)
+                tell(usage(device))
+            tell(event)
+
+        run_training(job, tell_usage_once, cancelled)
+
+    return Loaded(run, describe=lambda: tell(Described(describe_devices())))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

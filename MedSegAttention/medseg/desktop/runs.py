@@ -1,0 +1,31 @@
+"""An order of any kind -> its run, and a run that has ended -> what is shown of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from medseg.bundles.digest import begin_digest
+from medseg.desktop.job_queue import AnyRun
+from medseg.desktop.landing import Landing, land
+from medseg.desktop.maps import Maps
+from medseg.desktop.order import AnyOrder, TrainingOrder
+from medseg.desktop.orders import prepare
+from medseg.desktop.training_run import TrainingRun, land_training, prepare_training
+from medseg.mrml.grids import Node
+from medseg.spec.events import Finished
+
+
+def prepare_run(scene: Node, order: AnyOrder, folder: Path) -> AnyRun:
+    """Write what an order needs; see ``orders.prepare`` and ``training_run.prepare_training``."""
+    if isinstance(order, TrainingOrder):
+        return prepare_training(scene, order, folder)
+    begin_digest(order.bundle)  # written on the result: a file of 1 GB takes a second
+    return prepare(scene, order, folder)
+
+
+def land_run(
+    scene: Node, run: AnyRun, finished: Finished, versions: dict[str, str], bring: Callable[[Maps], None] | None = None
+) -> Landing:
+    """Show a result; see ``landing.land`` and ``training_run.land_training``."""
+    if isinstance(run, TrainingRun):
+        return land_training(finished)
+    return land(scene, run, finished, versions, bring=bring)

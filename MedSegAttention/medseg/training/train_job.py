@@ -1,0 +1,186 @@
+"""A training for another program: a job in, events out, and the model in its place when all of it is there."""
+
+import hashlib
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from medseg.inference.device import choose_device, device_name
+from medseg.inference.out_of_memory import is_out_of_memory
+from medseg.io.dataset import describe_dataset, read_fold
+from medseg.spec.errors import Cancelled, JobError, OutputExists
+from medseg.spec.events import CANCELLED, Event, Finished, Learning, Noted, Progress, Warned
+from medseg.spec.manifest import IntTriple, Triple
+from medseg.spec.training_job import TrainingJob
+from medseg.training import order
+from medseg.training.train import FOLDS, PLAN, run_folder
+from medseg.training.watch import Status
+
+UNFINISHED = ".training"  # beside the models: hidden, so that no catalogue looks into it, and one rename away
+_LEFT_OUT = "left out"  # how the notes about cases begin that cannot be used
+_READING = Learning(step=0, steps=0, part=0.0, loss=None, dice=None, best_dice=None)
+
+
+@dataclass(kw_only=True)
+class _Asked:
+    """What ``order`` wants to know; what is not named here is proposed."""
+
+    dataset: Path
+    output: Path
+    start: str | None
+    network: str | None
+    plan: Path | None
+    seconds: float
+    steps: int | None
+    seed: int | None
+    device: str
+    subjects: str | None
+    changes: tuple[str, ...]
+    labels: Path | None = None
+    like: Path | None = None
+    folds: str | None = None
+    fold: str = "0"
+    batch: int | None = None
+    patch: IntTriple | None = None
+    window: IntTriple | None = None
+    spacing: Triple | None = None
+    slice_axis: int | None = None
+    learning_rate: float | None = None
+    licence: Path | None = None
+    workers: int | None = None
+    restart: bool = False
+
+
+def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+    """Train and put the model in its place; the same job goes on where a cancelled or killed one was.
+
+    Everything is made in a hidden folder beside the model, which is renamed when it is whole. The folder stays until
+    the model is there.
+
+    Args:
+        job: what to do.
+        tell: hears Learning, Noted, Warned and, last, Finished.
+        cancelled: asked at each word about progress.
+
+    Raises:
+        Cancelled: when it was called off.
+        MedSegError: what the user can mend.
+    """
+    begun = time.monotonic()
+    output = Path(job.output)
+    if output.exists():
+        msg = f"{output} exists and is kept; give the new model another name"
+        raise OutputExists(msg)
+    device = choose_device(job.device)
+
+    def say(event: Event) -> None:
+        if cancelled():
+            raise Cancelled(CANCELLED)
+        tell(event)
+
+    say(_READING)
+    home = unfinished_folder(job)
+    made = home / output.name
+    if not made.exists():  # else it was stopped between the last two steps
+        _train(job, made, say)
+    say(Progress("write", 0, 1))
+    made.rename(output)
+    shutil.rmtree(home.parent, ignore_errors=True)
+    tell(Finished((str(output),), device_name(device), time.monotonic() - begun))
+
+
+def unfinished_folder(job: TrainingJob) -> Path:
+    """Where a training lies until it has ended: one folder for each name and what is asked for under it.
+
+    Raises:
+        JobError: when the data set cannot be listed.
+    """
+    asked = [job.title, job.start, job.network, job.seed, job.steps, [asdict(label) for label in job.labels]]
+    cases = sorted(describe_dataset(Path(job.dataset)).cases)
+    digest = hashlib.sha256(json.dumps([*asked, cases]).encode()).hexdigest()
+    output = Path(job.output)
+    return output.parent / UNFINISHED / output.name / digest[:12]
+
+
+def _train(job: TrainingJob, made: Path, say: Callable[[Event], None]) -> None:
+    def note(text: str) -> None:
+        say(Warned(text) if text.startswith(_LEFT_OUT) else Noted(text))
+
+    def follow(status: Status) -> None:
+        say(_learning(status))
+
+    try:
+        ready = order.prepare(_asked(job, made), note)
+        if not _can_go_on(made, ready):
+            say(Warned("the cases are divided in another way than before this training was stopped; it begins anew"))
+            shutil.rmtree(run_folder(made))
+            ready = order.prepare(_asked(job, made), note)
+        _check(ready)
+        say(Noted(f"{len(ready.training)} cases train, {len(ready.validation)} are held out and score the model"))
+        if not ready.validation:
+            say(Warned("all cases are of one subject, so that none is held out: nothing is known about other people"))
+        order.carry_out(ready, note, follow)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        msg = "the memory is too small for this training; choose another device or a model with a smaller window"
+        raise JobError(msg) from error
+    finally:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _asked(job: TrainingJob, made: Path) -> _Asked:
+    stored = run_folder(made) / PLAN  # of an earlier turn: what is proposed depends on the memory at hand
+    changes = [f"model.title={json.dumps(job.title)}"]
+    if job.labels:
+        changes.append(f"model.labels={json.dumps([asdict(label) for label in job.labels])}")
+    return _Asked(
+        dataset=Path(job.dataset),
+        output=made,
+        start=job.start,
+        network=job.network,
+        plan=stored if stored.is_file() else None,
+        seconds=job.seconds,
+        steps=job.steps,
+        seed=job.seed,
+        device=job.device,
+        subjects=job.subjects,
+        changes=tuple(changes),
+    )
+
+
+def _can_go_on(made: Path, ready: order.Ready) -> bool:
+    """Whether an unfinished run learns from and holds out the same cases; also where there is none."""
+    folds = run_folder(made) / FOLDS
+    parts = [each.name for each in ready.training], [each.name for each in ready.validation]
+    return not folds.is_file() or read_fold(folds, 0) == parts
+
+
+def _check(ready: order.Ready) -> None:
+    count = len(ready.training) + len(ready.validation)
+    if count < 2 or not ready.training:
+        msg = f"a training takes at least 2 labelled cases, got {count} that can be used; add some"
+        raise JobError(msg)
+
+
+def _learning(status: Status) -> Learning:
+    return Learning(
+        step=status.step,
+        steps=status.steps,
+        part=status.part,
+        loss=_finite(status.loss),
+        dice=_finite(status.dice),
+        best_dice=_finite(status.best_dice),
+        seconds_left=_finite(status.seconds_left),
+    )
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
