@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_TO_TEST := $(VENV)/.ready-to-test
+READY_TO_BENCH := $(VENV)/.ready-to-bench
 OUT ?= demo-output
+BENCH ?= --full --write
 
-.PHONY: demo test lint bench wheel clean
+.PHONY: demo test lint bench zoo wheel clean
 
 $(READY): pyproject.toml constraints.txt setup.py
 	$(PYTHON) -m venv $(VENV)
@@ -32,8 +34,15 @@ lint: $(READY_TO_TEST)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY_TO_TEST)  ## times and memory on this computer; minutes, and best when nothing else runs
-	for script in Testing/Benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+$(READY_TO_BENCH): $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
+	touch $(READY_TO_BENCH)
+
+bench: $(READY_TO_BENCH)  ## docs/reference/performance.md from this computer; 20 minutes, best when nothing else runs
+	$(BIN)/python Testing/Benchmarks/run.py $(BENCH)
+
+zoo: $(READY_TO_TEST)  ## docs/reference/accuracy.md: every network trained and scored; HIPPOCAMPUS=folder MINUTES=5.5
+	PYTHONPATH=Testing $(BIN)/python -m Zoo.zoo $(or $(HIPPOCAMPUS),../shared/data/hippocampus) --minutes $(or $(MINUTES),5.5)
 
 wheel: $(READY_TO_TEST)
 	rm -rf dist build/lib

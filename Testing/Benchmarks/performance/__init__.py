@@ -1,0 +1,1 @@
+"""Parts of the benchmark that ``run.py`` puts together: measuring, comparing, and the page."""
