@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from medseg.training.lesson import Lesson
 from medseg.training.lightning_import import lightning
 from medseg.training.memory import memory_at_hand_mb
 from medseg.training.plan import Plan, read_plan, write_plan
-from medseg.training.processes import running_processes
+from medseg.training.processes import Processes, running_processes
+from medseg.training.run_lock import LOCK, alone_in
 from medseg.training.side_heads import build_for_training, storable, without_side_heads
 from medseg.training.watch import BEST, CURVES, LOG, Status, Watch
 
@@ -80,12 +82,27 @@ def train(
 
     Raises:
         OutputExists: if the output folder exists.
-        JobError: if an unfinished run of another plan is in the way, or no case can be used.
+        JobError: if an unfinished run of another plan is in the way, another training is running there, or no case
+            can be used.
     """
     if output.exists():
         msg = f"{output} exists and is kept; name another output folder or remove it first"
         raise OutputExists(msg)
-    processes, folder = running_processes(), run_folder(output)
+    processes = running_processes()
+    with alone_in(run_folder(output)) if processes.rank == 0 else nullcontext():
+        return _train(files, plan, output, validation, start, settings, processes)
+
+
+def _train(
+    files: Sequence[CaseFiles],
+    plan: Plan,
+    output: Path,
+    validation: Sequence[CaseFiles],
+    start: Bundle | None,
+    settings: Settings,
+    processes: Processes,
+) -> Bundle | None:
+    folder = run_folder(output)
     resume = _prepare_folder(folder, plan, files, validation, settings) if processes.rank == 0 else None
     if processes.rank and not settings.restart and (folder / NAME).is_file():
         resume = load_checkpoint(folder / NAME)
@@ -135,19 +152,27 @@ def _prepare_folder(
     folder: Path, plan: Plan, files: Sequence[CaseFiles], validation: Sequence[CaseFiles], settings: Settings
 ) -> Checkpoint | None:
     """Find an unfinished run to continue, or begin one."""
-    if settings.restart and folder.exists():
-        shutil.rmtree(folder)
+    if settings.restart:
+        _empty(folder)
     names = [{"train": [each.name for each in files], "val": [each.name for each in validation]}]
     if (folder / NAME).is_file():
         _require_same(folder, plan, names)
         resume = load_checkpoint(folder / NAME)
         settings.on_note(f"going on from step {resume.progress.step} of the run in {folder}")
         return resume
-    folder.mkdir(parents=True, exist_ok=True)
     write_plan(plan, folder / PLAN)
     with replacing(folder / FOLDS, overwrite=True) as temporary:
         temporary.write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
     return None
+
+
+def _empty(folder: Path) -> None:
+    """Remove an unfinished run; its lock is held and stays."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def _require_same(folder: Path, plan: Plan, names: list[Fold]) -> None:

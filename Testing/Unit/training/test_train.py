@@ -20,6 +20,7 @@ from medseg.spec.errors import ImageError, JobError, OutputExists
 from medseg.training import watch
 from medseg.training.cases import IGNORE, load_case, load_cases
 from medseg.training.plan import read_plan
+from medseg.training.run_lock import alone_in
 from medseg.training.run_log import read_log
 from medseg.training.train import Settings, run_folder, train
 from Unit.training.phantoms import SIZE, a_manifest, a_plan, a_slice_manifest
@@ -104,6 +105,13 @@ def test_a_time_limit_ends_with_a_finished_schedule_and_a_bundle(phantoms: Path,
     rows = read_log(bundle.folder / "docs" / "training" / "log.csv")
     assert 1 < len(rows) < 10_000
     assert rows[-1].learning_rate < 0.2 * max(row.learning_rate for row in rows)
+
+
+def test_a_second_training_of_the_same_output_is_refused_while_the_first_runs(phantoms: Path, tmp_path: Path):
+    files, _ = fold_of(phantoms)
+    with alone_in(run_folder(tmp_path / "one")), pytest.raises(JobError, match="another training is writing"):
+        train(files, a_plan(steps=2), tmp_path / "one", settings=Settings(workers=0, restart=True))
+    assert train(files, a_plan(steps=2), tmp_path / "one", settings=Settings(workers=0)) is not None
 
 
 def test_scores_on_the_way_take_a_small_part_of_a_time_limit(phantoms: Path, tmp_path: Path, monkeypatch):
