@@ -17,13 +17,13 @@ from medseg.jobs.segment import segment_images
 from medseg.jobs.validate import exchange_sides, validate
 
 SHIPPED = scan([built_in_folder()])
-HIPPOCAMPUS = "hippocampus-ultralight3d"
+HIPPOCAMPUS = ("hippocampus-ultralight3d", "hippocampus-emf3d")
 
 
-@pytest.fixture(scope="module")
-def hippocampus():
-    """The bundle of the first shipped model."""
-    return SHIPPED.bundles[HIPPOCAMPUS]
+@pytest.fixture(scope="module", params=HIPPOCAMPUS)
+def hippocampus(request):
+    """A shipped model of the hippocampus."""
+    return SHIPPED.bundles[request.param]
 
 
 def dice(found, truth):
@@ -32,7 +32,7 @@ def dice(found, truth):
 
 def test_no_shipped_bundle_is_broken():
     assert SHIPPED.broken == ()
-    assert HIPPOCAMPUS in SHIPPED.bundles
+    assert set(HIPPOCAMPUS) == set(SHIPPED.bundles)
 
 
 @pytest.mark.parametrize("bundle", SHIPPED.bundles.values(), ids=list(SHIPPED.bundles))
@@ -47,8 +47,8 @@ def test_the_card_of_a_shipped_model_holds_the_scores_of_its_metadata(bundle):
     card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     assert bundle.manifest.scores
     for table in bundle.manifest.scores.values():
-        for scores in table.values():
-            assert f"{scores['mean']['Dice']:.4g}" in card
+        for title in ("as they are", "left and right exchanged"):
+            assert f"{table[title]['mean']['Dice']:.4g}" in card
 
 
 def test_the_hippocampus_model_is_small_and_keeps_its_bars_on_both_sides(hippocampus):
@@ -107,10 +107,11 @@ def test_monai_runs_the_shipped_bundle_and_agrees(hippocampus, checkout, tmp_pat
     assert dice(theirs > 0, ours > 0) > 0.98
 
 
-def test_models_lists_and_shows_what_is_shipped():
+@pytest.mark.parametrize("model", HIPPOCAMPUS)
+def test_models_lists_and_shows_what_is_shipped(model):
     listed = CliRunner().invoke(app, ["models"])
-    assert HIPPOCAMPUS in listed.output
-    shown = CliRunner().invoke(app, ["models", "show", HIPPOCAMPUS])
+    assert model in listed.output
+    shown = CliRunner().invoke(app, ["models", "show", model])
     assert shown.exit_code == 0
     for words in ("anterior hippocampus", "5366008", "CC-BY-SA", "Dice"):
         assert words in shown.output

@@ -267,6 +267,16 @@ def test_the_picker_is_never_wider_than_the_panel_whatever_a_manifest_says(picke
     assert made.widget.width == 420
 
 
+def test_where_none_was_chosen_the_model_with_the_best_dice_counts(picker, models):
+    bundles = models(3)
+    scores = {"some data": {"as they are": {"liver": {"Dice": 0.99}, "mean": {"Dice": 0.97}}}}
+    better = replace(bundles["model-2"].manifest, scores=scores)
+    unscored = replace(bundles["model-1"].manifest, scores={})
+    made = picker(bundles | {m.model_id: Bundle(bundles[m.model_id].folder, m) for m in (better, unscored)})
+    assert made.current.manifest.model_id == "model-2"
+    assert picker({}).current is None
+
+
 def test_a_picture_of_the_bundle_is_shown_scaled_and_described(picker, models, shipped):
     import qt
 

@@ -45,7 +45,7 @@ class ModelPicker:
 
     @property
     def current(self) -> Bundle | None:
-        """The chosen model, the first where none was chosen; None where it is not there."""
+        """The chosen model, the one with the best Dice where none was chosen; None where it is not there."""
         wanted = self._parameters.settings.model
         return self._bundles.get(wanted or self._first)
 
@@ -53,7 +53,9 @@ class ModelPicker:
         """Read anew which models there are."""
         self._bundles = dict(self._read_bundles())
         if self._first not in self._bundles:
-            self._first = next(iter(self._bundles), "")
+            self._first = max(
+                self._bundles, key=lambda name: _mean_dice(self._bundles[name].manifest.scores), default=""
+            )
         self._entries = [make_entry(bundle) for bundle in self._bundles.values()]
         known = {value for entry in self._entries for value in entry.values}
         self._wanted = Filter(self._wanted.words, self._wanted.chips & known)
@@ -168,6 +170,14 @@ class ModelPicker:
                 picture.scaled(_PICTURE, _PICTURE, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
             )
             self._ui.picture.setAccessibleName(_("Picture of {title}").format(title=bundle.manifest.title))
+
+
+def _mean_dice(scores: Any) -> float:
+    """The best mean Dice anywhere in a card's scores; below 0 where there is none."""
+    if not isinstance(scores, dict):
+        return -1.0
+    dice = scores["mean"].get("Dice") if isinstance(scores.get("mean"), dict) else None
+    return max([float(dice) if isinstance(dice, int | float) else -1.0, *map(_mean_dice, scores.values())])
 
 
 def _not_installed(model_id: str) -> str:
