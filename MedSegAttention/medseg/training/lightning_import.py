@@ -1,6 +1,7 @@
 """Imports Lightning, which imports torchvision where there is one, fitting or not."""
 
 import logging
+import warnings
 
 from medseg.networks.ops.torchvision_operators import make_torchvision_importable
 
@@ -16,3 +17,5 @@ __all__ = ["lightning"]
 def quieten() -> None:
     """Let Lightning tell warnings only: it advertises, and repeats what is printed anyway."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    # Lightning 2.6 calls what PyTorch 2.13 deprecates; a user can do nothing about it
+    warnings.filterwarnings("ignore", message=r"`isinstance\(treespec, LeafSpec\)`", category=FutureWarning)
