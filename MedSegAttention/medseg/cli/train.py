@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli.train_choices import Asked, parse_axis, parse_duration, parse_numbers, parse_patch
+from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
 from medseg.spec.errors import MissingDependency
+from medseg.training.asked import Asked
 
 if TYPE_CHECKING:
     from medseg.training.plan import Plan

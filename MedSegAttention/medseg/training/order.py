@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -14,8 +14,8 @@ from medseg.bundles.model_id import model_id_of
 from medseg.inference.device import choose_device
 from medseg.io.dataset import CaseFiles, Dataset, choose_cases, describe_dataset, read_fold
 from medseg.spec.errors import JobError
-from medseg.spec.manifest import IntTriple, Triple
 from medseg.training.adapt import adapt
+from medseg.training.asked import Asked
 from medseg.training.fingerprint import Fingerprint, take_fingerprint
 from medseg.training.folds import make_folds, read_subjects
 from medseg.training.plan import Plan, override, parse_changes, read_plan, write_plan
@@ -29,47 +29,18 @@ _OWN_FOLDS = "splits_final.json"
 _MOST_WORKERS = 8
 
 
-class Asking(Protocol):
-    """What a user can decide; None: decide for me."""
-
-    dataset: Path
-    labels: Path | None
-    output: Path
-    network: str | None
-    start: str | None  # id or folder of a bundle to fine-tune
-    like: Path | None
-    plan: Path | None
-    folds: str | None
-    fold: str
-    subjects: str | None
-    seconds: float
-    steps: int | None
-    batch: int | None
-    patch: IntTriple | None
-    window: IntTriple | None
-    spacing: Triple | None
-    slice_axis: int | None
-    learning_rate: float | None
-    changes: tuple[str, ...]
-    licence: Path | None
-    seed: int | None
-    device: str
-    workers: int | None
-    restart: bool
-
-
 @dataclass(frozen=True)
 class Ready:
     """Everything decided."""
 
-    asked: Asking
+    asked: Asked
     plan: Plan
     training: Sequence[CaseFiles]
     validation: Sequence[CaseFiles]
     start: Bundle | None
 
 
-def prepare(asked: Asking, on_note: Callable[[str], None] = lambda _: None) -> Ready:
+def prepare(asked: Asked, on_note: Callable[[str], None] = lambda _: None) -> Ready:
     """Read the data set, take its fingerprint, and plan.
 
     Raises:
@@ -134,7 +105,7 @@ def open_bundle(name: str) -> Bundle:
     return Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(name)
 
 
-def _plan(asked: Asking, dataset: Dataset, fingerprint: Fingerprint, start: Bundle | None) -> Plan:
+def _plan(asked: Asked, dataset: Dataset, fingerprint: Fingerprint, start: Bundle | None) -> Plan:
     if asked.plan is not None:
         return read_plan(asked.plan)
     model_id = model_id_of(asked.output)
@@ -171,7 +142,7 @@ def _plan(asked: Asking, dataset: Dataset, fingerprint: Fingerprint, start: Bund
     return propose(dataset, fingerprint, wishes, _device(asked))
 
 
-def _changes(asked: Asking) -> Mapping[str, Any]:
+def _changes(asked: Asked) -> Mapping[str, Any]:
     flags = {
         "training.steps": asked.steps,
         "training.batch": asked.batch,
@@ -186,7 +157,7 @@ def _changes(asked: Asking) -> Mapping[str, Any]:
 
 
 def _divide(
-    asked: Asking, dataset: Dataset, usable: dict[str, CaseFiles], seed: int
+    asked: Asked, dataset: Dataset, usable: dict[str, CaseFiles], seed: int
 ) -> tuple[list[CaseFiles], list[CaseFiles]]:
     """Training and validation cases of the fold, without those that cannot be used."""
     if asked.fold == "all":
@@ -205,7 +176,7 @@ def _divide(
     return training, validation
 
 
-def _make_fold(asked: Asking, names: list[str], number: int, seed: int) -> tuple[list[str], list[str]]:
+def _make_fold(asked: Asked, names: list[str], number: int, seed: int) -> tuple[list[str], list[str]]:
     subjects = read_subjects(asked.subjects, names) if asked.subjects else None
     groups = len(set(subjects.values()) if subjects else names)
     count = int(asked.folds) if asked.folds else min(DEFAULT_FOLDS, groups)
@@ -218,7 +189,7 @@ def _make_fold(asked: Asking, names: list[str], number: int, seed: int) -> tuple
     return made[number]["train"], made[number]["val"]
 
 
-def _device(asked: Asking) -> torch.device:
+def _device(asked: Asked) -> torch.device:
     local = os.environ.get("LOCAL_RANK")
     if local is not None and asked.device == "auto" and torch.cuda.is_available():
         return torch.device(f"cuda:{local}")

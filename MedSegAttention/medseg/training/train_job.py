@@ -6,7 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -16,45 +16,15 @@ from medseg.inference.out_of_memory import is_out_of_memory
 from medseg.io.dataset import describe_dataset, read_fold
 from medseg.spec.errors import Cancelled, JobError, OutputExists
 from medseg.spec.events import CANCELLED, Event, Finished, Learning, Noted, Progress, Warned
-from medseg.spec.manifest import IntTriple, Triple
 from medseg.spec.training_job import TrainingJob
 from medseg.training import order
+from medseg.training.asked import Asked
 from medseg.training.train import FOLDS, PLAN, run_folder
 from medseg.training.watch import Status
 
 UNFINISHED = ".training"  # beside the models: hidden, so that no catalogue looks into it, and one rename away
 _LEFT_OUT = "left out"  # how the notes about cases begin that cannot be used
 _READING = Learning(step=0, steps=0, part=0.0, loss=None, dice=None, best_dice=None)
-
-
-@dataclass(kw_only=True)
-class _Asked:
-    """What ``order`` wants to know; what is not named here is proposed."""
-
-    dataset: Path
-    output: Path
-    start: str | None
-    network: str | None
-    plan: Path | None
-    seconds: float
-    steps: int | None
-    seed: int | None
-    device: str
-    subjects: str | None
-    changes: tuple[str, ...]
-    labels: Path | None = None
-    like: Path | None = None
-    folds: str | None = None
-    fold: str = "0"
-    batch: int | None = None
-    patch: IntTriple | None = None
-    window: IntTriple | None = None
-    spacing: Triple | None = None
-    slice_axis: int | None = None
-    learning_rate: float | None = None
-    licence: Path | None = None
-    workers: int | None = None
-    restart: bool = False
 
 
 def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
@@ -136,12 +106,12 @@ def _train(job: TrainingJob, made: Path, say: Callable[[Event], None]) -> None:
             torch.cuda.empty_cache()
 
 
-def _asked(job: TrainingJob, made: Path) -> _Asked:
+def _asked(job: TrainingJob, made: Path) -> Asked:
     stored = run_folder(made) / PLAN  # of an earlier turn: what is proposed depends on the memory at hand
     changes = [f"model.title={json.dumps(job.title)}"]
     if job.labels:
         changes.append(f"model.labels={json.dumps([asdict(label) for label in job.labels])}")
-    return _Asked(
+    return Asked(
         dataset=Path(job.dataset),
         output=made,
         start=job.start,
