@@ -71,8 +71,8 @@ def test_the_scores_of_the_hippocampus_model_stand_in_the_card(checkout):
     bundle = scan([checkout / "Models"]).bundles["hippocampus-ultralight3d"]
     text = Reader(card_html(bundle)).text
     for conditions in bundle.manifest.scores.values():
-        for rows in conditions.values():
-            for row in rows.values():
+        for title in ("as they are", "left and right exchanged"):
+            for row in conditions[title].values():
                 assert f"{row['Dice']:.4g}" in text
                 assert f"{row['HD95 mm']:.4g}" in text
 
