@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from medseg.desktop.console_orders import ConsoleOrders, Roi, with_output
 from medseg.desktop.dialogue import raise_failure
-from medseg.desktop.job_process import IDLE_SECONDS, JobProcess, child_environment, find_python
-from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State, call_now
+from medseg.desktop.job_process import IDLE_SECONDS, child_environment, find_python
+from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State, also_heard, call_now
 from medseg.desktop.orders import prepare
 from medseg.desktop.runs import land_run
 from medseg.desktop.settings import PanelSettings
@@ -64,15 +64,8 @@ class ConsoleRun:
         self._on_finished = on_finished
         self._tag: int | None = scene.AddObserver(scene.StartCloseEvent, self._leave_scene)
 
-        def make(hear: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
-            def hear_both(event: Event) -> None:
-                on_event(event)
-                hear(event)
-
-            return make_process(hear_both, on_log)
-
         self._queue = JobQueue(
-            make,
+            also_heard(make_process, on_event),
             partial(prepare, scene),
             lambda run, finished: land_run(scene, run, finished, versions),
             on_log=logging.info,

@@ -27,6 +27,19 @@ def call_now(action: Callable[[], None]) -> None:
     action()
 
 
+def also_heard(make_process: MakeProcess, on_event: Callable[[Event], None]) -> MakeProcess:
+    """Make processes whose events somebody else hears too, and first."""
+
+    def make(hear: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
+        def hear_both(event: Event) -> None:
+            on_event(event)
+            hear(event)
+
+        return make_process(hear_both, on_log)
+
+    return make
+
+
 class JobQueue:
     """Rows that run in order.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from medseg.bundles.catalogue import catalogue, find_bundle
-from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State, call_now
+from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State, also_heard, call_now
 from medseg.desktop.order import TrainingOrder
 from medseg.desktop.runs import land_run, prepare_run
 from medseg.desktop.texts import _
@@ -55,16 +55,8 @@ class TrainingCall:
         self.error: Exception | None = None
         self.is_done = False
         self._order, self._on_finished = order, on_finished
-
-        def make(hear: Callable[[Event], None], on_log: Callable[[str], None]) -> Any:
-            def hear_both(event: Event) -> None:
-                on_event(event)
-                hear(event)
-
-            return make_process(hear_both, on_log)
-
         self._queue = JobQueue(
-            make,
+            also_heard(make_process, on_event),
             partial(prepare_run, scene),
             lambda run, finished: land_run(scene, run, finished, {}),
             on_log=logging.info,

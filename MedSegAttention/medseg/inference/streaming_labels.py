@@ -95,6 +95,7 @@ class LabelsElsewhere:
     ) -> None:
         self._paint, self._axes, self._label_count = paint, axes, label_count
         self._samples = [samples[axis] for axis in axes]
+        self._steps = [not along.is_identity for along in self._samples]  # axes that are resampled
         channels = label_count + 1  # the weights too: probabilities need the mean
         self._plane = torch.zeros(channels, shape[1], shape[2], device=device)  # the last of the planes before
         self._column = torch.zeros(channels, depth, shape[2], device=device)  # the last of the columns before
@@ -144,12 +145,12 @@ class LabelsElsewhere:
             shares.append(samples.fraction[part])
         found, unsure = labels, mixed
         for axis, before in enumerate(lower):
-            if not self._samples[axis].is_identity or len(before) != found.shape[axis]:
+            if self._steps[axis] or len(before) != found.shape[axis]:
                 found, unsure = found.index_select(axis, before), unsure.index_select(axis, before)
         places = unsure.flatten().nonzero().squeeze(1)
         if len(places):
             found = found.contiguous()
-            table = _Table(sums, mixed, [not samples.is_identity for samples in self._samples])
+            table = _Table(sums, mixed, self._steps)
             for some in torch.split(places, _SAMPLES_AT_ONCE):
                 found.view(-1)[some] = table.interpolated(some, found.shape, lower, upper, shares).to(found.dtype)
         return found
@@ -157,8 +158,8 @@ class LabelsElsewhere:
     def _mixed_cells(self, labels: Tensor) -> Tensor:
         """Whether the voxels from each one to the next along all axes that are resampled have several labels."""
         low, high = labels, labels
-        for axis, samples in enumerate(self._samples):
-            if not samples.is_identity:
+        for axis, is_resampled in enumerate(self._steps):
+            if is_resampled:
                 low, high = _with_next(low, axis, torch.minimum), _with_next(high, axis, torch.maximum)
         return low != high
 

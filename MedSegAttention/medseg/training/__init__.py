@@ -1,1 +1,1 @@
-"""Training with MONAI and Lightning; nothing imports it."""
+"""Training with MONAI and Lightning; the shell and the worker that trains import it, nothing else does."""
