@@ -106,6 +106,17 @@ def find_bundle(model_id: str) -> Bundle:
     raise ModelNotFound(msg)
 
 
+def open_bundle(name: str) -> Bundle:
+    """A bundle by its folder or its id.
+
+    Raises:
+        ModelNotFound: when there is neither.
+        ManifestError: when it cannot be used.
+    """
+    folder = Path(name)
+    return Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(name)
+
+
 def _place(folder: Path) -> int:
     """Where on the search path a bundle lies; later places win."""
     places = [n for n, root in enumerate(search_path()) if folder in (root, root / folder.name)]

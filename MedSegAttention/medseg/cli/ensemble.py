@@ -16,16 +16,12 @@ def ensemble(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing bundle.")] = False,
 ) -> None:
     """Put the weights of several models into one bundle; it averages their logits."""
-    from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
+    from medseg.bundles.catalogue import open_bundle
     from medseg.bundles.ensemble import combine
-    from medseg.bundles.metadata import read_manifest
     from medseg.bundles.model_id import model_id_of
     from medseg.cli.console import output as console
 
-    bundles = []
-    for name in models:
-        folder = Path(name)
-        bundles.append(Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(name))
+    bundles = [open_bundle(name) for name in models]
     stored_as: StoredAs = "float16" if half else "float32"
     bundle = combine(bundles, output, model_id_of(output), stored_as=stored_as, overwrite=overwrite)
     size = bundle.weights_path.stat().st_size / 2**20

@@ -55,13 +55,11 @@ def evaluate(
 
 
 def _write_card(model: str, result: "Evaluation", dataset: str) -> None:
-    from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
-    from medseg.bundles.metadata import read_manifest
+    from medseg.bundles.catalogue import open_bundle
     from medseg.cli.console import output
     from medseg.jobs.validate import write_evaluation
 
-    folder = Path(model)
-    bundle = Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(model)
+    bundle = open_bundle(model)
     write_evaluation(bundle, result, dataset=dataset)
     output().print(f"{bundle.folder}/docs/README.md now says so", markup=False)
 

@@ -19,6 +19,9 @@ def train(
     labels: Annotated[Path | None, typer.Option(help="Folder of labels, when DATASET holds images alone.")] = None,
     network: Annotated[str | None, typer.Option("--network", "-n", help="See 'medseg networks'.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Fine-tune this model: its id or its folder.")] = None,
+    teachers: Annotated[
+        list[str] | None, typer.Option("--teacher", help="Learn a finished model's answers too; repeat.")
+    ] = None,
     like: Annotated[Path | None, typer.Option(help="A metadata.json that says what to train.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Follow this plan.json and propose nothing.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print and save the plan, train nothing.")] = False,
@@ -47,6 +50,7 @@ def train(
         output=output,
         network=network,
         start=start,
+        teachers=tuple(teachers or ()),
         like=like,
         plan=plan,
         folds=folds,

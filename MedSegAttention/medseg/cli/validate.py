@@ -24,8 +24,7 @@ def validate(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
 ) -> None:
     """Segment labelled cases, as they are and mirrored, and score the results."""
-    from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
-    from medseg.bundles.metadata import read_manifest
+    from medseg.bundles.catalogue import open_bundle
     from medseg.cli.console import errors, output, table
     from medseg.inference.device import choose_device
     from medseg.io.atomic import check_target
@@ -38,8 +37,7 @@ def validate(
     if csv is not None:
         check_target(csv, overwrite=overwrite)
     options = Options(device=device, precision=precision, engine=engine)  # type: ignore[arg-type] # it checks them
-    folder = Path(model)
-    bundle = Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(model)
+    bundle = open_bundle(model)
     cases = read_dataset(dataset, labels)
     files = choose_cases(cases, list(cases) if folds is None else read_fold(folds, fold)[1])
     with typer.progressbar(length=len(files), label="segmenting") as bar:

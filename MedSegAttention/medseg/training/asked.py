@@ -14,6 +14,7 @@ class Asked:
 
     Attributes:
         start: id or folder of a bundle to fine-tune.
+        teachers: ids or folders of bundles whose answers are learned besides the labels.
     """
 
     dataset: Path
@@ -21,6 +22,7 @@ class Asked:
     labels: Path | None = None
     network: str | None = None
     start: str | None = None
+    teachers: tuple[str, ...] = ()
     like: Path | None = None
     plan: Path | None = None
     folds: str | None = None

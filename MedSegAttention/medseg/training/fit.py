@@ -22,6 +22,7 @@ from medseg.training.lightning_import import lightning, quieten
 from medseg.training.patches import Patches, Steps
 from medseg.training.processes import Processes
 from medseg.training.recipe import Recipe
+from medseg.training.teacher import Teacher
 
 _PRECISIONS: Mapping[str, str] = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
 _HALVES_FROM = (7, 0)  # compute capability of the first cards that are faster in float16
@@ -41,6 +42,7 @@ def fit(
     device: torch.device = torch.device("cpu"),  # noqa: B008 - a value
     processes: Processes = Processes(),  # noqa: B008 - frozen
     watch: Watcher | None = None,
+    teacher: Teacher | None = None,
 ) -> Lesson:
     """Train on patches of ``cases``; the lesson that comes back holds the averaged network.
 
@@ -61,6 +63,7 @@ def fit(
         device: where to train.
         processes: of a run on several devices.
         watch: follows the run, in the first process.
+        teacher: its answers make up ``recipe.teacher_share`` of the loss.
 
     Raises:
         KeyboardInterrupt: when the user interrupts.
@@ -74,6 +77,7 @@ def fit(
     if resume is not None:
         network.load_state_dict(resume.network)
         lesson.averaged.load_state_dict(resume.averaged)
+    lesson.teacher = teacher
     lesson.watch = watch if processes.rank == 0 else None
     if first >= recipe.steps:
         return lesson

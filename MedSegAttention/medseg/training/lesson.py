@@ -17,6 +17,7 @@ from medseg.training.augment_batch import BatchAugmentation
 from medseg.training.lightning_import import lightning
 from medseg.training.loss import DiceCrossEntropy, supervise
 from medseg.training.recipe import Recipe
+from medseg.training.teacher import Teacher, TeacherLoss
 
 _MOST_SKIPPED = 20  # steps in a row whose loss is not finite
 _SGD_MOMENTUM = 0.99  # nnU-Net's
@@ -81,6 +82,8 @@ class Lesson(lightning.LightningModule):
         self.optimiser_state = optimiser_state
         self.loss = DiceCrossEntropy()
         self.change: BatchAugmentation | None = None  # None: the patches were changed one by one
+        self.teacher: Teacher | None = None
+        self.teacher_loss = TeacherLoss()
         self.watch: Watcher | None = None
         self.last_loss = math.nan
         self._skipped = 0
@@ -105,6 +108,8 @@ class Lesson(lightning.LightningModule):
     def on_train_start(self) -> None:
         """Start the clock; the averaged weights join the network on its device."""
         self.averaged.to(self.device)
+        if self.teacher is not None:
+            self.teacher.to(self.device)
         self._started = time.monotonic()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -161,6 +166,9 @@ class Lesson(lightning.LightningModule):
         """
         outputs = self.network(batch["image"])
         value = supervise(self.loss, outputs, batch["labels"], batch.get("known"))
+        if self.teacher is not None:
+            share, answer = self.recipe.teacher_share, outputs if isinstance(outputs, Tensor) else outputs[0]
+            value = (1 - share) * value + share * self.teacher_loss(answer, self.teacher(batch["image"]))
         self.last_loss = float(value.detach())
         if math.isfinite(self.last_loss):
             self._skipped = 0

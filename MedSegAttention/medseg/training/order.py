@@ -1,5 +1,6 @@
 """One training as a user orders it: data set, plan and folds put together, then carried out. No printing here."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from typing import Any
 
 import torch
 
-from medseg.bundles.catalogue import Bundle, find_bundle, metadata_path
+from medseg.bundles.catalogue import Bundle, open_bundle
 from medseg.bundles.metadata import read_manifest
 from medseg.bundles.model_id import model_id_of
 from medseg.inference.device import choose_device
@@ -21,6 +22,7 @@ from medseg.training.folds import make_folds, read_subjects
 from medseg.training.plan import Plan, override, parse_changes, read_plan, write_plan
 from medseg.training.processes import running_processes
 from medseg.training.propose import Wishes, propose
+from medseg.training.teacher import taught_by
 from medseg.training.train import PLAN, Settings, run_folder, train
 from medseg.training.watch import Status
 
@@ -54,6 +56,7 @@ def prepare(asked: Asked, on_note: Callable[[str], None] = lambda _: None) -> Re
     for problem in fingerprint.problems:
         on_note(f"left out: {problem}")
     plan = override(_plan(asked, dataset, fingerprint, start), _changes(asked))
+    plan = dataclasses.replace(plan, model=taught_by(plan.model, plan.training.teachers))
     usable = {case.name: dataset.cases[case.name] for case in fingerprint.cases}
     training, validation = _divide(asked, dataset, usable, plan.training.seed)
     return Ready(asked, plan, training, validation, start)
@@ -92,17 +95,6 @@ def save_plan(ready: Ready) -> Path:
 def is_silent() -> bool:
     """Whether another process of this run speaks for all."""
     return running_processes().rank > 0
-
-
-def open_bundle(name: str) -> Bundle:
-    """A bundle by its folder or its id.
-
-    Raises:
-        ModelNotFound: when there is neither.
-        ManifestError: when it cannot be used.
-    """
-    folder = Path(name)
-    return Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(name)
 
 
 def _plan(asked: Asked, dataset: Dataset, fingerprint: Fingerprint, start: Bundle | None) -> Plan:
@@ -149,6 +141,7 @@ def _changes(asked: Asked) -> Mapping[str, Any]:
         "training.patch_shape": asked.patch and list(asked.patch),
         "training.learning_rate": asked.learning_rate,
         "training.seed": asked.seed,
+        "training.teachers": list(asked.teachers) or None,
         "model.window_shape": asked.window and list(asked.window),
         "model.spacing_mm": asked.spacing and list(asked.spacing),
     }

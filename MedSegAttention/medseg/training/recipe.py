@@ -28,6 +28,8 @@ class Recipe:
     foreground: float = 1 / 3  # part of the patches whose centre is a labelled voxel, each label as often
     augment_on: Literal["auto", "batch", "patch"] = "auto"  # auto: whole batches on a CUDA card, else single patches
     precision: TrainingPrecision = "auto"  # auto: bfloat16 or float16 on a CUDA card, else float32
+    teachers: tuple[str, ...] = ()  # ids or folders of models whose answers are learned besides the labels
+    teacher_share: float = 0.5  # of the loss
     deep_supervision: bool = True  # where the network has side heads; they are not stored
     validations: int = 20  # times the averaged weights are scored during the run
     validation_cases: int = 8  # of the fold's, at most
@@ -44,6 +46,7 @@ class Recipe:
             ("ema_decay", 0 <= self.ema_decay < 1, "a number 0..1, below 1"),
             ("clip_norm", self.clip_norm > 0, "a positive number"),
             ("foreground", 0 <= self.foreground <= 1, "a part 0..1 of the patches"),
+            ("teacher_share", 0 < self.teacher_share <= 1, "a part of the loss, above 0 and at most 1"),
             ("validations", self.validations >= 0, "0 or more"),
             ("patch_shape", self.patch_shape is None or min(self.patch_shape) >= 1, "three integers from 1"),
         )

@@ -30,6 +30,7 @@ from medseg.training.plan import Plan, read_plan, write_plan
 from medseg.training.processes import Processes, running_processes
 from medseg.training.run_lock import LOCK, alone_in
 from medseg.training.side_heads import build_for_training, storable, without_side_heads
+from medseg.training.teacher import open_teacher
 from medseg.training.watch import BEST, CURVES, LOG, Status, Watch
 
 PLAN, FOLDS = "plan.json", "folds.json"
@@ -83,7 +84,7 @@ def train(
     Raises:
         OutputExists: if the output folder exists.
         JobError: if an unfinished run of another plan is in the way, another training is running there, or no case
-            can be used.
+            can be used, or a teacher does not fit.
     """
     if output.exists():
         msg = f"{output} exists and is kept; name another output folder or remove it first"
@@ -103,6 +104,7 @@ def _train(
     processes: Processes,
 ) -> Bundle | None:
     folder = run_folder(output)
+    teacher = open_teacher(plan.training.teachers, plan.model)
     resume = _prepare_folder(folder, plan, files, validation, settings) if processes.rank == 0 else None
     if processes.rank and not settings.restart and (folder / NAME).is_file():
         resume = load_checkpoint(folder / NAME)
@@ -127,6 +129,7 @@ def _train(
         device=settings.device,
         processes=processes,
         watch=watch,
+        teacher=teacher,
     )
     if watch is None:
         return None
