@@ -18,8 +18,8 @@ if find_spec("lightning") is None:  # imported as the package does it, beside an
 from Integration.tiny import MODEL, write_tiny_bundle
 from medseg.bundles.catalogue import catalogue
 from medseg.desktop.console import BlockingProcess
-from medseg.desktop.runs import prepare_run
 from medseg.desktop.training_console import TrainingCall, order_from_call, wait_for
+from medseg.desktop.training_run import prepare_training
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.jobs.run_job import run_job
@@ -31,6 +31,7 @@ from medseg.spec.events import CANCELLED, Failed, Finished, Learning, Noted, Usi
 from medseg.spec.job import Job, Options
 from medseg.spec.manifest import Code, LabelSpec
 from medseg.spec.training_job import TrainingJob
+from taken import taken
 
 NAMED = LabelSpec(
     value=1,
@@ -40,6 +41,7 @@ NAMED = LabelSpec(
     type=Code("SCT", "10200004", "Liver"),
     type_modifier=Code("SCT", "7771000", "Left"),
 )
+
 SIZE = 24
 
 
@@ -120,7 +122,7 @@ def test_a_killed_training_leaves_no_model_and_the_same_call_goes_on(cases, tmp_
 
     def job(name):
         (tmp_path / name).mkdir()
-        return prepare_run(scene, order, tmp_path / name).request.job
+        return taken(prepare_training(scene, order, tmp_path / name)).request.job
 
     with WorkerProcess(sys.executable) as worker:
         events = worker.run(job("first"))
@@ -152,7 +154,7 @@ def test_the_process_of_a_training_ends_with_it_and_a_segmentation_gets_one_of_i
     write_image(scan, image_from_volume_node(cases[0][0]))
     segment = Job(inputs=(str(scan),), model=MODEL, output=str(tmp_path / "out.nii"), options=Options(device="cpu"))
     (tmp_path / "cases").mkdir()
-    train = prepare_run(scene, order, tmp_path / "cases").request.job
+    train = taken(prepare_training(scene, order, tmp_path / "cases")).request.job
     assert isinstance(train, TrainingJob)
     with WorkerProcess(sys.executable) as worker:
         assert isinstance(list(worker.run(segment))[-1], Finished)

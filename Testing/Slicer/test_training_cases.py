@@ -12,9 +12,10 @@ from medseg.io.dataset import describe_dataset, read_case
 from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.segmentations import add_segmentation
 from medseg.mrml.snapshots import stamp
-from medseg.mrml.training_cases import Pair, check_steps, labels_of, renamed, write_cases
+from medseg.mrml.training_cases import Pair, check_steps, labels_of, renamed, write_steps
 from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError, JobError
+from taken import taken
 
 
 @pytest.fixture
@@ -43,6 +44,10 @@ def look(pairs):
     return list(check_steps(pairs, labels_of(pairs)))
 
 
+def write(*arguments):
+    return taken(write_steps(*arguments))
+
+
 def names(pairs):
     return [spec.name for spec in labels_of(pairs)]
 
@@ -55,7 +60,7 @@ def test_what_is_written_is_what_the_scene_shows_and_the_scene_stays(scene, make
     labels = labels_of(pairs)
     assert labels == drawn
     assert look(pairs) == [pair.volume.GetName() for pair in pairs]
-    written = write_cases(scene, pairs, labels, tmp_path, "Two heads")
+    written = write(scene, pairs, labels, tmp_path, "Two heads")
     assert ([stamp(pair.segmentation) for pair in pairs], scene.GetNumberOfNodes()) == before
     assert written.subjects is None
     dataset = describe_dataset(written.folder)
@@ -72,7 +77,7 @@ def test_segments_in_another_order_become_the_same_values(scene, make, specs, ar
     swapped = np.choose(array, [0, 2, 1]).astype(np.uint8)
     turned = (replace(specs[1], value=1), replace(specs[0], value=2))
     pairs = [make("one"), make("two", labels=swapped, some_specs=turned)]
-    written = write_cases(scene, pairs, labels_of(pairs), tmp_path, "x")
+    written = write(scene, pairs, labels_of(pairs), tmp_path, "x")
     for files in describe_dataset(written.folder).cases.values():
         np.testing.assert_array_equal(read_case(files)[1].array, array)
 
@@ -86,7 +91,7 @@ def test_a_segmentation_on_another_grid_is_brought_to_the_volumes(scene, make, a
     node = add_segmentation(scene, Image(fine, half), labels_of(pairs), name="fine")
     pairs[1] = Pair(pairs[1].volume, node)
     look(pairs)
-    written = write_cases(scene, pairs, labels_of(pairs), tmp_path, "x")
+    written = write(scene, pairs, labels_of(pairs), tmp_path, "x")
     np.testing.assert_array_equal(read_case(describe_dataset(written.folder).cases["two"])[1].array, array)
 
 
@@ -101,7 +106,7 @@ def test_of_one_name_come_two_files_and_of_one_patient_one_subject(slicer_scene,
         tree.CreateItem(tree.GetSceneItemID() if name == "other" else patient, volume)
         segmentation = add_segmentation(slicer_scene, Image(array, np.eye(4)), drawn, name="s", reference_node=volume)
         pairs.append(Pair(volume, segmentation))
-    written = write_cases(slicer_scene, pairs, labels_of(pairs), tmp_path, "x")
+    written = write(slicer_scene, pairs, labels_of(pairs), tmp_path, "x")
     rows = [line.split(",") for line in written.subjects.read_text().splitlines()]
     assert [row[0] for row in rows] == ["case", "scan", "Scan-2", "other"]
     assert rows[1][1] == rows[2][1] != rows[3][1]
@@ -152,7 +157,7 @@ def test_what_was_spoilt_after_it_was_looked_at_is_refused_when_it_is_written(sc
     segment = pairs[1].segmentation.GetSegmentation().GetSegment("Segment_1")
     voxels(segment.GetRepresentation(BINARY_LABELMAP))[...] = 0
     with pytest.raises(ImageError, match="'two seg' has no voxels in 'two'"):
-        write_cases(scene, pairs, labels, tmp_path, "x")
+        write(scene, pairs, labels, tmp_path, "x")
 
 
 def test_a_segment_that_is_nowhere_drawn_is_named(make, specs):

@@ -82,9 +82,11 @@ class Driver:
 
     def train(self):
         self.click("train")
-        self.spin(
-            lambda: not self.section._task.kind and self.panel.queue.is_busy == (self.panel.queue.current is not None)
-        )
+        self.spin(lambda: not self.section._task.kind and not self.is_preparing())
+
+    def is_preparing(self):
+        current = self.panel.queue.current
+        return self.panel.queue.is_busy if current is None else current.run is None
 
 
 @pytest.fixture
@@ -206,6 +208,20 @@ def test_a_new_model_that_sorts_before_the_others_is_not_chosen_by_itself(ready,
     assert [box.itemText(n) for n in range(box.count)] == ["A", "One", "Two"]
     assert ready.panel.current_model().manifest.model_id == "one"
     assert ready.child("start").currentText == "One"
+
+
+def test_cases_are_written_one_at_a_turn_of_the_event_loop_and_the_queue_says_which(ready):
+    said = []
+
+    def written():
+        current = ready.panel.queue.current
+        said.append("" if current is None else current.message)
+        return bool(ready.process.jobs)
+
+    ready.click("train")
+    ready.spin(written)
+    sentences = [f"Writing case {number} of 3: head {letter}" for number, letter in enumerate("abc", start=1)]
+    assert [text for text in dict.fromkeys(said) if "case" in text] == sentences
 
 
 def test_a_list_that_changes_while_packages_are_installed_is_looked_at_anew(ready):

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 from medseg.desktop.console_orders import ConsoleOrders, Roi, with_output
 from medseg.desktop.dialogue import raise_failure
-from medseg.desktop.job_process import IDLE_SECONDS, child_environment, find_python
-from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State, also_heard, call_now
+from medseg.desktop.job_process import IDLE_SECONDS, MakeProcess, also_heard, call_now, child_environment, find_python
+from medseg.desktop.job_queue import JobQueue, Row, State
 from medseg.desktop.orders import prepare
 from medseg.desktop.runs import land_run
 from medseg.desktop.settings import PanelSettings

@@ -3,11 +3,13 @@
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from medseg.desktop.texts import _
 from medseg.spec.errors import JobError
+from medseg.spec.events import Event
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 
@@ -25,6 +27,27 @@ class JobProcess(Protocol):
 
     def close(self) -> None:
         """End it with all it started."""
+
+
+MakeProcess: TypeAlias = Callable[[Callable[[Event], None], Callable[[str], None]], JobProcess]
+
+
+def call_now(action: Callable[[], None]) -> None:
+    """Do it at once."""
+    action()
+
+
+def also_heard(make_process: MakeProcess, on_event: Callable[[Event], None]) -> MakeProcess:
+    """Make processes whose events somebody else hears too, and first."""
+
+    def make(hear: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
+        def hear_both(event: Event) -> None:
+            on_event(event)
+            hear(event)
+
+        return make_process(hear_both, on_log)
+
+    return make
 
 
 def find_python() -> str:

@@ -1,43 +1,19 @@
 """Several runs one after the other in one warm worker; what befalls one row never stops the next. No Qt."""
 
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
-from typing import TypeAlias
 
-from medseg.desktop.job_process import JobProcess
+from medseg.desktop.job_process import MakeProcess, call_now
 from medseg.desktop.job_row import Row, State
-from medseg.desktop.landing import Landing, PendingRun
+from medseg.desktop.landing import Landing
 from medseg.desktop.order import AnyOrder
+from medseg.desktop.preparing import AnyRun, Preparation, Prepare
 from medseg.desktop.texts import _, describe_event
-from medseg.desktop.training_run import TrainingRun
 from medseg.spec.errors import MedSegError
 from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Noted, Warned
 
-__all__ = ["JobQueue", "MakeProcess", "Row", "State"]
-
-AnyRun: TypeAlias = PendingRun | TrainingRun
-MakeProcess: TypeAlias = Callable[[Callable[[Event], None], Callable[[str], None]], JobProcess]
-
-
-def call_now(action: Callable[[], None]) -> None:
-    """Do it at once."""
-    action()
-
-
-def also_heard(make_process: MakeProcess, on_event: Callable[[Event], None]) -> MakeProcess:
-    """Make processes whose events somebody else hears too, and first."""
-
-    def make(hear: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
-        def hear_both(event: Event) -> None:
-            on_event(event)
-            hear(event)
-
-        return make_process(hear_both, on_log)
-
-    return make
+__all__ = ["JobQueue", "Row", "State"]
 
 
 class JobQueue:
@@ -45,21 +21,22 @@ class JobQueue:
 
     Args:
         make_process: given who hears events and log lines, makes the process that computes; called once.
-        prepare: writes the input of an order into an empty folder; called when the row's turn comes. A ``MedSegError``
-            or ``OSError`` that it raises, or that starting the process raises, is the end of that row alone.
+        prepare: writes the input of an order into an empty folder, perhaps in steps between which the row can be
+            cancelled; called when the row's turn comes. A ``MedSegError`` or ``OSError`` that it raises, or that
+            starting the process raises, is the end of that row alone.
         land: shows a result in the scene.
         on_change: called after every change of any row.
         on_log: hears each line of the worker's log, each warning, and all lines of a failure.
         on_end: hears each row that has ended, however it did, before the next one begins.
         on_described: hears the answer to ``describe``, which belongs to no row.
         later: does something soon, from outside the callback it is called in; in Qt a timer of 0 ms, so that the
-            window is painted between two rows, and no process is replaced from within its own signal.
+            window is painted between two rows and two steps, and no process is replaced from within its own signal.
     """
 
     def __init__(
         self,
         make_process: MakeProcess,
-        prepare: Callable[[AnyOrder, Path], AnyRun],
+        prepare: Prepare,
         land: Callable[[AnyRun, Finished], Landing],
         on_change: Callable[[], None] = lambda: None,
         on_log: Callable[[str], None] = lambda _: None,
@@ -78,7 +55,8 @@ class JobQueue:
         self._rows: list[Row] = []
         self._current: Row | None = None
         self._count = 0
-        self._is_starting = False
+        self._preparation: Preparation | None = None  # of the current row, until its job is sent
+        self._is_going_on = self._is_asked_again = False
         self._is_closed = False
         self._process = make_process(self._hear, on_log)
 
@@ -103,7 +81,7 @@ class JobQueue:
         row = Row(self._count, order, message=_("Waiting"))
         self._rows.append(row)
         self._on_change()
-        self._later(self._start_next)
+        self._later(self._go_on)
         return row
 
     def cancel(self, row: Row) -> None:
@@ -115,7 +93,8 @@ class JobQueue:
             row.is_stopping = True
             row.say(_("Stopping..."))
             self._on_change()
-            self._process.cancel()
+            if self._preparation is None:  # else the next step sees it
+                self._process.cancel()
 
     def cancel_run(self, row: Row) -> None:
         """Stop a row with all that Apply ordered together with it: the time points of one sequence."""
@@ -186,42 +165,68 @@ class JobQueue:
                 row.is_stopping = True
                 row.end(Failed(CANCELLED, is_bug=False))
                 _drop(row)
+        self._drop_preparation()
         self._current = None
 
-    def _start_next(self) -> None:
-        """Begin the first row that waits; while rows end at once, the next ones, in a loop and not in each other."""
-        if self._is_starting:
+    def _go_on(self) -> None:
+        """Do one thing: prepare a step of the current row, or begin the first that waits.
+
+        Where ``later`` means now, what is to be done next is done in a loop, not in a call within a call.
+        """
+        self._is_asked_again = True
+        if self._is_going_on:
             return
-        self._is_starting = True
+        self._is_going_on = True
         try:
-            while self._current is None and not self._is_closed:
-                row = next((row for row in self._rows if row.state is State.WAITING), None)
+            while self._is_asked_again and not self._is_closed:
+                self._is_asked_again = False
+                row = self._current or next((row for row in self._rows if row.state is State.WAITING), None)
                 if row is None:
                     return
-                self._begin(row)
+                if self._current is None:
+                    self._begin(row)
+                elif self._preparation is not None:
+                    self._prepare_on(row, self._preparation)
         finally:
-            self._is_starting = False
+            self._is_going_on = False
 
     def _begin(self, row: Row) -> None:
         self._current = row
         row.state = State.RUNNING
         row.say(_("Starting..."))
         self._on_change()
+        self._preparation = Preparation(self._prepare, row)
+        self._prepare_on(row, self._preparation)
+
+    def _prepare_on(self, row: Row, preparation: Preparation) -> None:
+        """Take a step, or send the job to the worker when there is none left."""
         answer: Failed | None = Failed(_("the row could not begin; the log of the application says why"), is_bug=True)
         try:
-            row.folder = Path(tempfile.mkdtemp(prefix="medseg-"))
-            row.run = replace(self._prepare(row.order, row.folder), is_stale=row.is_stale)
-            if row.is_stopping:  # where preparing let events through
+            done = None if row.is_stopping else preparation.go_on()
+            if row.is_stopping:  # also where preparing let events through
                 answer = Failed(CANCELLED, is_bug=False)
-            else:
-                self._process.start(row.run.request.job)
+            elif isinstance(done, str):
+                answer = None
+                row.say(done)
+                self._on_change()
+                self._later(self._go_on)
+            elif done is not None:
+                self._preparation = None
+                row.run = replace(done, is_stale=row.is_stale)
+                self._process.start(done.request.job)
                 answer = None
         except (MedSegError, OSError) as error:
             row.error = error
             answer = Failed(str(error), is_bug=False)
         finally:  # what no user can mend goes on to the caller, and leaves no row that seems to run
             if answer is not None:
+                self._drop_preparation()
                 self._end(row, answer)
+
+    def _drop_preparation(self) -> None:
+        if self._preparation is not None:
+            self._preparation.close()
+        self._preparation = None
 
     def _hear(self, event: Event) -> None:
         row = self._current
@@ -255,7 +260,7 @@ class JobQueue:
             if not self._is_closed:
                 self._on_end(row)
                 self._on_change()
-                self._later(self._start_next)
+                self._later(self._go_on)
 
     def _show(self, row: Row) -> None:
         """Let a result land; a row whose result cannot be shown has failed, whatever is raised."""

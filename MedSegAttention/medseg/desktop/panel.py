@@ -10,7 +10,8 @@ from medseg.desktop.dependencies import Gate
 from medseg.desktop.device_list import DeviceList
 from medseg.desktop.engine_offer import EngineOffer
 from medseg.desktop.inputs_view import InputsView
-from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State
+from medseg.desktop.job_process import MakeProcess
+from medseg.desktop.job_queue import JobQueue, Row, State
 from medseg.desktop.log_book import LogBook
 from medseg.desktop.model_picker import ModelPicker
 from medseg.desktop.node_names import NodeNames

@@ -7,7 +7,7 @@ import qt
 
 from medseg.desktop.console import ConsoleRun, OnFinished
 from medseg.desktop.console_orders import ConsoleOrders
-from medseg.desktop.job_queue import MakeProcess
+from medseg.desktop.job_process import MakeProcess
 from medseg.desktop.qt_process import QtJobProcess
 from medseg.spec.events import Event
 

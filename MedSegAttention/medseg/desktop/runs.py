@@ -4,18 +4,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medseg.bundles.digest import begin_digest
-from medseg.desktop.job_queue import AnyRun
 from medseg.desktop.landing import Landing, land
 from medseg.desktop.maps import Maps
 from medseg.desktop.order import AnyOrder, TrainingOrder
 from medseg.desktop.orders import prepare
+from medseg.desktop.preparing import AnyRun, Preparing
 from medseg.desktop.training_run import TrainingRun, land_training, prepare_training
 from medseg.mrml.grids import Node
 from medseg.spec.events import Finished
 
 
-def prepare_run(scene: Node, order: AnyOrder, folder: Path) -> AnyRun:
-    """Write what an order needs; see ``orders.prepare`` and ``training_run.prepare_training``."""
+def prepare_run(scene: Node, order: AnyOrder, folder: Path) -> AnyRun | Preparing:
+    """Write what an order needs; see ``orders.prepare`` and, in steps, ``training_run.prepare_training``."""
     if isinstance(order, TrainingOrder):
         return prepare_training(scene, order, folder)
     begin_digest(order.bundle)  # written on the result: a file of 1 GB takes a second

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from medseg.bundles.catalogue import catalogue, find_bundle
-from medseg.desktop.job_queue import JobQueue, MakeProcess, Row, State, also_heard, call_now
+from medseg.desktop.job_process import MakeProcess, also_heard, call_now
+from medseg.desktop.job_queue import JobQueue, Row, State
 from medseg.desktop.order import TrainingOrder
 from medseg.desktop.runs import land_run, prepare_run
 from medseg.desktop.texts import _

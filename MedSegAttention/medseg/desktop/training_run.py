@@ -1,6 +1,6 @@
 """A training order -> cases and job in a folder, when its turn comes; the new model -> words about it."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from medseg.desktop.landing import Landing
 from medseg.desktop.order import TrainingOrder
 from medseg.desktop.texts import _
 from medseg.mrml.grids import Node
-from medseg.mrml.training_cases import Pair, labels_of, renamed, write_cases
+from medseg.mrml.training_cases import Pair, WrittenCases, labels_of, renamed, write_steps
 from medseg.spec.errors import JobError
 from medseg.spec.events import Finished
 from medseg.spec.manifest import LabelSpec
@@ -82,13 +82,16 @@ def make_training_order(
     return order
 
 
-def prepare_training(scene: Node, order: TrainingOrder, folder: Path) -> TrainingRun:
-    """Write the cases of an order as they are now.
+def prepare_training(scene: Node, order: TrainingOrder, folder: Path) -> Generator[str, None, TrainingRun]:
+    """Write the cases of an order, one a step.
 
     Args:
         scene: the MRML scene.
         order: what was asked for.
         folder: exists and belongs to this job alone.
+
+    Returns:
+        Yields a sentence before each case.
 
     Raises:
         MedSegError: if a node is gone, or a case cannot be learnt from.
@@ -98,7 +101,7 @@ def prepare_training(scene: Node, order: TrainingOrder, folder: Path) -> Trainin
         return TrainingRun(TrainingRequest(folder, _job(order, order.dataset, (), None)))
     pairs = order_pairs(scene, order)
     labels = renamed(labels_of(pairs), _names(order.start))
-    written = write_cases(scene, pairs, labels, folder, order.title)
+    written = yield from _say(write_steps(scene, pairs, labels, folder, order.title), len(pairs))
     job = _job(order, written.folder, _as_in_model(labels, order.start), written.subjects)
     return TrainingRun(TrainingRequest(folder, job))
 
@@ -116,6 +119,18 @@ def land_training(finished: Finished) -> Landing:
         return Landing(message=_("The model {title} is in the list of models.").format(title=title))
     text = _("The model {title} is in the list of models; Dice of the cases that were held out: {dice:.3f}.")
     return Landing(message=text.format(title=title, dice=max(scores)))
+
+
+def _say(steps: Generator[str, None, WrittenCases], count: int) -> Generator[str, None, WrittenCases]:
+    number = 0
+    while True:
+        try:
+            name = next(steps)
+        except StopIteration as end:
+            written: WrittenCases = end.value
+            return written
+        number += 1
+        yield _("Writing case {number} of {count}: {name}").format(number=number, count=count, name=name)
 
 
 def order_pairs(scene: Node, order: TrainingOrder) -> list[Pair]:

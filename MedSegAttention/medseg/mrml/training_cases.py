@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,10 +99,10 @@ def check_steps(pairs: Sequence[Pair], labels: Sequence[LabelSpec]) -> Iterator[
         raise JobError(msg)
 
 
-def write_cases(
+def write_steps(
     scene: Node, pairs: Sequence[Pair], labels: Sequence[LabelSpec], folder: Path, title: str
-) -> WrittenCases:
-    """Write the volumes, and the segments as labelmaps on the volumes' own grids.
+) -> Generator[str, None, WrittenCases]:
+    """Write the volumes, and the segments as labelmaps on the volumes' own grids, one case a step.
 
     Args:
         scene: the MRML scene; its subject hierarchy says which volumes are one patient's.
@@ -110,6 +110,9 @@ def write_cases(
         labels: which segment becomes which value.
         folder: exists and is empty.
         title: of the data set.
+
+    Returns:
+        Yields the name of each volume before it is written; returns the data set.
 
     Raises:
         ImageError: as ``check_steps``, for what changed since.
@@ -119,6 +122,7 @@ def write_cases(
     for part in ("images", "labels"):
         (folder / part).mkdir()
     for pair, name in zip(pairs, names, strict=True):
+        yield str(pair.volume.GetName())
         truth = _truth(pair, labels)
         write_image(folder / "images" / f"{name}.nii", Image(channel_view(pair.volume), truth.affine))
         write_image(folder / "labels" / f"{name}.nii", truth)

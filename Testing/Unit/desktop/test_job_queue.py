@@ -42,11 +42,25 @@ class Process:
         self.is_closed = True
 
 
+def run_of(order, folder):
+    (folder / "input.nii").write_bytes(b"voxels")
+    job = Job(inputs=(str(folder / "input.nii"),), model="pair", output=str(folder / "labels.nrrd"))
+    return PendingRun(Request(folder, job), order.bundle, IMAGE, order.volume_ids[0], None, "add")
+
+
+def in_steps(order, folder, sentences):
+    for sentence in sentences:
+        if isinstance(sentence, BaseException):
+            raise sentence
+        yield sentence
+    return run_of(order, folder)
+
+
 @pytest.fixture
 def made(manifest):
     """A queue, its process, and what it was told."""
     it = SimpleNamespace(
-        prepared=[], landed=[], log=[], ended=[], changes=0, broken={}, landing=Landing(), described=[]
+        prepared=[], landed=[], log=[], ended=[], changes=0, broken={}, steps={}, landing=Landing(), described=[]
     )
     bundle = Bundle(Path("pair"), manifest)
 
@@ -57,9 +71,7 @@ def made(manifest):
         it.prepared.append(order.title)
         if order.title in it.broken:
             raise it.broken[order.title]
-        (folder / "input.nii").write_bytes(b"voxels")
-        job = Job(inputs=(str(folder / "input.nii"),), model="pair", output=str(folder / "labels.nrrd"))
-        return PendingRun(Request(folder, job), order.bundle, IMAGE, order.volume_ids[0], None, "add")
+        return in_steps(order, folder, it.steps[order.title]) if order.title in it.steps else run_of(order, folder)
 
     def land(run, finished):
         it.landed.append((run, finished))
@@ -116,6 +128,62 @@ def test_what_cannot_be_prepared_fails_alone_with_its_sentence(made, error):
     assert states(made.queue) == ["done", "failed", "running"]
     assert rows[1].message == str(error)
     assert str(error) in made.log
+
+
+def test_between_two_steps_of_preparing_the_row_says_what_is_done_and_can_be_cancelled(made, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    soon = []
+    made.queue._later = soon.append  # a turn of the event loop
+    made.steps = {"slow": ["case 1 of 2", "case 2 of 2"]}
+    rows = [made.queue.add(made.order("slow")) for _ in range(2)]
+    heard = []
+    while made.queue.current is not rows[1]:
+        soon.pop(0)()
+        heard.append(rows[0].message)
+        if made.process.jobs and made.queue.current is rows[0]:
+            made.process.say(FINISHED)
+    assert heard[:2] == ["case 1 of 2", "case 2 of 2"]
+    assert rows[0].state is State.DONE
+    assert made.process.jobs == [made.landed[0][0].request.folder]
+    made.queue.cancel(rows[1])
+    assert rows[1].state is State.RUNNING  # what is under way ends first
+    while soon:
+        soon.pop(0)()
+    assert rows[1].state is State.CANCELLED
+    assert made.process.cancelled == 0  # it never had this job
+    assert len(made.process.jobs) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_in_a_later_step_fails_that_row_alone_and_leaves_nothing(made, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    made.steps = {"bad": ["case 1 of 2", ImageError("two has no voxels; draw it")]}
+    rows = [made.queue.add(made.order(title)) for title in ("bad", "next")]
+    assert [rows[0].message, states(made.queue)] == ["two has no voxels; draw it", ["failed", "running"]]
+    made.process.say(FINISHED)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_thousands_of_steps_are_taken_one_after_the_other_and_not_in_each_other(made):
+    made.steps = {"long": [f"case {number}" for number in range(3000)]}
+    row = made.queue.add(made.order("long"))
+    assert len(made.process.jobs) == 1
+    assert row.message == "case 2999"
+
+
+def test_a_panel_that_closes_between_two_steps_leaves_no_folder_and_sends_no_job(made, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    soon = []
+    made.queue._later = soon.append
+    made.steps = {"slow": ["case 1 of 2", "case 2 of 2"]}
+    row = made.queue.add(made.order("slow"))
+    soon.pop(0)()
+    made.queue.close()
+    while soon:
+        soon.pop(0)()
+    assert row.state is State.CANCELLED
+    assert made.process.jobs == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_thousand_rows_that_cannot_begin_end_one_after_the_other_and_not_in_each_other(made):
