@@ -39,7 +39,18 @@ def dilated_depthwise(
         return _convolve(x, weight, bias, steps)
     sizes = x.shape[2:]
     phases = _split(x, steps)
-    return _join(_convolve(phases, weight, bias, (1,) * axes), x.shape[0], sizes, steps)
+    met = _met(weight, phases.shape[2:])
+    return _join(_convolve(phases, met, bias, (1,) * axes), x.shape[0], sizes, steps)
+
+
+def _met(weight: Tensor, sizes: Sequence[int]) -> Tensor:
+    """The taps that can meet a voxel: sub-grids are often shorter than the kernel, and then most taps meet zeros alone.
+
+    Of 7^3 taps 27 are left on sub-grids of 2^3 voxels, and one on a single voxel.
+    """
+    middle = [size // 2 for size in weight.shape[2:]]
+    reach = [min(half, size - 1) for half, size in zip(middle, sizes, strict=True)]
+    return weight[(..., *[slice(half - near, half + near + 1) for half, near in zip(middle, reach, strict=True)])]
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, steps: tuple[int, ...]) -> Tensor:
