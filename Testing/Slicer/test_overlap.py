@@ -8,7 +8,6 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 from medseg.desktop.results import show_labels
 from medseg.imaging.image import Image
 from medseg.mrml.merging import merge_segments
-from medseg.mrml.overlap import editor_overlap
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation
 from medseg.mrml.volumes import volume_node_from_image
 
@@ -89,15 +88,3 @@ def test_one_step_takes_it_all_back(scene, drawn, volume, array, mine, specs, af
     assert drawn.GetSegmentation().GetNumberOfSegments() == 2
     shown.step.turn()
     np.testing.assert_array_equal(mask(drawn, volume, "Segment_2"), (mine == 2) & (array != 1))
-
-
-def test_the_rule_is_the_segment_editors(scene):
-    assert editor_overlap(scene) == "allow"
-    editor = scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
-    for value, rule in (
-        (editor.OverwriteAllSegments, "all"),
-        (editor.OverwriteVisibleSegments, "visible"),
-        (editor.OverwriteNone, "allow"),
-    ):
-        editor.SetOverwriteMode(value)
-        assert editor_overlap(scene) == rule

@@ -108,22 +108,3 @@ def read_probabilities(request: Request, source: Image) -> Image | None:
         raise ImageError(msg.format(found=found, wanted=source.shape))
     view = np.memmap(path, header.dtype, "r", header.voxel_offset, (*source.shape, count), order="F")
     return Image(view.transpose(3, 0, 1, 2), source.affine)
-
-
-def read_probability(request: Request, source: Image, label: int) -> Image | None:
-    """Read the probabilities of one label of a finished job, and nothing of the others.
-
-    Args:
-        request: of the job.
-        source: the volume that was segmented.
-        label: its value, 0 for the background.
-
-    Returns:
-        ``(1, I, J, K)`` float32 in memory of its own; None when probabilities were not asked for.
-
-    Raises:
-        ImageError: as ``read_probabilities``.
-        IndexError: if the model has no such label.
-    """
-    every = read_probabilities(request, source)
-    return None if every is None else Image(np.array(every.array[label])[None], every.affine)

@@ -98,23 +98,6 @@ class Prepared:
         whole = self.reorient.undo(self.crop.undo(Image(labels, self.crop.source_affine), outside=0))
         return np.ascontiguousarray(whole.array[0])
 
-    def restore_probabilities(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Bring all scores to the input's grid.
-
-        Args:
-            scores: ``(L, i, j, k)`` probabilities on the grid of ``image``.
-
-        Returns:
-            float32 ``(L, I, J, K)``; outside the crop the background has 1.
-
-        Raises:
-            ValueError: if the scores lie on another grid.
-        """
-        whole = np.empty((len(scores), *self.source_shape), dtype=np.float32)
-        for value, score in self.restore_scores(scores):
-            whole[value] = score
-        return whole
-
     def _on_input_grid(self, value: int, score: Image) -> NDArray[np.float32]:
         """Paste and turn the score of one label."""
         whole = self.crop.undo(score, outside=1.0 if value == 0 else 0.0)

@@ -16,15 +16,6 @@ from medseg.mrml.segmentations import BINARY_LABELMAP, voxels
 Overlap: TypeAlias = Literal["allow", "all", "visible"]
 
 
-def editor_overlap(scene: Node) -> Overlap:
-    """The rule the Segment Editor of a scene is set to; "allow" where it was never opened."""
-    editor = scene.GetFirstNodeByClass("vtkMRMLSegmentEditorNode")
-    if editor is None:
-        return "allow"
-    rules: dict[int, Overlap] = {editor.OverwriteAllSegments: "all", editor.OverwriteVisibleSegments: "visible"}
-    return rules.get(editor.GetOverwriteMode(), "allow")
-
-
 def overwritable(node: Node, segment_ids: Sequence[str], rule: Overlap) -> list[str]:
     """Those of some segments that a rule lets others overwrite."""
     if rule == "allow":

@@ -50,11 +50,6 @@ class ThresholdEdit:
         self._drawn_before = noted_drawn(probability_node)
 
     @property
-    def is_changed(self) -> bool:
-        """Whether there is something to restore."""
-        return self._layer is not None
-
-    @property
     def is_possible(self) -> bool:
         """Whether segmentation and probabilities are in the scene."""
         return self._node.GetScene() is not None and self.probability_node.GetScene() is not None

@@ -9,7 +9,6 @@ from medseg.desktop.console_orders import make_settings
 from medseg.desktop.request import (
     read_answer,
     read_probabilities,
-    read_probability,
     write_request,
 )
 from medseg.imaging.image import Image
@@ -70,21 +69,6 @@ def test_probabilities_come_back_only_when_asked_for(tmp_path, images, manifest)
     again = read_probabilities(request, images[0])
     np.testing.assert_array_equal(again.array, scores)
     np.testing.assert_array_equal(again.affine, AFFINE)
-
-
-def test_the_probability_of_one_label_is_read_alone(tmp_path, images, manifest):
-    request = write_request(tmp_path, images, manifest, Options(), probabilities=True)
-    scores = np.random.default_rng(1).random((3, 5, 4, 3), dtype=np.float32)
-    write_image(Path(request.job.probabilities), Image(scores, AFFINE))
-    for label in range(3):
-        one = read_probability(request, images[0], label)
-        np.testing.assert_array_equal(one.array[0], scores[label])
-        np.testing.assert_array_equal(one.affine, AFFINE)
-        assert one.array.base is None or not isinstance(one.array.base, np.memmap)  # the file may go
-    with pytest.raises(IndexError):
-        read_probability(request, images[0], 3)
-    (tmp_path / "without").mkdir()
-    assert read_probability(write_request(tmp_path / "without", images, manifest, Options()), images[0], 1) is None
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from medseg.imaging.image import Image
 from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import IntensityRule
+from Unit.imaging.restored import restored
 
 
 def softmax(fields):
@@ -60,7 +61,7 @@ def test_linear_scores_return_exactly_through_turning_cropping_and_resampling(
         prepared = prepare(Image(np.zeros((1, *shape)), affine), manifest, roi)
         assert not prepared.resample.is_identity
         scores = linear_scores(world(prepared.image.shape, prepared.image.affine))
-        restored = prepared.restore_probabilities(scores)
+        back = restored(prepared, scores)
         # beyond the outermost centres of the prepared grid, within the edge, the nearest centre counts
         place = np.linalg.solve(prepared.image.affine, affine)
         voxels = world(shape, place)
@@ -70,8 +71,8 @@ def test_linear_scores_return_exactly_through_turning_cropping_and_resampling(
         nearest = prepared.image.affine[:3, :3] @ clamped + prepared.image.affine[:3, 3:]
         expected = np.where(inside, linear_scores(nearest.reshape(3, *shape)), np.array([1, 0, 0])[:, None, None, None])
         assert 8 <= inside.sum() < inside.size
-        np.testing.assert_allclose(restored, expected, atol=1e-5)
-        np.testing.assert_allclose(restored.sum(axis=0), 1, atol=1e-5)
+        np.testing.assert_allclose(back, expected, atol=1e-5)
+        np.testing.assert_allclose(back.sum(axis=0), 1, atol=1e-5)
         sure = np.sort(expected, axis=0)[-1] - np.sort(expected, axis=0)[-2] > 1e-4
         np.testing.assert_array_equal(prepared.restore_labels(scores)[sure], expected.argmax(axis=0)[sure])
 
@@ -80,7 +81,7 @@ def test_without_resampling_the_labels_are_the_argmax_to_the_bit(make_manifest):
     scores = np.random.default_rng(0).integers(0, 4, size=(5, 6, 7, 8)).astype(np.float32) / 4  # with many ties
     prepared = prepare(Image(np.zeros((1, 6, 7, 8))), make_manifest(label_count=5))
     np.testing.assert_array_equal(prepared.restore_labels(scores), scores.argmax(axis=0))
-    np.testing.assert_array_equal(prepared.restore_probabilities(scores), scores)
+    np.testing.assert_array_equal(restored(prepared, scores), scores)
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 8), (9, 1, 8), (9, 8, 1), (1, 1, 9), (1, 1, 1), (2, 3, 1)])
@@ -127,7 +128,7 @@ def test_outside_a_region_everything_is_background(make_manifest):
     expected = np.zeros((10, 10, 10), dtype=np.uint8)
     expected[2:5, 3:4] = 1
     np.testing.assert_array_equal(labels, expected)
-    probabilities = prepared.restore_probabilities(scores)
+    probabilities = restored(prepared, scores)
     np.testing.assert_array_equal(probabilities, np.stack([expected == 0, expected == 1, np.zeros_like(expected)]))
 
 
@@ -251,7 +252,7 @@ def test_every_grid_gets_an_answer_for_every_voxel(  # one value everywhere must
     prepared = prepare(image, make_manifest(spacing_mm=spacing, orientation=target))
     np.testing.assert_allclose(prepared.image.array, 7, rtol=1e-6)
     scores = np.broadcast_to(np.array([0.25, 0.75], np.float32)[:, None, None, None], (2, *prepared.image.shape))
-    np.testing.assert_allclose(prepared.restore_probabilities(scores)[1], np.full(shape, 0.75), rtol=1e-6)
+    np.testing.assert_allclose(restored(prepared, scores)[1], np.full(shape, 0.75), rtol=1e-6)
     assert (prepared.restore_labels(scores) == 1).all()
 
 
@@ -290,7 +291,7 @@ def test_labels_and_probabilities_of_one_walk_are_those_of_two(make_affine, make
     whole = np.empty((3, *image.shape), np.float32)
     labels = prepared.restore_labels(scores, probabilities=whole, on_label=lambda *step: told.append(step))
     np.testing.assert_array_equal(labels, prepared.restore_labels(scores))
-    np.testing.assert_array_equal(whole, prepared.restore_probabilities(scores))
+    np.testing.assert_array_equal(whole, restored(prepared, scores))
     assert told == [(1, 3), (2, 3), (3, 3)]
 
 

@@ -7,6 +7,7 @@ from medseg.imaging.image import Image
 from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import SliceRule
+from Unit.imaging.restored import restored
 
 SHAPE = (44, 41, 43)
 WINDOWS = {0: (1, 30, 77), 1: (67, 1, 31), 2: (33, 59, 1)}  # smaller and larger than the slices, never a multiple
@@ -42,7 +43,7 @@ def test_a_phantom_at_a_subvoxel_place_comes_back_without_a_shift(resized, axis,
     size = list(WINDOWS[axis])
     size[axis] = SHAPE[axis]
     assert prepared.image.shape == tuple(size)
-    back = prepared.restore_probabilities(two_labels(prepared.image.array[0]))[1]
+    back = restored(prepared, two_labels(prepared.image.array[0]))[1]
     np.testing.assert_allclose(centroid(phantom), centre, atol=2e-3)
     assert np.abs(centroid(back) - centroid(phantom)).max() < 0.01
     np.testing.assert_allclose(centroid(prepared.image.array[0])[axis], centre[axis], atol=2e-3)
@@ -55,7 +56,7 @@ def test_the_edge_between_two_halves_stays_where_it_is_to_a_hundredth_of_a_voxel
     profile = 1 / (1 + np.exp(-(np.arange(SHAPE[plane]) - middle) / 2))
     step = np.broadcast_to(profile.reshape([-1 if a == plane else 1 for a in range(3)]), SHAPE).astype(np.float32)
     prepared = prepare(Image(step[None].copy(), np.eye(4)), resized)
-    back = prepared.restore_probabilities(two_labels(prepared.image.array[0]))[1]
+    back = restored(prepared, two_labels(prepared.image.array[0]))[1]
     lines = np.moveaxis(back, plane, -1).reshape(-1, SHAPE[plane])
     for line in lines[:: len(lines) // 50]:
         assert abs(np.interp(0.5, line, np.arange(SHAPE[plane])) - middle) < 0.01
@@ -67,7 +68,7 @@ def test_a_ramp_comes_back_exactly_away_from_the_border(resized, axis):
     i, j, k = np.indices(SHAPE)
     ramp = ((0.3 * i + 0.5 * j - 0.2 * k) / 40).astype(np.float32)
     prepared = prepare(Image(ramp[None], np.eye(4)), resized)
-    back = prepared.restore_probabilities(two_labels(prepared.image.array[0]))[1]
+    back = restored(prepared, two_labels(prepared.image.array[0]))[1]
     inner = tuple(slice(4, -4) if a != axis else slice(None) for a in range(3))
     np.testing.assert_allclose(back[inner], ramp[inner], atol=1e-5)
 
@@ -81,10 +82,10 @@ def test_linear_scores_return_exactly_to_every_orientation_and_spacing(
         affine = make_affine(order, signs, spacing=(0.7, 1.2, 3.0), degrees=degrees)
         prepared = prepare(Image(np.zeros((1, *shape), np.int16), affine), resized)
         x, y, z = world(prepared.image.shape, prepared.image.affine)
-        restored = prepared.restore_probabilities((0.01 * x - 0.02 * y + 0.005 * z)[None].astype(np.float32))[0]
+        back = restored(prepared, (0.01 * x - 0.02 * y + 0.005 * z)[None].astype(np.float32))[0]
         x, y, z = world(shape, affine)
         inner = (slice(1, -1),) * 3  # shrunk slices end half a voxel of theirs before the border
-        np.testing.assert_allclose(restored[inner], (0.01 * x - 0.02 * y + 0.005 * z)[inner], atol=2e-5)
+        np.testing.assert_allclose(back[inner], (0.01 * x - 0.02 * y + 0.005 * z)[inner], atol=2e-5)
 
 
 def test_the_spacing_across_the_slices_is_the_models_and_a_preview_takes_fewer_slices(make_manifest):
@@ -113,7 +114,7 @@ def test_the_network_sees_whole_slices_of_a_region_and_the_answer_ends_at_the_re
     wanted[5:13, 10:21, 3:7] = True
     everywhere = two_labels(np.ones(part.image.shape))
     np.testing.assert_array_equal(part.restore_labels(everywhere), wanted)
-    np.testing.assert_array_equal(part.restore_probabilities(everywhere), two_labels(wanted))
+    np.testing.assert_array_equal(restored(part, everywhere), two_labels(wanted))
     crop, resample = plan_grids(image.shape, image.affine, manifest, roi)
     assert (crop.shape, resample.shape) == ((30, 36, 4), (20, 24, 4))
 

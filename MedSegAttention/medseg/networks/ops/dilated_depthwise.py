@@ -48,9 +48,10 @@ def _met(weight: Tensor, sizes: Sequence[int]) -> Tensor:
 
     Of 7^3 taps 27 are left on sub-grids of 2^3 voxels, and one on a single voxel.
     """
-    middle = [size // 2 for size in weight.shape[2:]]
-    reach = [min(half, size - 1) for half, size in zip(middle, sizes, strict=True)]
-    return weight[(..., *[slice(half - near, half + near + 1) for half, near in zip(middle, reach, strict=True)])]
+    for axis, (taps, size) in enumerate(zip(weight.shape[2:], sizes, strict=True), start=2):
+        near = min(taps // 2, size - 1)
+        weight = weight.narrow(axis, taps // 2 - near, 2 * near + 1)
+    return weight
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, steps: tuple[int, ...]) -> Tensor:
