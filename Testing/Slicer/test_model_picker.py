@@ -233,7 +233,9 @@ def test_more_shows_the_details_and_hides_them(picker, models, shipped):
     details = child(made, "details")
     assert not details.isHidden()
     text = details.toPlainText()
-    for said in ("SNOMED 5366008", "anterior hippocampus", "HD95", "0.9002", shipped.manifest.licence):
+    (tables,) = shipped.manifest.scores.values()
+    dice = f"{tables['as they are']['anterior hippocampus']['Dice']:.4g}"
+    for said in ("SNOMED 5366008", "anterior hippocampus", "HD95", dice, shipped.manifest.licence):
         assert said in text
     child(made, "more").click()
     assert details.isHidden()

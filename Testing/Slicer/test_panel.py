@@ -17,8 +17,8 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop import job_queue
 from medseg.desktop import landing as landing_module
+from medseg.desktop import preparing
 from medseg.desktop.preferences import Preferences
 from medseg.desktop.results import read_provenance
 from medseg.imaging.image import Image
@@ -594,7 +594,7 @@ def test_a_result_nothing_can_show_is_kept_and_its_place_is_told(
         msg = "VTK is out of sorts"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(job_queue.tempfile, "mkdtemp", lambda **_: str(tmp_path))
+    monkeypatch.setattr(preparing.tempfile, "mkdtemp", lambda **_: str(tmp_path))
     monkeypatch.setattr(landing_module, "show_labels", fail)
     ready.apply()
     answer(process, specs, array, affines[-2])
@@ -609,7 +609,7 @@ def test_a_result_nothing_can_show_is_kept_and_its_place_is_told(
 def test_a_job_that_never_started_leaves_no_folder(ready, process, monkeypatch, tmp_path, error, qt_errors):
     folder = tmp_path / "job"
     folder.mkdir()
-    monkeypatch.setattr(job_queue.tempfile, "mkdtemp", lambda **_: str(folder))
+    monkeypatch.setattr(preparing.tempfile, "mkdtemp", lambda **_: str(folder))
 
     def fail(_job):
         raise error
