@@ -12,10 +12,9 @@ from medseg.io.dataset import describe_dataset, read_case
 from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.segmentations import add_segmentation
 from medseg.mrml.snapshots import stamp
-from medseg.mrml.training_cases import Pair, check_steps, labels_of, renamed, write_steps
+from medseg.mrml.training_cases import Pair, check_steps, labels_of, renamed, write_description, write_steps
 from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError, JobError
-from taken import taken
 
 
 @pytest.fixture
@@ -44,8 +43,9 @@ def look(pairs):
     return list(check_steps(pairs, labels_of(pairs)))
 
 
-def write(*arguments):
-    return taken(write_steps(*arguments))
+def write(scene, pairs, labels, folder, title):
+    assert list(write_steps(pairs, labels, folder)) == [pair.volume.GetName() for pair in pairs]
+    return write_description(scene, pairs, labels, folder, title)
 
 
 def names(pairs):

@@ -10,7 +10,7 @@ from medseg.desktop.landing import Landing
 from medseg.desktop.order import TrainingOrder
 from medseg.desktop.texts import _
 from medseg.mrml.grids import Node
-from medseg.mrml.training_cases import Pair, WrittenCases, labels_of, renamed, write_steps
+from medseg.mrml.training_cases import Pair, labels_of, renamed, write_description, write_steps
 from medseg.spec.errors import JobError
 from medseg.spec.events import Finished
 from medseg.spec.manifest import LabelSpec
@@ -101,7 +101,9 @@ def prepare_training(scene: Node, order: TrainingOrder, folder: Path) -> Generat
         return TrainingRun(TrainingRequest(folder, _job(order, order.dataset, (), None)))
     pairs = order_pairs(scene, order)
     labels = renamed(labels_of(pairs), _names(order.start))
-    written = yield from _say(write_steps(scene, pairs, labels, folder, order.title), len(pairs))
+    for number, name in enumerate(write_steps(pairs, labels, folder), start=1):
+        yield _("Writing case {number} of {count}: {name}").format(number=number, count=len(pairs), name=name)
+    written = write_description(scene, pairs, labels, folder, order.title)
     job = _job(order, written.folder, _as_in_model(labels, order.start), written.subjects)
     return TrainingRun(TrainingRequest(folder, job))
 
@@ -119,18 +121,6 @@ def land_training(finished: Finished) -> Landing:
         return Landing(message=_("The model {title} is in the list of models.").format(title=title))
     text = _("The model {title} is in the list of models; Dice of the cases that were held out: {dice:.3f}.")
     return Landing(message=text.format(title=title, dice=max(scores)))
-
-
-def _say(steps: Generator[str, None, WrittenCases], count: int) -> Generator[str, None, WrittenCases]:
-    number = 0
-    while True:
-        try:
-            name = next(steps)
-        except StopIteration as end:
-            written: WrittenCases = end.value
-            return written
-        number += 1
-        yield _("Writing case {number} of {count}: {name}").format(number=number, count=count, name=name)
 
 
 def order_pairs(scene: Node, order: TrainingOrder) -> list[Pair]:

@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -99,33 +99,43 @@ def check_steps(pairs: Sequence[Pair], labels: Sequence[LabelSpec]) -> Iterator[
         raise JobError(msg)
 
 
-def write_steps(
-    scene: Node, pairs: Sequence[Pair], labels: Sequence[LabelSpec], folder: Path, title: str
-) -> Generator[str, None, WrittenCases]:
+def write_steps(pairs: Sequence[Pair], labels: Sequence[LabelSpec], folder: Path) -> Iterator[str]:
     """Write the volumes, and the segments as labelmaps on the volumes' own grids, one case a step.
 
     Args:
-        scene: the MRML scene; its subject hierarchy says which volumes are one patient's.
         pairs: the cases.
         labels: which segment becomes which value.
-        folder: exists and is empty.
-        title: of the data set.
+        folder: exists and is empty; ``write_description`` makes it a data set afterwards.
 
     Returns:
-        Yields the name of each volume before it is written; returns the data set.
+        Yields the name of each volume before it is written.
 
     Raises:
         ImageError: as ``check_steps``, for what changed since.
         JobError: if a file cannot be written.
     """
-    names = _file_names([str(pair.volume.GetName()) for pair in pairs])
     for part in ("images", "labels"):
         (folder / part).mkdir()
-    for pair, name in zip(pairs, names, strict=True):
+    for pair, name in zip(pairs, _file_names(pairs), strict=True):
         yield str(pair.volume.GetName())
         truth = _truth(pair, labels)
         write_image(folder / "images" / f"{name}.nii", Image(channel_view(pair.volume), truth.affine))
         write_image(folder / "labels" / f"{name}.nii", truth)
+
+
+def write_description(
+    scene: Node, pairs: Sequence[Pair], labels: Sequence[LabelSpec], folder: Path, title: str
+) -> WrittenCases:
+    """Say what the files of ``write_steps`` are.
+
+    Args:
+        scene: the MRML scene; its subject hierarchy says which volumes are one patient's.
+        pairs: the cases that were written.
+        labels: which segment became which value.
+        folder: holds the files.
+        title: of the data set.
+    """
+    names = _file_names(pairs)
     document = {
         "name": title,
         "labels": {"0": "background", **{str(spec.value): spec.name for spec in labels}},
@@ -232,10 +242,10 @@ def file_name(name: str) -> str:
     return re.sub(r"[^\w-]+", "_", name).strip("_")[:_LONGEST] or NAMELESS
 
 
-def _file_names(names: Sequence[str]) -> list[str]:
-    """A file name for each node name, no two the same."""
+def _file_names(pairs: Sequence[Pair]) -> list[str]:
+    """A file name for each volume, no two the same."""
     made: list[str] = []
-    for plain in map(file_name, names):
+    for plain in (file_name(str(pair.volume.GetName())) for pair in pairs):
         taken = {each.casefold() for each in made}
         number = 2
         free = plain
