@@ -57,7 +57,7 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
-        from medseg.desktop.start import start_panel
+        from medseg.desktop.panel.start import start_panel
 
         scene = slicer.mrmlScene
         self.panel = start_panel(scene, REQUIREMENTS, _versions())
@@ -133,7 +133,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             medseg.spec.errors.MedSegError: what the caller can mend; MissingDependency: call ensurePackages() first.
             RuntimeError: the worker crashed.
         """
-        from medseg.desktop.console_calls import segment_nodes
+        from medseg.desktop.console.calls import segment_nodes
 
         volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
         options |= {"mode": mode, "all_time_points": allTimePoints, "wait": wait, "python": python}
@@ -174,9 +174,9 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         Raises:
             medseg.spec.errors.MedSegError: as for ``segment``; what goes wrong in a case is in its row.
         """
-        from medseg.desktop.console import segment_folder_in_worker
-        from medseg.desktop.console_orders import make_settings
-        from medseg.desktop.console_python import ready_python
+        from medseg.desktop.console.orders import make_settings
+        from medseg.desktop.console.python import ready_python
+        from medseg.desktop.console.segmenting import segment_folder_in_worker
 
         return segment_folder_in_worker(
             Path(source),
@@ -210,7 +210,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             medseg.spec.errors.MedSegError: what the caller can mend; it names the node.
             RuntimeError: the worker crashed.
         """
-        from medseg.desktop.console_calls import train_model
+        from medseg.desktop.console.calls import train_model
 
         heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or self._report}
         return train_model(cases, name, start=startFrom, minutes=minutes, requirements=REQUIREMENTS, **heard, **more)
@@ -223,7 +223,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
 
     @staticmethod
     def _report(event: Any) -> None:
-        from medseg.desktop.texts import describe_event
+        from medseg.desktop.state.texts import describe_event
 
         logging.info(describe_event(event))
 
@@ -275,7 +275,7 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
         self.assertTrue(panel.results.widget.visible, "the result is shown")
 
     def _check(self, node: Any, volume: Any) -> None:
-        from medseg.desktop.self_check import sample_faults
+        from medseg.desktop.panel.self_check import sample_faults
 
         self.assertEqual(sample_faults(node, volume), [])
 
@@ -290,8 +290,8 @@ def _versions() -> dict[str, str]:
 
 def ensurePackages(*, forTraining: bool = False) -> None:
     """Install what ``segment`` or ``train`` lacks, after asking; in the panel Apply and Train do it."""
-    from medseg.desktop.console_python import install_packages
-    from medseg.desktop.requirements import training_requirements
+    from medseg.desktop.console.python import install_packages
+    from medseg.desktop.install.requirements import training_requirements
 
     wanted = training_requirements(REQUIREMENTS) if forTraining else REQUIREMENTS
     install_packages(wanted, slicer.util.confirmOkCancelDisplay)

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from medseg.bundles.official import dlka_net, dlka_net_2d, ultralight_unet
+from medseg.bundles.official.dlka_blocks import ATTENTION_RULES_2D, BLOCK_RULES_3D, RESIDUAL_RULES, block_rules_2d
+from medseg.bundles.official.renaming import Rules, load_checked, to_ours
+from medseg.bundles.official.ultralight_unet import MKIR_RULES
 from medseg.networks.blocks.deformable_lka import DeformableLKA
 from medseg.networks.blocks.dlka_blocks import DLKABlock2d, DLKABlock3d
 from medseg.networks.blocks.gag import GAG
@@ -17,10 +21,6 @@ from medseg.networks.blocks.mkira import MKIRA
 from medseg.networks.blocks.residual import ResidualBlock
 from medseg.networks.dlka_net import DLKANet
 from medseg.networks.dlka_net_2d import DLKANet2d
-from medseg.networks.official import dlka_net, dlka_net_2d, ultralight_unet
-from medseg.networks.official.dlka_blocks import ATTENTION_RULES_2D, BLOCK_RULES_3D, RESIDUAL_RULES, block_rules_2d
-from medseg.networks.official.renaming import Rules, load_checked, to_ours
-from medseg.networks.official.ultralight_unet import MKIR_RULES
 from medseg.networks.ops.deform_conv import DeformConvPack, deform_conv
 from medseg.networks.ultralight_unet import UltraLightUNet
 from official_fixtures import Fixture, noise, read_fixture

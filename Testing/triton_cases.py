@@ -11,9 +11,10 @@ from unittest import mock
 import torch
 import torch.nn.functional as F
 
+from medseg.kernels.triton import depthwise as triton_depthwise
+from medseg.kernels.triton import selection
 from medseg.networks.blocks import mkir
 from medseg.networks.blocks.mkir import MKIR
-from medseg.networks.ops import accelerated, triton_depthwise
 from medseg.networks.ops.deform_conv import deform_conv
 
 DEFORM = {
@@ -134,13 +135,13 @@ def errors(names, found, expected):
 @contextlib.contextmanager
 def accelerated_off():
     """PyTorch's own operators inside, as on a machine without Triton."""
-    remembered = accelerated._unusable
-    accelerated._unusable = lambda *_: "switched off"
+    remembered = selection._unusable
+    selection._unusable = lambda *_: "switched off"
     try:
         yield
     finally:
-        accelerated._unusable = remembered
-        accelerated._reasons.clear()
+        selection._unusable = remembered
+        selection._reasons.clear()
 
 
 def main(names):
@@ -155,7 +156,7 @@ def main(names):
         table["float16"] = depthwise_errors("2D", dtype=torch.float16)
         table |= {f"block, training {training}": block_errors(training) for training in (True, False)}
         table["bfloat16"] = block_errors(False, dtype=torch.bfloat16)
-    table["reasons"] = accelerated.why_not()
+    table["reasons"] = selection.why_not()
     sys.stdout.write(json.dumps(table))
 
 

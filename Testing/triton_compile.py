@@ -12,7 +12,8 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from medseg.networks.ops import triton_deform, triton_depthwise
+from medseg.kernels.triton import deform as triton_deform
+from medseg.kernels.triton import depthwise as triton_depthwise
 from medseg.networks.ops.deform_passes import Settings
 
 POINTERS = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}

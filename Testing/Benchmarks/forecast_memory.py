@@ -39,7 +39,7 @@ from dataclasses import replace
 from pathlib import Path
 from medseg.bundles.catalogue import find_bundle
 from medseg.inference.forecast import forecast
-from medseg.jobs.run_job import run_job
+from medseg.jobs.run.run_job import run_job
 from medseg.spec.wire import decode_job
 job, told = decode_job(Path(sys.argv[1]).read_bytes()), []
 first = run_job(job, on_forecast=told.append)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg.desktop.request import Request, read_answer, read_probabilities, write_request
+from medseg.desktop.worker.job_folder import Request, read_answer, read_probabilities, write_request
 from medseg.imaging.image import Image
 from medseg.io.read import read_image
 from medseg.io.write import write_image, write_segmentation

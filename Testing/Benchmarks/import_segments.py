@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import slicer
 
-from medseg.desktop.request import Request, read_answer
-from medseg.desktop.results import show_labels
+from medseg.desktop.scene.results import show_labels
+from medseg.desktop.worker.job_folder import Request, read_answer
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.mrml.agreement import dice_steps
@@ -67,9 +67,9 @@ def joining(scene: Any, node: Any, labels: Image, volume: Any) -> None:
         ("add, and overwrite all others", {"overlap": "all"}),
     ):
         step, joined = timed(name, lambda how=how: join(**how))
-        _, back = timed("undo", step.turn)
-        _, again = timed("redo", step.turn)
-        step.turn()
+        _, back = timed("undo", step.toggle)
+        _, again = timed("redo", step.toggle)
+        step.toggle()
         slowest = max(joined, back, again)
         verdict = "within" if slowest < LIMIT_S else "NOT within"
         say(f"{'slowest of these':42} {slowest:8.3f} s wall   {verdict} {LIMIT_S:.0f} s")

@@ -15,10 +15,10 @@ import torch
 from monai.networks.nets import DynUNet
 from torch import Tensor, nn
 
+from medseg.kernels.cpp.fast_depthwise import accelerate
+from medseg.kernels.cpp.fast_mkir import accelerate_blocks
 from medseg.networks import build_network
-from medseg.training.fast_depthwise import accelerate
-from medseg.training.fast_mkir import accelerate_blocks
-from medseg.training.loss import DiceCrossEntropy, supervise
+from medseg.training.loop.loss import DiceCrossEntropy, supervise
 
 SHAPE, LABELS = (2, 1, 32, 48, 32), 3
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from medseg.kernels.triton import selection
 from medseg.networks.blocks.mkir import MKIR
 from medseg.networks.ops import accelerated
 from medseg.networks.ops.deform_conv import deform_conv
@@ -35,13 +36,13 @@ def main() -> None:
         print("no CUDA device here, so nothing was measured")
         return
     torch.manual_seed(0)
-    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, kernels {accelerated.kernels_here()}")
+    print(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}, kernels {selection.kernels_here()}")
     for dtype in DTYPES:
         for channels, size in DEFORM_SIZES:
             show(f"deformable {channels} x {size}^3 {dtype}", deform_runs(channels, size, dtype))
         for channels, size in DEPTHWISE_SIZES:
             show(f"depthwise 1+3+5 {channels} x {size}^3 {dtype}", depthwise_runs(channels, size, dtype))
-    print(f"not on a kernel: {accelerated.why_not() or 'nothing'}")
+    print(f"not on a kernel: {selection.why_not() or 'nothing'}")
 
 
 def deform_runs(channels: int, size: int, dtype: torch.dtype) -> dict[str, Run]:

@@ -16,7 +16,7 @@ from Integration.tiny import MODEL
 from medseg.cli.main import run
 from medseg.imaging.geometry import same_grid
 from medseg.io.read import read_image, read_labels
-from medseg.jobs.evaluate import evaluate
+from medseg.jobs.scoring.evaluate import evaluate
 from medseg.spec.errors import ImageError
 
 OTHER_GRID = ("label_wrong_shape.nii.gz", "label_shifted.nii.gz")

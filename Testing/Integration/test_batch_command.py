@@ -18,8 +18,8 @@ from medseg.cli.main import run
 from medseg.imaging.image import Image
 from medseg.io.read import read_image, read_labels
 from medseg.io.write import write_image
-from medseg.jobs import loaded_networks
-from medseg.jobs.run_job import run_job
+from medseg.jobs.run import loaded_networks
+from medseg.jobs.run.run_job import run_job
 from medseg.spec.job import Job
 
 PATIENCE_SECONDS = 90

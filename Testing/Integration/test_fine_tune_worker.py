@@ -17,13 +17,13 @@ if find_spec("lightning") is None:  # imported as the package does it, beside an
 
 from Integration.tiny import MODEL, write_tiny_bundle
 from medseg.bundles.catalogue import catalogue
-from medseg.desktop.console import BlockingProcess
-from medseg.desktop.training_console import TrainingCall, order_from_call, wait_for
-from medseg.desktop.training_run import prepare_training
+from medseg.desktop.console.segmenting import BlockingProcess
+from medseg.desktop.console.training import TrainingCall, order_from_call, wait_for
+from medseg.desktop.queue.training_run import prepare_training
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
-from medseg.jobs.run_job import run_job
-from medseg.jobs.worker_process import WorkerProcess
+from medseg.jobs.run.run_job import run_job
+from medseg.jobs.worker.client import WorkerProcess
 from medseg.mrml.segmentations import add_segmentation
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.spec.errors import OutputExists

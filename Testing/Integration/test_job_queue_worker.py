@@ -13,14 +13,14 @@ import pytest
 pytest.importorskip("torch", reason="the worker needs torch")
 
 from medseg.bundles.catalogue import find_bundle
-from medseg.desktop.job_queue import JobQueue, State
-from medseg.desktop.landing import Landing, PendingRun
-from medseg.desktop.order import Order
-from medseg.desktop.request import read_answer, write_request
-from medseg.desktop.settings import PanelSettings
+from medseg.desktop.queue.job_queue import JobQueue, State
+from medseg.desktop.scene.importing import ImportedResult, PendingRun
+from medseg.desktop.state.order import Order
+from medseg.desktop.state.settings import PanelSettings
+from medseg.desktop.worker.job_folder import read_answer, write_request
 from medseg.imaging.image import Image
 from medseg.io.read import read_image
-from medseg.jobs.worker_process import WorkerProcess
+from medseg.jobs.worker.client import WorkerProcess
 from medseg.spec.events import Progress
 
 # The contract is two seconds; a computer that does other things too may take longer, and is no reason to fail.
@@ -76,7 +76,7 @@ class Made:
         noise = np.random.default_rng(0).normal(size=(1, 48, 48, 48)).astype(np.float32)
         self.scans["large"] = Image(noise, np.diag([2.0, 2.0, 2.0, 1.0]))
         self.scans["void"] = Image(np.full((1, 8, 8, 8), np.nan, np.float32), np.eye(4))
-        self.queue = JobQueue(self.make_process, self.prepare, self.land, on_log=self.log.append)
+        self.queue = JobQueue(self.make_process, self.prepare, self.import_result, on_log=self.log.append)
 
     def make_process(self, on_event, on_log):
         self.process = ThreadedProcess(self.inbox, on_event, on_log)
@@ -87,9 +87,9 @@ class Made:
         request = write_request(folder, [image], order.bundle.manifest, order.settings.options())
         return PendingRun(request, order.bundle, image, order.volume_ids[0], None, "add")
 
-    def land(self, run, _finished):
+    def import_result(self, run, _finished):
         self.landed.append(read_answer(run.request, run.image))
-        return Landing(node="shown")
+        return ImportedResult(node="shown")
 
     def add(self, title, overlap=None):
         settings = PanelSettings(device="cpu", overlap=overlap)

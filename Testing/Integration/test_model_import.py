@@ -6,9 +6,9 @@ import torch
 
 from medseg.bundles.build import build_any
 from medseg.bundles.catalogue import find_bundle
+from medseg.bundles.official import dlka_net, ultralight_unet
 from medseg.cli.main import run
 from medseg.io.read import read_image
-from medseg.networks.official import dlka_net, ultralight_unet
 from Unit.bundles.monai_sample import write_sample
 
 

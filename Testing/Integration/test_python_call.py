@@ -9,9 +9,9 @@ import medseg
 from Integration.tiny import MODEL
 from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
-from medseg.jobs import network_run
-from medseg.jobs.attempts import Attempt
-from medseg.jobs.segment import segment_images
+from medseg.jobs.run import network_run
+from medseg.jobs.run.attempts import Attempt
+from medseg.jobs.run.segment import segment_images
 from medseg.spec.errors import ImageError, JobError, OutputExists
 from medseg.spec.events import Warned
 from medseg.spec.job import Options
@@ -94,12 +94,14 @@ def test_a_device_that_stays_short_of_memory_ends_in_a_sentence(volume, monkeypa
 
 def test_a_preview_has_fewer_windows_and_lies_on_the_grid_of_the_input(volume):
     larger = Image(volume.array, volume.affine @ np.diag([3.0, 3.0, 3.0, 1.0]))
-    full, quick = (medseg.segment(larger, model=MODEL, device="cpu", overlap=0, coarser=c) for c in (1.0, 2.0))
+    full, quick = (medseg.segment(larger, model=MODEL, device="cpu", overlap=0, spacing_factor=c) for c in (1.0, 2.0))
     assert 0 < quick.window_count < full.window_count / 4
     assert quick.labels.shape == larger.shape
     np.testing.assert_array_equal(quick.labels.affine, larger.affine)
 
 
 def test_a_preview_once_as_coarse_is_no_preview(volume):
-    results = [medseg.segment(volume, model=MODEL, device="cpu", probabilities=True, **c) for c in ({}, {"coarser": 1})]
+    results = [
+        medseg.segment(volume, model=MODEL, device="cpu", probabilities=True, **c) for c in ({}, {"spacing_factor": 1})
+    ]
     np.testing.assert_array_equal(*(result.probabilities.array for result in results))

@@ -15,8 +15,8 @@ from medseg.imaging.geometry import same_grid
 from medseg.imaging.image import Image
 from medseg.io.read import read_labels
 from medseg.io.write import write_image
-from medseg.jobs import preview
-from medseg.jobs.run_job import run_job
+from medseg.jobs.preview import draw as preview
+from medseg.jobs.run.run_job import run_job
 from medseg.spec.errors import Cancelled
 from medseg.spec.events import Finished, Progress
 from medseg.spec.job import Job, Options
@@ -179,7 +179,7 @@ def test_a_forecast_names_the_windows_of_the_run_and_runs_nothing(tmp_path, volu
     write_image(scan_file, Image(volume.array, volume.affine @ np.diag([3.0, 3.0, 3.0, 1.0])))
     command = ["segment", str(scan_file), "-m", MODEL, "-o", str(output), "--device", "cpu", "--overlap", "0"]
     windows = []
-    for flags in ([], ["--coarser", "2"]):
+    for flags in ([], ["--spacing-factor", "2"]):
         assert run([*command, *flags, "--forecast"]) == 0
         assert not output.exists()
         said = capsys.readouterr().out
@@ -192,10 +192,10 @@ def test_a_forecast_names_the_windows_of_the_run_and_runs_nothing(tmp_path, volu
 
 
 def test_quick_is_twice_as_coarse_and_not_both(tmp_path, scan_file, capsys):
-    quick, coarser = tmp_path / "quick.nii", tmp_path / "coarser.nii"
+    quick, by_factor = tmp_path / "quick.nii", tmp_path / "by_factor.nii"
     command = ["segment", str(scan_file), "-m", MODEL, "--device", "cpu", "-o"]
     assert run([*command, str(quick), "--quick"]) == 0
-    assert run([*command, str(coarser), "--coarser", "2"]) == 0
-    np.testing.assert_array_equal(read_labels(quick).array, read_labels(coarser).array)
-    assert run([*command, str(tmp_path / "both.nii"), "--quick", "--coarser", "3"]) == 2
-    assert "--coarser 3 was given too" in capsys.readouterr().err
+    assert run([*command, str(by_factor), "--spacing-factor", "2"]) == 0
+    np.testing.assert_array_equal(read_labels(quick).array, read_labels(by_factor).array)
+    assert run([*command, str(tmp_path / "both.nii"), "--quick", "--spacing-factor", "3"]) == 2
+    assert "3 was given too" in capsys.readouterr().err

@@ -13,8 +13,8 @@ from medseg.cli.main import app
 from medseg.imaging.image import Image
 from medseg.io.dataset import choose_cases, read_dataset, read_fold
 from medseg.io.read import read_image, read_labels
-from medseg.jobs.segment import segment_images
-from medseg.jobs.validate import exchange_sides, validate
+from medseg.jobs.run.segment import segment_images
+from medseg.jobs.scoring.validate import exchange_sides, validate
 
 SHIPPED = scan([built_in_folder()])
 BARS = {"hippocampus-ultralight3d": 0.889, "hippocampus-emf3d": 0.884, "hippocampus-dlka3d": 0.881}  # mean Dice

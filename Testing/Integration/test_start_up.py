@@ -51,8 +51,8 @@ def test_a_worker_loads_what_its_job_needs_and_no_more(checkout, tmp_path, monke
         inputs=(str(tmp_path / "in.nii"),), model="hippocampus-ultralight3d", output=str(tmp_path / "out.seg.nrrd")
     )
     order.write_text(encode_job(job), encoding="ascii")
-    modules, printed = imported_by(checkout, "-m", "medseg.jobs.worker", order)
+    modules, printed = imported_by(checkout, "-m", "medseg.jobs.worker.main", order)
     assert '"Finished"' in printed
     assert (tmp_path / "out.seg.nrrd").is_file()
-    assert {"torch", "medseg.jobs.segment"} <= modules
+    assert {"torch", "medseg.jobs.run.segment"} <= modules
     assert not SPARED & modules

@@ -15,9 +15,9 @@ from medseg.imaging.image import Image
 from medseg.inference.device import available_devices
 from medseg.io.read import read_labels
 from medseg.io.write import write_image
-from medseg.jobs.run_job import run_job
-from medseg.jobs.worker_command import worker_environment
-from medseg.jobs.worker_process import WorkerProcess
+from medseg.jobs.run.run_job import run_job
+from medseg.jobs.worker.client import WorkerProcess
+from medseg.jobs.worker.command import worker_environment
 from medseg.spec.events import CANCELLED, Described, Failed, Finished, Progress, Started, Using, decode_event
 from medseg.spec.job import Job, Options
 from medseg.spec.wire import Describe, Quit, Run, encode_job, encode_request
@@ -221,7 +221,7 @@ def test_a_worker_dies_with_a_parent_that_was_killed(quiet_environment, slow_job
     code = f"""
 import sys, threading
 from pathlib import Path
-from medseg.jobs.worker_process import WorkerProcess
+from medseg.jobs.worker.client import WorkerProcess
 from medseg.spec.wire import decode_job
 def work():
     worker = WorkerProcess()
@@ -258,7 +258,7 @@ def test_a_bug_is_told_with_its_place_before_the_worker_ends(environment, tmp_pa
     (tmp_path / "job.json").write_text(encode_job(job))
     code = """
 import sys
-from medseg.jobs import worker
+from medseg.jobs.worker import main as worker
 def run(job, tell, cancelled):
     [][job.frame or 0]
 worker._load = lambda tell: worker.Loaded(run)
@@ -292,7 +292,7 @@ def talk(code, environment, *jobs):
 def test_a_worker_that_took_requests_ends_well_whatever_became_of_the_jobs(quiet_environment, job):
     code = """
 import sys
-from medseg.jobs import worker
+from medseg.jobs.worker import main as worker
 from medseg.spec.errors import JobError
 def run(job, tell, cancelled):
     raise JobError("no")
@@ -307,7 +307,8 @@ sys.exit(worker.main(sys.argv[1:]))
 def test_a_network_is_read_once_for_two_jobs(quiet_environment, job):
     code = """
 import sys
-from medseg.jobs import loaded_networks, worker
+from medseg.jobs.run import loaded_networks
+from medseg.jobs.worker import main as worker
 read = loaded_networks.load_network
 def counted(bundle):
     print("read the network", file=sys.stderr)

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture
 def parameters(slicer_scene):
-    from medseg.desktop.parameters import Parameters
+    from medseg.desktop.state.parameters import Parameters
 
     return Parameters(slicer_scene)
 
@@ -13,7 +13,7 @@ def parameters(slicer_scene):
 @pytest.fixture
 def binding(parameters):
     """A binding that is refreshed after each change, as the panel does it."""
-    from medseg.desktop.binding import Binding
+    from medseg.desktop.panel.binding import Binding
 
     made = Binding(parameters)
     parameters.listen(made.refresh)
@@ -65,7 +65,7 @@ def test_the_same_choice_again_changes_nothing(qt_app, binding, parameters, hear
 
 
 def test_other_items_of_a_box_leave_the_choice_alone(qt_app, binding, parameters):
-    from medseg.desktop.binding import selected
+    from medseg.desktop.panel.binding import selected
 
     box = qt_app.QComboBox()
     binding.choice(box, "device", unlisted=lambda name: f"{name}?")

@@ -11,7 +11,7 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.cases import left_out, scans, volume_sets
+from medseg.desktop.scene.cases import left_out, scans, volume_sets
 from medseg.imaging.image import Image
 from medseg.mrml.placing import examination_of
 from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes

@@ -2,8 +2,8 @@
 
 import pytest
 
-from medseg.desktop.log_book import LogBook
-from medseg.desktop.preferences import Preferences
+from medseg.desktop.panel.log_book import LogBook
+from medseg.desktop.state.preferences import Preferences
 
 pytestmark = pytest.mark.usefixtures("slicer_app")
 
@@ -22,7 +22,7 @@ def log():
 
 @pytest.fixture
 def section(preferences, log):
-    from medseg.desktop.sections.diagnostics import DiagnosticsSection
+    from medseg.desktop.panel.sections.diagnostics import DiagnosticsSection
 
     return DiagnosticsSection(
         preferences,
@@ -130,7 +130,7 @@ def test_a_place_that_cannot_be_written_is_told(named, answers, tmp_path):
 def test_without_being_given_more_it_reports_versions_and_the_log(preferences, log, answers, tmp_path):
     import slicer
 
-    from medseg.desktop.sections.diagnostics import DiagnosticsSection
+    from medseg.desktop.panel.sections.diagnostics import DiagnosticsSection
 
     section = DiagnosticsSection(preferences, log)
     ui = slicer.util.childWidgetVariables(section.widget)

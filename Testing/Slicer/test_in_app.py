@@ -18,7 +18,7 @@ DOOR = Path(__file__).resolve().parents[2] / "MedSegAttention" / "MedSegAttentio
 @pytest.fixture
 def door(slicer_app, monkeypatch):  # noqa: ARG001 - must be there first
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    monkeypatch.setattr("medseg.desktop.job_process.find_python", lambda: sys.executable)
+    monkeypatch.setattr("medseg.desktop.worker.job_process.find_python", lambda: sys.executable)
     spec = importlib.util.spec_from_file_location("MedSegAttention", DOOR)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "MedSegAttention", module)

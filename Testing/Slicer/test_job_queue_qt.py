@@ -17,11 +17,11 @@ import psutil
 
 from Integration.tiny import write_tiny_bundle
 from medseg.bundles.catalogue import find_bundle
-from medseg.desktop.job_queue import JobQueue
-from medseg.desktop.landing import Landing, PendingRun
-from medseg.desktop.order import Order
-from medseg.desktop.request import read_answer, write_request
-from medseg.desktop.settings import PanelSettings
+from medseg.desktop.queue.job_queue import JobQueue
+from medseg.desktop.scene.importing import ImportedResult, PendingRun
+from medseg.desktop.state.order import Order
+from medseg.desktop.state.settings import PanelSettings
+from medseg.desktop.worker.job_folder import read_answer, write_request
 from medseg.imaging.image import Image
 
 LOADED_SECONDS = 6  # the contract is two
@@ -30,8 +30,8 @@ LOADED_SECONDS = 6  # the contract is two
 @pytest.fixture
 def queue(qt_app, tmp_path, monkeypatch):
     """Rows called "large" take minutes, others a moment."""
-    from medseg.desktop.qt_console import later
-    from medseg.desktop.qt_process import QtJobProcess
+    from medseg.desktop.console.waiting import later
+    from medseg.desktop.worker.qt_process import QtJobProcess
 
     assert qt_app
     write_tiny_bundle(tmp_path / "models")
@@ -45,10 +45,10 @@ def queue(qt_app, tmp_path, monkeypatch):
         request = write_request(folder, [image], order.bundle.manifest, order.settings.options())
         return PendingRun(request, order.bundle, image, order.title, None, "add")
 
-    def land(run, _finished):
-        return Landing(node=read_answer(run.request, run.image))
+    def import_result(run, _finished):
+        return ImportedResult(node=read_answer(run.request, run.image))
 
-    made = JobQueue(partial(QtJobProcess, python=sys.executable), prepare, land, later=later)
+    made = JobQueue(partial(QtJobProcess, python=sys.executable), prepare, import_result, later=later)
     yield made
     made.close()
 

@@ -10,12 +10,12 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.arrivals import Arrivals
-from medseg.desktop.landing import PendingRun, land
-from medseg.desktop.order import TimePoint
-from medseg.desktop.request import Request
-from medseg.desktop.results import read_provenance, read_segment_provenance
-from medseg.desktop.settings import PanelSettings
+from medseg.desktop.scene.deferred_volumes import DeferredVolumes
+from medseg.desktop.scene.importing import PendingRun, import_result
+from medseg.desktop.scene.results import read_provenance, read_segment_provenance
+from medseg.desktop.state.order import TimePoint
+from medseg.desktop.state.settings import PanelSettings
+from medseg.desktop.worker.job_folder import Request
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.mrml.probabilities import linked_entropy, linked_probabilities, normalised_entropy, noted_drawn
@@ -65,7 +65,7 @@ def run(tmp_path, specs, array, scores, volume):
 
 
 def test_a_result_has_its_segments_and_its_note_and_nothing_more(scene, run, volume, array):
-    landing = land(scene, run(), FINISHED, {})
+    landing = import_result(scene, run(), FINISHED, {})
     assert landing.message is None
     assert landing.maps == ()
     assert landing.segment_ids == ("Segment_1", "Segment_2", "Segment_3")
@@ -76,7 +76,7 @@ def test_a_result_has_its_segments_and_its_note_and_nothing_more(scene, run, vol
 
 
 def test_probabilities_and_entropy_come_along_when_asked_for(scene, run, scores):
-    landing = land(scene, run(settings=PanelSettings(probabilities=True, entropy=True)), FINISHED, {})
+    landing = import_result(scene, run(settings=PanelSettings(probabilities=True, entropy=True)), FINISHED, {})
     assert len(landing.maps) == 4
     found = linked_probabilities(scene, landing.node)
     assert list(found) == ["Segment_1", "Segment_2", "Segment_3"]
@@ -88,13 +88,13 @@ def test_probabilities_and_entropy_come_along_when_asked_for(scene, run, scores)
 
 @pytest.mark.parametrize(("asked", "count"), [({"probabilities": True}, 3), ({"entropy": True}, 1)])
 def test_only_what_was_asked_for_comes(scene, run, asked, count):
-    assert len(land(scene, run(settings=PanelSettings(**asked)), FINISHED, {}).maps) == count
+    assert len(import_result(scene, run(settings=PanelSettings(**asked)), FINISHED, {}).maps) == count
 
 
 def test_they_lie_on_a_volume_that_was_moved_meanwhile(scene, run, volume, hang, motion, affines):
     pending = run(settings=PanelSettings(probabilities=True))
     transform = hang(volume, motion)
-    landing = land(scene, pending, FINISHED, {})
+    landing = import_result(scene, pending, FINISHED, {})
     for node in landing.maps:
         assert node.GetParentTransformNode() is transform
         np.testing.assert_allclose(image_from_volume_node(node).affine, motion @ affines[-1], atol=1e-9)
@@ -103,7 +103,7 @@ def test_they_lie_on_a_volume_that_was_moved_meanwhile(scene, run, volume, hang,
 def test_probabilities_join_the_segments_of_a_segmentation_that_was_there(scene, run, volume, array, specs):
     target = add_segmentation(scene, Image(array), specs[:1], name="mine", reference_node=volume)
     pending = run(target_id=target.GetID(), settings=PanelSettings(probabilities=True))
-    landing = land(scene, pending, FINISHED, {})
+    landing = import_result(scene, pending, FINISHED, {})
     assert landing.node is target
     assert set(linked_probabilities(scene, target)) == set(landing.segment_ids)
     assert "Segment_1" not in landing.segment_ids  # that is the one drawn before
@@ -112,7 +112,7 @@ def test_probabilities_join_the_segments_of_a_segmentation_that_was_there(scene,
 def test_probabilities_that_cannot_be_read_cost_no_segment(scene, run, volume, array):
     pending = run(settings=PanelSettings(probabilities=True))
     (pending.request.folder / "probabilities.nii").unlink()
-    landing = land(scene, pending, FINISHED, {})
+    landing = import_result(scene, pending, FINISHED, {})
     assert landing.message.startswith("The probabilities could not be shown")
     labels, _ = labels_from_segmentation(landing.node, volume)
     np.testing.assert_array_equal(labels.array, array)
@@ -120,9 +120,9 @@ def test_probabilities_that_cannot_be_read_cost_no_segment(scene, run, volume, a
 
 def test_what_the_overlap_rule_took_is_said_and_can_be_taken_back(scene, run, volume, array, specs, affines):
     target = add_segmentation(scene, Image(np.full_like(array, 3), affines[-1]), specs[2:], name="mine")
-    landing = land(scene, run(target_id=target.GetID(), overlap="all"), FINISHED, {})
+    landing = import_result(scene, run(target_id=target.GetID(), overlap="all"), FINISHED, {})
     assert f"Spleen ({np.count_nonzero(array)})" in landing.message
-    landing.step.turn()
+    landing.step.toggle()
     labels, names = labels_from_segmentation(target, volume)
     assert names == ("Spleen",)
     assert labels.array.all()
@@ -154,7 +154,7 @@ def test_a_time_point_lands_in_the_sequence_of_segmentations(scene, run, sequenc
     point = TimePoint(sequence.GetID(), 1, output.GetID())
     shown = browser.GetProxyNode(sequence)
     pending = run(image=item_image(scene, sequence, 1), volume_id=shown.GetID(), time_point=point)
-    landing = land(scene, pending, FINISHED, {})
+    landing = import_result(scene, pending, FINISHED, {})
     assert landing.message is None
     item = output.GetNthDataNode(1)
     assert item.GetSegmentation().GetNumberOfSegments() == 3
@@ -174,7 +174,7 @@ def test_a_time_point_whose_sequence_is_gone_is_shown_by_itself(scene, run, sequ
     point = TimePoint(sequence.GetID(), 0, output.GetID())
     pending = run(image=item_image(scene, sequence, 0), time_point=point)
     scene.RemoveNode(output)
-    landing = land(scene, pending, FINISHED, {})
+    landing = import_result(scene, pending, FINISHED, {})
     assert "no longer in the scene" in landing.message
     labels, _ = labels_from_segmentation(landing.node, volume)
     np.testing.assert_array_equal(labels.array, array)
@@ -185,7 +185,7 @@ def test_time_points_say_that_they_bring_no_probabilities(scene, run, sequence):
     output = add_output_sequence(scene, sequence)
     point = TimePoint(sequence.GetID(), 0, output.GetID())
     pending = run(time_point=point, settings=PanelSettings(probabilities=True))
-    landing = land(scene, pending, FINISHED, {})
+    landing = import_result(scene, pending, FINISHED, {})
     assert "of time points only the segments are" in landing.message
     assert landing.maps == ()
 
@@ -198,7 +198,7 @@ def landed(scene, run, tmp_path):
     """A result whose volumes are still to come, and whose job folder is gone, as after every job."""
     brought = []
     pending = run(**ASKED)
-    landing = land(scene, pending, FINISHED, {}, bring=brought.append)
+    landing = import_result(scene, pending, FINISHED, {}, bring=brought.append)
     for path in pending.request.folder.iterdir():
         path.unlink()
     pending.request.folder.rmdir()
@@ -264,7 +264,7 @@ def test_a_file_that_was_lost_is_a_sentence(landed):
 def test_in_the_window_they_come_in_several_turns_and_stop_with_the_scene(slicer_app, scene, landed):
     node, maps, folder = landed
     heard = []
-    arrivals = Arrivals(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
+    arrivals = DeferredVolumes(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
     arrivals.bring(maps)
     while not heard:
         slicer_app.processEvents()
@@ -281,7 +281,7 @@ def test_in_the_window_they_come_in_several_turns_and_stop_with_the_scene(slicer
 def test_in_the_window_all_come_in_the_end(scene, landed, spin):
     node, maps, folder = landed
     heard = []
-    arrivals = Arrivals(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
+    arrivals = DeferredVolumes(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
     arrivals.bring(maps)
     spin(lambda: not arrivals.is_busy)
     assert heard == [1, 2, 3, 3, 3]

@@ -13,8 +13,8 @@ pytest.importorskip("torch", reason="the worker needs torch")
 
 import medseg
 from medseg.bundles.write import write_bundle
-from medseg.desktop.preferences import MemoryStore, Preferences
-from medseg.desktop.results import read_provenance
+from medseg.desktop.scene.results import read_provenance
+from medseg.desktop.state.preferences import MemoryStore, Preferences
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.mrml.segmentations import labels_from_segmentation
@@ -60,7 +60,7 @@ def volume(scene, affines):
 def in_memory(volume, model):
     """The same segmentation without MRML, files or a child process."""
     from medseg.bundles.catalogue import find_bundle
-    from medseg.jobs.segment import segment_images
+    from medseg.jobs.run.segment import segment_images
     from medseg.spec.job import Options
 
     return segment_images([image_from_volume_node(volume)], find_bundle(model), Options(device="cpu")).labels
@@ -358,7 +358,7 @@ def background(qt_app, spin, monkeypatch):
     assert qt_app
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     yield Background()
-    under_way = sys.modules["medseg.desktop.qt_console"]._under_way  # of this test: each has a qt of its own
+    under_way = sys.modules["medseg.desktop.console.waiting"]._under_way  # of this test: each has a qt of its own
     spin(lambda: not under_way, seconds=10)
     spin(lambda: not worker_pids(), seconds=10)
 
@@ -444,7 +444,7 @@ def test_the_panel_hears_that_the_scene_is_closed_before_and_after(door, scene, 
         close=lambda: heard.append("close"),
     )
     start = SimpleNamespace(start_panel=lambda *_arguments: panel)
-    monkeypatch.setitem(sys.modules, "medseg.desktop.start", start)
+    monkeypatch.setitem(sys.modules, "medseg.desktop.panel.start", start)
     monkeypatch.setattr(slicer, "mrmlScene", scene, raising=False)
     base = door.ScriptedLoadableModuleWidget
     monkeypatch.setattr(base, "__init__", lambda *_: None)

@@ -16,7 +16,7 @@ def scene(slicer_scene):
 
 @pytest.fixture
 def parameters(scene):
-    from medseg.desktop.parameters import Parameters
+    from medseg.desktop.state.parameters import Parameters
 
     return Parameters(scene)
 
@@ -54,7 +54,7 @@ def models(shipped, tmp_path):
 @pytest.fixture
 def picker(parameters):
     """Make a picker of a catalogue."""
-    from medseg.desktop.model_picker import ModelPicker
+    from medseg.desktop.panel.model_picker import ModelPicker
 
     def make(bundles):
         made = ModelPicker(parameters, lambda: bundles)

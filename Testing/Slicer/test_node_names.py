@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
-from medseg.desktop.node_names import NodeNames
-from medseg.desktop.preferences import Preferences
-from medseg.desktop.support import support_report
+from medseg.desktop.panel.support import support_report
+from medseg.desktop.scene.node_names import NodeNames
+from medseg.desktop.state.preferences import Preferences
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
-from medseg.desktop.one_step import OneStep
-from medseg.desktop.undo_stack import UndoStack
+from medseg.desktop.scene.undo_stack import UndoStack
+from medseg.desktop.scene.undo_step import UndoStep
 from medseg.imaging.image import Image
 from medseg.mrml.merging import merge_segments
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation, voxels
@@ -31,7 +31,7 @@ def change(node, array, specs, affines):
     """Merge the labels, flipped along an axis, as one step."""
 
     def make(axis=1, **how):
-        step = OneStep(node, NOTE)
+        step = UndoStep(node, NOTE)
         merge_segments(node, Image(np.flip(array, axis).copy(), affines[-1]), specs, **how)
         node.SetAttribute(NOTE, f"{node.GetAttribute(NOTE) or ''}{axis}")
         step.done()
@@ -68,11 +68,11 @@ def test_undo_and_redo_bring_back_every_voxel_name_colour_and_code(node, volume,
     after = looks(node, volume)
     assert after != before
     for _ in range(2):
-        step.turn()
+        step.toggle()
         assert looks(node, volume) == before
         assert node.GetAttribute(NOTE) is None
         assert node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE) == has_surfaces
-        step.turn()
+        step.toggle()
         assert looks(node, volume) == after
         assert node.GetAttribute(NOTE) == "1"
 
@@ -84,7 +84,7 @@ def test_surfaces_are_those_of_the_voxels_again(node, change):
         each: inside.GetSegmentRepresentation(each, CLOSED_SURFACE).GetBounds() for each in inside.GetSegmentIDs()
     }
     step = change(mode="replace")
-    step.turn()
+    step.toggle()
     for segment_id, found in bounds.items():
         assert inside.GetSegmentRepresentation(segment_id, CLOSED_SURFACE).GetBounds() == found
 
@@ -95,7 +95,7 @@ def test_labelmaps_stay_the_objects_they_were_so_that_nothing_is_computed_anew(n
     inside = node.GetSegmentation()
     old, new = (inside.GetNthSegment(n).GetRepresentation("Binary labelmap") for n in (0, 3))
     drawn = voxels(new).copy()
-    step.turn()
+    step.toggle()
     assert inside.GetNthSegment(0).GetRepresentation("Binary labelmap") is old
     np.testing.assert_array_equal(voxels(new), drawn)
 
@@ -127,7 +127,7 @@ def test_work_by_hand_is_not_taken_back(node, volume, change, work):
     work(node.GetSegmentation().GetNthSegment(1))
     before = looks(node, volume)
     with pytest.raises(JobError, match="organs was changed by hand since"):
-        step.turn()
+        step.toggle()
     assert looks(node, volume) == before
     assert node.GetSegmentation().GetNumberOfSegments() == 6
 
@@ -135,7 +135,7 @@ def test_work_by_hand_is_not_taken_back(node, volume, change, work):
 def test_the_note_of_the_run_is_nobodys_work(node, change):
     step = change()
     node.GetSegmentation().GetNthSegment(3).SetTag(NOTE, "made by a model")
-    step.turn()
+    step.toggle()
     assert node.GetSegmentation().GetNumberOfSegments() == 3
 
 
@@ -146,11 +146,11 @@ def test_steps_are_taken_back_one_after_the_other_and_made_again(node, volume, c
         states.append(looks(node, volume))
     for _ in range(2):
         for number in (2, 1, 0):
-            assert f"run {number}" in stack.to_undo(node).turn()
+            assert f"run {number}" in stack.to_undo(node).toggle()
             assert looks(node, volume) == states[number]
         assert stack.to_undo(node) is None
         for number in (0, 1, 2):
-            assert f"run {number}" in stack.to_redo(node).turn()
+            assert f"run {number}" in stack.to_redo(node).toggle()
             assert looks(node, volume) == states[number + 1]
         assert stack.to_redo(node) is None
 
@@ -161,16 +161,16 @@ def test_work_by_hand_between_two_runs_stays_when_the_later_is_taken_back(node, 
     node.GetSegmentation().GetNthSegment(0).SetName("mine")
     before = looks(node, volume)
     stack.push(change(2), "second")
-    stack.to_undo(node).turn()
+    stack.to_undo(node).toggle()
     assert looks(node, volume) == before
     with pytest.raises(JobError, match="changed by hand since first"):
-        stack.to_undo(node).turn()
+        stack.to_undo(node).toggle()
 
 
 def test_a_new_change_ends_what_could_be_made_again(node, change):
     stack = UndoStack()
     stack.push(change(), "first")
-    stack.to_undo(node).turn()
+    stack.to_undo(node).toggle()
     stack.push(change(2), "second")
     assert stack.to_redo(node) is None
     assert stack.to_undo(node).name == "second"
@@ -180,7 +180,7 @@ def test_each_segmentation_has_its_own_steps_and_a_deleted_one_has_none(scene, n
     stack = UndoStack()
     stack.push(change(), "first")
     other = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "other")
-    step = OneStep(other, NOTE)
+    step = UndoStep(other, NOTE)
     other.GetSegmentation().AddEmptySegment("new")
     step.done()
     stack.push(step, "second")
@@ -190,7 +190,7 @@ def test_each_segmentation_has_its_own_steps_and_a_deleted_one_has_none(scene, n
     assert stack.to_undo(other) is None
     assert not step.is_possible
     with pytest.raises(JobError, match="no longer in the scene"):
-        step.turn()
+        step.toggle()
     assert stack.to_undo(node).name == "first"
 
 
@@ -206,5 +206,5 @@ def test_the_oldest_steps_go_when_memory_is_full_and_the_newest_never(node, chan
     assert stack.to_undo(node) is first
     stack.push(second, "second")
     assert not first.is_possible
-    second.turn()
+    second.toggle()
     assert stack.to_undo(node) is None

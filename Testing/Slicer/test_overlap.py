@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
-from medseg.desktop.results import show_labels
+from medseg.desktop.scene.results import show_labels
 from medseg.imaging.image import Image
 from medseg.mrml.merging import merge_segments
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation
@@ -83,8 +83,8 @@ def test_surfaces_follow_what_was_taken(drawn, array, specs, affines):
 def test_one_step_takes_it_all_back(scene, drawn, volume, array, mine, specs, affines):
     shown = show_labels(scene, Image(array, affines[11]), specs[:1], volume, target=drawn, overlap="all")
     assert shown.overwritten == (("Liver", np.count_nonzero((mine == 2) & (array == 1))),)
-    shown.step.turn()
+    shown.step.toggle()
     np.testing.assert_array_equal(mask(drawn, volume, "Segment_2"), mine == 2)
     assert drawn.GetSegmentation().GetNumberOfSegments() == 2
-    shown.step.turn()
+    shown.step.toggle()
     np.testing.assert_array_equal(mask(drawn, volume, "Segment_2"), (mine == 2) & (array != 1))

@@ -17,10 +17,10 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop import landing as landing_module
-from medseg.desktop import preparing
-from medseg.desktop.preferences import Preferences
-from medseg.desktop.results import read_provenance
+from medseg.desktop.queue import preparing
+from medseg.desktop.scene import importing as landing_module
+from medseg.desktop.scene.results import read_provenance
+from medseg.desktop.state.preferences import Preferences
 from medseg.imaging.image import Image
 from medseg.io.read import read_labels
 from medseg.io.write import write_segmentation
@@ -117,7 +117,7 @@ def scene(slicer_scene):
 
 @pytest.fixture
 def panel(scene, process, bundles, spin):
-    from medseg.desktop.panel import Panel
+    from medseg.desktop.panel.panel import Panel
 
     made = Panel(scene, process.made_for, versions={"Slicer": "5.12"}, find_models=lambda: bundles)
     made.widget.show()
@@ -167,7 +167,7 @@ def test_every_control_is_in_the_job(ready, process, scene, volume):
     (job,) = process.jobs
     assert job.model == "one"
     assert job.options.device == "cpu"
-    assert (job.options.overlap, job.options.mirror, job.options.coarser) == (0.25, False, 2.0)
+    assert (job.options.overlap, job.options.mirror, job.options.spacing_factor) == (0.25, False, 2.0)
     assert job.options.postprocess == PostprocessRule(min_island_mm3=12.5)
     assert job.probabilities is not None
     assert job.options.roi_voxels == roi_voxels(roi, volume)
@@ -324,7 +324,7 @@ def test_a_missing_package_is_asked_for_on_apply_and_not_before(scene, process, 
         def may_add(self, _package):
             return False
 
-    from medseg.desktop.panel import Panel
+    from medseg.desktop.panel.panel import Panel
 
     made = Panel(scene, process.made_for, gate=Closed(), find_models=lambda: bundles)
     panel = Driver(made, process, spin)
@@ -336,7 +336,7 @@ def test_a_missing_package_is_asked_for_on_apply_and_not_before(scene, process, 
 
 
 def test_pressing_apply_again_while_something_is_installed_orders_nothing_twice(scene, process, volume, bundles, spin):
-    from medseg.desktop.panel import Panel
+    from medseg.desktop.panel.panel import Panel
 
     class Slow:
         """Lets events through, as Slicer's installer does."""
@@ -751,7 +751,7 @@ def test_opening_performance_for_the_first_time_lists_the_devices(ready, process
 
 
 def test_where_packages_are_missing_devices_are_not_asked_for(scene, process, bundles):
-    from medseg.desktop.panel import Panel
+    from medseg.desktop.panel.panel import Panel
 
     asked = []
     process.describe = lambda: asked.append(True)
@@ -771,7 +771,7 @@ def test_devices_are_listed_with_their_free_memory(ready, process):
 def test_the_time_of_a_window_is_remembered_for_the_forecast(
     scene, process, bundles, volume, specs, array, affines, spin
 ):
-    from medseg.desktop.panel import Panel
+    from medseg.desktop.panel.panel import Panel
 
     preferences = Preferences()
     made = Panel(scene, process.made_for, preferences=preferences, find_models=lambda: bundles)
@@ -931,7 +931,7 @@ def test_what_time_points_cannot_have_is_refused_before_anything_is_made(panel, 
 def test_the_support_file_names_no_patient_though_the_screen_does(
     panel, process, scene, array, warp, spin, monkeypatch
 ):
-    monkeypatch.setattr("medseg.desktop.panel.collect_versions", dict)
+    monkeypatch.setattr("medseg.desktop.panel.panel.collect_versions", dict)
     volume = volume_node_from_image(scene, Image(array.astype(np.float32)), "Mustermann Erika 1961 T1")
     panel.inputs[0].setCurrentNode(volume)
     panel.apply()

@@ -37,9 +37,9 @@ def share_of(picture, colour, tolerance=30):
 
 
 def test_a_run_of_the_shipped_model_is_seen_in_panel_slices_and_space(slicer_scene, monkeypatch, spin, grab, folder):
-    monkeypatch.setattr("medseg.desktop.job_process.find_python", lambda: sys.executable)
-    from medseg.desktop.panel import Panel
-    from medseg.desktop.qt_process import QtJobProcess
+    monkeypatch.setattr("medseg.desktop.worker.job_process.find_python", lambda: sys.executable)
+    from medseg.desktop.panel.panel import Panel
+    from medseg.desktop.worker.qt_process import QtJobProcess
 
     volume = volume_node_from_image(slicer_scene, read_image(SAMPLE).image, "colin27 left T1")
     panel = Panel(slicer_scene, QtJobProcess)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from medseg.desktop.parameters import Parameters
+from medseg.desktop.state.parameters import Parameters
 from medseg.imaging.image import Image
 from medseg.mrml.merging import merge_segments
 from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, link_entropy, link_probability
@@ -45,7 +45,7 @@ def result(scene, probabilities, specs):
 
 @pytest.fixture
 def made(slicer_app, scene):
-    from medseg.desktop.sections.probabilities import ProbabilitiesSection
+    from medseg.desktop.panel.sections.probabilities import ProbabilitiesSection
 
     it = SimpleNamespace(app=slicer_app, result=None, parameters=Parameters(scene))
     it.section = ProbabilitiesSection(it.parameters, lambda: it.result)

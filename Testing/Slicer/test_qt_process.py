@@ -46,7 +46,7 @@ for line in sys.stdin:
 @pytest.fixture
 def qt_process(qt_app, monkeypatch):
     """The module under test, on the stand-in for PythonQt."""
-    module = importlib.import_module("medseg.desktop.qt_process")
+    module = importlib.import_module("medseg.desktop.worker.qt_process")
     assert module.qt is qt_app
     monkeypatch.setattr(module, "worker_command", lambda python, **_: [python, "-c", WORKER])
     return module

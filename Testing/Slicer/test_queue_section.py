@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.job_queue import JobQueue
-from medseg.desktop.landing import Landing, PendingRun
-from medseg.desktop.order import Order
-from medseg.desktop.parameters import Parameters
-from medseg.desktop.request import Request
-from medseg.desktop.settings import DEFAULTS
+from medseg.desktop.queue.job_queue import JobQueue
+from medseg.desktop.scene.importing import ImportedResult, PendingRun
+from medseg.desktop.state.order import Order
+from medseg.desktop.state.parameters import Parameters
+from medseg.desktop.state.settings import DEFAULTS
+from medseg.desktop.worker.job_folder import Request
 from medseg.imaging.image import Image
 from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Warned
 from medseg.spec.job import Job
@@ -44,9 +44,9 @@ def bundle(specs):
 @pytest.fixture
 def made(slicer_app, scene, bundle):
     """The section, its queue, and who speaks for the worker."""
-    from medseg.desktop.sections.queue import QueueSection
+    from medseg.desktop.panel.sections.queue import QueueSection
 
-    it = SimpleNamespace(landing=Landing(), ordered=0, app=slicer_app)
+    it = SimpleNamespace(landing=ImportedResult(), ordered=0, app=slicer_app)
     image = Image(np.zeros((1, 2, 2, 2), np.float32), np.eye(4))
 
     def make_process(on_event, _on_log):
@@ -96,7 +96,7 @@ def test_each_job_is_a_line_with_its_state_in_words(made):
 def test_a_result_is_called_by_its_node_and_an_error_by_its_sentence(made, scene):
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "brain segmentation")
     made.add("brain", "liver")
-    made.landing = Landing(node)
+    made.landing = ImportedResult(node)
     made.say(Warned("the volume was cut off"))
     made.say(DONE)
     made.say(Failed("no memory is left; close other programs", is_bug=False))

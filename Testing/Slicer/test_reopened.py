@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
-from medseg.desktop.results import show_labels, write_provenance
+from medseg.desktop.scene.results import show_labels, write_provenance
 from medseg.imaging.image import Image
 from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, link_entropy, link_probability
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation
@@ -58,7 +58,7 @@ class Silent:
 @pytest.mark.parametrize("is_open", [False, True], ids=["before the module", "with the module open"])
 @pytest.mark.usefixtures("slicer_app")
 def test_the_result_is_shown_and_its_threshold_works(saved, spin, tmp_path, probabilities, is_open):
-    from medseg.desktop.panel import Panel
+    from medseg.desktop.panel.panel import Panel
 
     with opened_scene(tmp_path / "second") as scene:
         if not is_open:

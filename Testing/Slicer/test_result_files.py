@@ -11,7 +11,7 @@ import slicer
 import slicerio
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.results import read_provenance, read_segment_provenance, show_labels, write_provenance
+from medseg.desktop.scene.results import read_provenance, read_segment_provenance, show_labels, write_provenance
 from medseg.imaging.image import Image
 from medseg.mrml.segmentations import labels_from_segmentation
 from medseg.mrml.surfaces import CLOSED_SURFACE, surface_steps

@@ -11,8 +11,8 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop import results
-from medseg.desktop.results import PROVENANCE, read_provenance, show_labels, write_provenance
+from medseg.desktop.scene import results
+from medseg.desktop.scene.results import PROVENANCE, read_provenance, show_labels, write_provenance
 from medseg.imaging.image import Image
 from medseg.mrml import merging
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation, make_segment

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from medseg.desktop.one_step import OneStep
-from medseg.desktop.parameters import REFERENCE, Parameters
-from medseg.desktop.steps import Steps
-from medseg.desktop.undo_stack import UndoStack
+from medseg.desktop.scene.undo_stack import UndoStack
+from medseg.desktop.scene.undo_step import UndoStep
+from medseg.desktop.state.parameters import REFERENCE, Parameters
+from medseg.desktop.state.steps import Steps
 from medseg.imaging.image import Image
 from medseg.mrml.segmentations import add_segmentation
 from medseg.mrml.volumes import volume_node_from_image
@@ -35,7 +35,7 @@ def result(scene, volume, array, specs):
 @pytest.fixture
 def made(slicer_app, scene):
     """The view and what it asked for."""
-    from medseg.desktop.sections.results import ResultsView
+    from medseg.desktop.panel.sections.results import ResultsView
 
     it = SimpleNamespace(app=slicer_app, said=[], undo=UndoStack(), path=None, parameters=Parameters(scene))
 
@@ -322,7 +322,7 @@ def test_the_button_follows_surfaces_that_somebody_else_shows(made, result):
 
 @pytest.mark.usefixtures("slicer_app")
 def test_the_file_is_the_one_the_dialog_asked_about(answers, tmp_path):
-    from medseg.desktop.sections.measuring import ask_csv_path
+    from medseg.desktop.panel.sections.measuring import ask_csv_path
 
     answers.queue(str(tmp_path / "report"), "")
     assert ask_csv_path("found") == tmp_path / "report"
@@ -350,7 +350,7 @@ def test_undo_and_redo_say_what_they_are_about(made, result):
     made.view.show(result)
     assert not child(made, "undoButton").enabled
     assert child(made, "redoButton").isHidden()
-    step = OneStep(result, "note")
+    step = UndoStep(result, "note")
     result.GetSegmentation().AddEmptySegment("new", "new")
     step.done()
     made.undo.push(step, "the run")

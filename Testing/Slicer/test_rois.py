@@ -7,8 +7,8 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
-from medseg.desktop.console import segment_folder_in_worker
-from medseg.desktop.console_orders import make_console_orders, make_settings
+from medseg.desktop.console.orders import make_console_orders, make_settings
+from medseg.desktop.console.segmenting import segment_folder_in_worker
 from medseg.imaging.image import Image
 from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.rois import fit_roi, roi_bounds, roi_voxels, snap_roi

@@ -21,7 +21,7 @@ def scene(slicer_scene):
 
 @pytest.fixture
 def parameters(scene):
-    from medseg.desktop.parameters import Parameters
+    from medseg.desktop.state.parameters import Parameters
 
     return Parameters(scene)
 
@@ -56,7 +56,7 @@ def volume(scene):
 
 @pytest.fixture
 def performance(parameters, bundle):
-    from medseg.desktop.sections.performance import PerformanceSection
+    from medseg.desktop.panel.sections.performance import PerformanceSection
 
     section = PerformanceSection(parameters, lambda: bundle, lambda: None)
     parameters.listen(section.refresh)
@@ -65,7 +65,7 @@ def performance(parameters, bundle):
 
 @pytest.fixture
 def postprocessing(parameters, bundle):
-    from medseg.desktop.sections.postprocessing import PostprocessingSection
+    from medseg.desktop.panel.sections.postprocessing import PostprocessingSection
 
     section = PostprocessingSection(parameters, lambda: bundle)
     parameters.listen(section.refresh)
@@ -74,7 +74,7 @@ def postprocessing(parameters, bundle):
 
 @pytest.fixture
 def region(parameters, volume):
-    from medseg.desktop.sections.region import RegionSection
+    from medseg.desktop.panel.sections.region import RegionSection
 
     section = RegionSection(parameters, lambda: volume)
     parameters.listen(section.refresh)
@@ -192,7 +192,7 @@ def test_the_first_card_of_any_number_is_a_device_too(performance, parameters):
 
 
 def test_refresh_asks_once_for_the_devices_and_waits_for_the_answer(parameters, bundle):
-    from medseg.desktop.sections.performance import PerformanceSection
+    from medseg.desktop.panel.sections.performance import PerformanceSection
 
     asked = []
     section = PerformanceSection(parameters, lambda: bundle, lambda: asked.append(1))
@@ -207,7 +207,7 @@ def test_refresh_asks_once_for_the_devices_and_waits_for_the_answer(parameters, 
 
 
 def test_opening_a_section_for_the_first_time_is_told_once(performance, region):
-    from medseg.desktop.section_stack import SectionStack
+    from medseg.desktop.panel.section_stack import SectionStack
 
     heard = []
     stack = SectionStack([region, performance])
@@ -221,7 +221,7 @@ def test_opening_a_section_for_the_first_time_is_told_once(performance, region):
 
 
 def test_where_nobody_answers_it_is_said_and_refresh_asks_again(parameters, bundle):
-    from medseg.desktop.sections.performance import PerformanceSection
+    from medseg.desktop.panel.sections.performance import PerformanceSection
 
     asked = []
     section = PerformanceSection(parameters, lambda: bundle, lambda: asked.append(True))
@@ -253,7 +253,7 @@ class Offer:
 
 
 def test_a_faster_engine_is_offered_beside_the_choice_and_installed_when_the_button_is_pressed(parameters, bundle):
-    from medseg.desktop.sections.performance import PerformanceSection
+    from medseg.desktop.panel.sections.performance import PerformanceSection
 
     section = PerformanceSection(parameters, lambda: bundle, lambda: None, Offer())
     parameters.listen(section.refresh)
@@ -284,7 +284,7 @@ def test_the_engine_is_saved_with_the_scene_and_an_old_scene_has_none(performanc
 
 
 def test_without_a_model_performance_can_still_be_chosen(parameters):
-    from medseg.desktop.sections.performance import PerformanceSection
+    from medseg.desktop.panel.sections.performance import PerformanceSection
 
     section = PerformanceSection(parameters, lambda: None, lambda: None)
     assert child(section, "overlap").currentText == "As the model says"
@@ -362,7 +362,7 @@ def test_where_the_region_is_deleted_no_other_one_takes_its_place(region, parame
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_voxels_said_are_those_that_a_run_cuts_out(scene, roi, affines, seed):
-    from medseg.desktop.sections.region import extent_text
+    from medseg.desktop.panel.sections.region import extent_text
     from medseg.imaging.steps import Crop
     from medseg.mrml.rois import roi_voxels
     from medseg.mrml.volumes import volume_node_from_image
@@ -426,7 +426,7 @@ def test_a_region_that_nobody_chooses_any_more_is_left_where_it_is_dropped(regio
     roi.SetSize(20.3, 10.0, 9.0)
     roi.InvokeEvent(roi.PointEndInteractionEvent)
     done = []
-    from medseg.desktop.qt_console import later
+    from medseg.desktop.console.waiting import later
 
     later(lambda: done.append(1))
     spin(lambda: done)
@@ -463,7 +463,7 @@ def test_a_deleted_region_is_no_region(region, parameters, roi, scene):
 
 def test_a_quick_preview_makes_voxels_twice_as_large(region, parameters):
     child(region, "quick").click()
-    assert parameters.settings.options().coarser == 2.0
+    assert parameters.settings.options().spacing_factor == 2.0
     assert region.differences() == ["Quick preview"]
     parameters.change(quick=False)
     assert not child(region, "quick").checked

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="the worker needs torch")
 from Integration.tiny import write_tiny_slice_bundle
 from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
-from medseg.jobs.segment import segment_images
+from medseg.jobs.run.segment import segment_images
 from medseg.mrml.segmentations import labels_from_segmentation
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.spec.job import Options

@@ -478,4 +478,4 @@ def test_without_the_fixture_there_is_no_qt():
     assert "qt" not in sys.modules
     assert "ctk" not in sys.modules
     assert not any(hasattr(slicer, name) for name in ("app", "mrmlScene", "qMRMLNodeComboBox"))
-    assert "medseg.desktop.qt_process" not in sys.modules
+    assert "medseg.desktop.worker.qt_process" not in sys.modules

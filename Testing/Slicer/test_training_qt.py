@@ -88,7 +88,7 @@ def test_a_training_is_cancelled_in_moments_done_when_called_again_and_leaves_no
     assert again.ends == [("my-head", None)]
     assert again.run.model == "my-head"
     assert [label.name for label in catalogue()["my-head"].manifest.labels] == ["Left hippocampus"]
-    under_way = sys.modules["medseg.desktop.qt_console"]._under_way
+    under_way = sys.modules["medseg.desktop.console.waiting"]._under_way
     spin(lambda: not under_way and not trainers(), seconds=20)
 
 

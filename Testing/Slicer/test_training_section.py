@@ -41,7 +41,7 @@ def bundles(specs, tmp_path, monkeypatch):
     return {key: Bundle(tmp_path / "models" / key, manifest) for key, manifest in made.items()}
 
 
-class Gate:
+class DependencyInstaller:
     """Says no when it is told to."""
 
     def __init__(self):
@@ -91,9 +91,9 @@ class Driver:
 
 @pytest.fixture
 def driver(scene, bundles, spin):
-    from medseg.desktop.panel import Panel
+    from medseg.desktop.panel.panel import Panel
 
-    process, gate = FakeProcess(), Gate()
+    process, gate = FakeProcess(), DependencyInstaller()
     panel = Panel(scene, process.made_for, training_gate=gate, versions={}, find_models=lambda: dict(bundles))
     panel.widget.show()
     yield Driver(panel, process, gate, spin)

@@ -7,7 +7,7 @@ from views import Views, why_not
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
-from medseg.desktop.results import show_labels
+from medseg.desktop.scene.results import show_labels
 from medseg.imaging.image import Image
 from medseg.mrml.volumes import volume_node_from_image
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medseg.training.run_log import LogRow, read_log
+from medseg.training.loop.run_log import LogRow, read_log
 from Zoo.rows import Row, Shipped
 
 RESULTS = Path(__file__).with_name("results")

@@ -14,8 +14,8 @@ from medseg.bundles.catalogue import Bundle, metadata_path
 from medseg.bundles.metadata import read_manifest
 from medseg.bundles.weights import load_network
 from medseg.io.dataset import CaseFiles, choose_cases, read_case, read_dataset, read_fold
-from medseg.jobs.evaluate import evaluate_pair
-from medseg.jobs.segment import segment_images
+from medseg.jobs.run.segment import segment_images
+from medseg.jobs.scoring.evaluate import evaluate_pair
 from medseg.networks.cost import count_cost
 from medseg.spec.job import Options
 from medseg.spec.manifest import ModelManifest

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.jobs.bootstrap import Interval, mean_interval
+from medseg.jobs.scoring.bootstrap import Interval, mean_interval
 from Zoo.curves import draw_dice
 from Zoo.results import RESULTS, Result, Training, read_results
 from Zoo.rows import read_rows, read_shipped

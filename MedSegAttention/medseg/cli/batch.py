@@ -26,7 +26,7 @@ from medseg.spec.job import Options
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from medseg.jobs.batch_report import BatchReport, CaseRow
+    from medseg.jobs.batch.report import BatchReport, CaseRow
 
 EXIT_CASES, EXIT_INTERRUPTED = 1, 130
 
@@ -64,10 +64,10 @@ def batch(
     from medseg import __version__
     from medseg.cli.console import Reporter, errors
     from medseg.inference.device import choose_device
-    from medseg.jobs.batch import segment_folder
-    from medseg.jobs.kept_engines import KeptEngines
-    from medseg.jobs.loaded_networks import LoadedNetworks
-    from medseg.jobs.run_job import run_job
+    from medseg.jobs.batch.run_batch import segment_folder
+    from medseg.jobs.run.kept_engines import KeptEngines
+    from medseg.jobs.run.loaded_networks import LoadedNetworks
+    from medseg.jobs.run.run_job import run_job
 
     engines = KeptEngines()
     networks = LoadedNetworks(limit=1, dropped=engines.forget)

@@ -18,7 +18,7 @@ EngineChoice = Annotated[
 ]
 WindowBatch = Annotated[int, typer.Option(help="Windows computed at a time.")]
 Coarser = Annotated[float | None, typer.Option(help="Voxels 1 to 8 times larger than the model's: faster.")]
-Quick = Annotated[bool, typer.Option("--quick", help="A preview: the same as --coarser 2.")]
+Quick = Annotated[bool, typer.Option("--quick", help="A preview: the same as --spacing-factor 2.")]
 KeepLargest = Annotated[
     bool | None, typer.Option("--keep-largest/--no-keep-largest", help="Keep the largest part of each segment.")
 ]
@@ -28,16 +28,16 @@ FillHoles = Annotated[float | None, typer.Option(help="Fill holes up to this siz
 _QUICK = 2.0  # how many times larger the voxels of a preview are
 
 
-def read_coarser(coarser: float | None, *, quick: bool) -> float:
+def read_spacing_factor(spacing_factor: float | None, *, quick: bool) -> float:
     """How many times larger than the model's the voxels are.
 
     Raises:
         JobError: if both flags were given.
     """
-    if quick and coarser is not None:
-        msg = f"--quick means --coarser {_QUICK:g}, and --coarser {coarser:g} was given too; leave one of them out"
+    if quick and spacing_factor is not None:
+        msg = f"--quick means --spacing-factor {_QUICK:g}, and {spacing_factor:g} was given too; leave one of them out"
         raise JobError(msg)
-    return _QUICK if quick else 1.0 if coarser is None else coarser
+    return _QUICK if quick else 1.0 if spacing_factor is None else spacing_factor
 
 
 def read_roi(text: str | None) -> tuple[float, float, float, float, float, float] | None:

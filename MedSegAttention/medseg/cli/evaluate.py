@@ -9,7 +9,7 @@ import typer
 from medseg.spec.errors import JobError
 
 if TYPE_CHECKING:
-    from medseg.jobs.evaluate import Evaluation
+    from medseg.jobs.scoring.evaluate import Evaluation
 
 
 def evaluate(
@@ -25,7 +25,7 @@ def evaluate(
     values = _values(labels)
     from medseg.cli.console import errors, output, table
     from medseg.io.atomic import check_target
-    from medseg.jobs.evaluate import evaluate as score
+    from medseg.jobs.scoring.evaluate import evaluate as score
 
     if csv is not None:
         check_target(csv, overwrite=overwrite)
@@ -57,7 +57,7 @@ def evaluate(
 def _write_card(model: str, result: "Evaluation", dataset: str) -> None:
     from medseg.bundles.catalogue import open_bundle
     from medseg.cli.console import output
-    from medseg.jobs.validate import write_evaluation
+    from medseg.jobs.scoring.validate import write_evaluation
 
     bundle = open_bundle(model)
     write_evaluation(bundle, result, dataset=dataset)

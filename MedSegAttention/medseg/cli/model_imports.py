@@ -17,7 +17,7 @@ from medseg.cli.import_choices import (
 )
 
 if TYPE_CHECKING:
-    from medseg.bundles.choices import Choices, Imported
+    from medseg.bundles.importing.choices import Choices, Imported
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder of the new bundle.")]
 ModelId = Annotated[str | None, typer.Option("--id", help="Id of the new model; the folder's name by default.")]
@@ -59,7 +59,7 @@ def import_bundle(
     choices = _choices(
         output, model_id, title, labels, channels, intensity, spacing, orientation, window, slices, licence, anatomy
     )
-    from medseg.bundles.import_monai import import_monai_bundle
+    from medseg.bundles.importing.import_monai import import_monai_bundle
 
     _tell(import_monai_bundle(bundle, output, choices, overwrite=overwrite))
 
@@ -89,7 +89,7 @@ def import_weights(
         output, model_id, title, labels, channels, intensity, spacing, orientation, window, slices, licence, anatomy
     )
     given = read_arguments(arguments)
-    from medseg.bundles.import_checkpoint import import_checkpoint
+    from medseg.bundles.importing.import_checkpoint import import_checkpoint
 
     _tell(import_checkpoint(checkpoint, output, choices, network=network, arguments=given, overwrite=overwrite))
 
@@ -108,7 +108,7 @@ def _choices(
     licence: str | None,
     anatomy: str | None,
 ) -> "Choices":
-    from medseg.bundles.choices import Choices
+    from medseg.bundles.importing.choices import Choices
 
     return Choices(
         model_id=model_id or re.sub(r"[^a-z0-9._-]+", "-", output.resolve().name.lower()).strip("-._") or "model",

@@ -20,13 +20,13 @@ from medseg.cli.choices import (
     Region,
     WindowBatch,
     changed_rule,
-    read_coarser,
     read_roi,
+    read_spacing_factor,
 )
 from medseg.spec.job import Job, Options
 
 if TYPE_CHECKING:
-    from medseg.jobs.segment import Segmentation
+    from medseg.jobs.run.segment import Segmentation
 
 
 def segment(
@@ -43,7 +43,7 @@ def segment(
     precision: PrecisionName = "float32",
     engine: EngineChoice = "auto",
     window_batch: WindowBatch = 1,
-    coarser: Coarser = None,
+    spacing_factor: Coarser = None,
     quick: Quick = False,
     frame: Annotated[int | None, typer.Option(help="Time point of a 4-D input, from 0.")] = None,
     probabilities: Annotated[str | None, typer.Option(help="Also write probabilities, one channel a label.")] = None,
@@ -67,7 +67,7 @@ def segment(
             precision=precision,  # type: ignore[arg-type] # Options checks it
             engine=engine,  # type: ignore[arg-type] # Options checks it
             roi_ras_mm=read_roi(roi),
-            coarser=read_coarser(coarser, quick=quick),
+            spacing_factor=read_spacing_factor(spacing_factor, quick=quick),
             postprocess=changed_rule(model, keep_largest, min_island_mm3, fill_holes_mm3),
         ),
         probabilities=probabilities,
@@ -79,7 +79,7 @@ def segment(
         _show_forecast(job)
         return
     from medseg.cli.console import Reporter
-    from medseg.jobs.run_job import run_job
+    from medseg.jobs.run.run_job import run_job
 
     with Reporter() as reporter:
         result = run_job(job, reporter, on_forecast=reporter.tell_forecast)
@@ -89,7 +89,7 @@ def segment(
 def _show_forecast(job: Job) -> None:
     from medseg.cli.console import output
     from medseg.cli.forecast_words import forecast_words
-    from medseg.jobs.forecast_job import forecast_job
+    from medseg.jobs.run.forecast_job import forecast_job
 
     output().print(forecast_words(forecast_job(job)), markup=False, soft_wrap=True)
 

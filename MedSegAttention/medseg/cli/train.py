@@ -7,10 +7,10 @@ import typer
 
 from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
 from medseg.spec.errors import MissingDependency
-from medseg.training.asked import Asked
+from medseg.training.planning.config import TrainingConfig
 
 if TYPE_CHECKING:
-    from medseg.training.plan import Plan
+    from medseg.training.planning.plan import Plan
 
 
 def train(
@@ -44,7 +44,7 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run.")] = False,
 ) -> None:
     """Train a network on a labelled data set and write the bundle; the same command continues a killed run."""
-    asked = Asked(
+    asked = TrainingConfig(
         dataset=dataset,
         labels=labels,
         output=output,
@@ -73,7 +73,7 @@ def train(
     )
     asked.check()
     try:
-        from medseg.training import order
+        from medseg.training import prepare as order
     except ModuleNotFoundError as error:
         msg = f"training needs {error.name}, which is not installed: pip install 'medsegattention[train]'"
         raise MissingDependency(msg) from error
@@ -100,7 +100,7 @@ def train(
 def _show(plan: "Plan", cases: str) -> None:
     from medseg.cli.console import output as console
     from medseg.cli.console import table
-    from medseg.training.plan import describe_plan
+    from medseg.training.planning.plan import describe_plan
 
     shown = table("", "choice", "value", "why", numbers_from=9)
     for row in describe_plan(plan):

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from medseg.cli.console import errors
 
 if TYPE_CHECKING:
-    from medseg.training.watch import Status
+    from medseg.training.loop.watch import Status
 
 _LINE_EVERY = 30.0  # seconds between lines that are piped
 

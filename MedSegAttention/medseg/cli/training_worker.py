@@ -6,8 +6,8 @@ It stands here because jobs and training do not know each other; see docs/adr/00
 import sys
 from collections.abc import Callable, Sequence
 
-from medseg.jobs.worker import Loaded, missing
-from medseg.jobs.worker import main as run_worker
+from medseg.jobs.worker.main import Loaded, missing
+from medseg.jobs.worker.main import main as run_worker
 from medseg.spec.errors import JobError
 from medseg.spec.events import Described, Event, Learning
 from medseg.spec.job import Job
@@ -15,7 +15,7 @@ from medseg.spec.training_job import TrainingJob
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the worker; see ``medseg.jobs.worker.main``."""
+    """Run the worker; see ``medseg.jobs.worker.main.main``."""
     return run_worker(arguments, load)
 
 
@@ -28,7 +28,7 @@ def load(tell: Callable[[Event], None]) -> Loaded | None:
     try:
         from medseg.inference.describe_devices import describe_devices
         from medseg.inference.device import choose_device
-        from medseg.jobs.usage import usage
+        from medseg.jobs.worker.usage import usage
         from medseg.training.train_job import run_training
     except ModuleNotFoundError as error:
         tell(missing(error))

@@ -29,9 +29,9 @@ def validate(
     from medseg.inference.device import choose_device
     from medseg.io.atomic import check_target
     from medseg.io.dataset import choose_cases, read_dataset, read_fold
-    from medseg.jobs.validate import validate as run
-    from medseg.jobs.validate import write_scores
-    from medseg.jobs.window_memory import window_memory_mb
+    from medseg.jobs.scoring.validate import validate as run
+    from medseg.jobs.scoring.validate import write_scores
+    from medseg.jobs.scoring.window_memory import window_memory_mb
     from medseg.spec.job import Options
 
     if csv is not None:

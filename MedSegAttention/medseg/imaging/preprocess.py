@@ -122,7 +122,7 @@ def prepare(
     roi_ras_mm: Roi | None = None,
     *,
     roi_voxels: VoxelBox | None = None,
-    coarser: float = 1.0,
+    spacing_factor: float = 1.0,
 ) -> Prepared:
     """Turn, crop, resample and normalise an image for a model, in that order.
 
@@ -135,7 +135,7 @@ def prepare(
         manifest: orientation, spacing, intensity rule and crop of the model.
         roi_ras_mm: only this region is segmented: R-, R+, A-, A+, S-, S+ in millimetres.
         roi_voxels: the same in voxels of the image, i, i stop, j, j stop, k, k stop; goes before ``roi_ras_mm``.
-        coarser: voxels this many times larger than the model's along every axis, for a quick preview.
+        spacing_factor: voxels this many times larger than the model's along every axis, for a quick preview.
 
     Raises:
         JobError: if the channels are not the model's or the region misses the volume.
@@ -149,7 +149,7 @@ def prepare(
     turned = reorient.apply(image)
     crop, region = _plan_crop(turned, manifest, _find_region(turned, reorient, roi_ras_mm, roi_voxels))
     cropped = crop.apply(turned)
-    resample = _plan_resample(cropped, manifest, coarser)
+    resample = _plan_resample(cropped, manifest, spacing_factor)
     if not resample.is_identity:  # interpolation would spread what is not finite
         cropped = resample.apply(Image(as_finite(cropped.array), cropped.affine))
     air = None if manifest.air_below is None else _find_air(cropped.array, manifest.air_below)
@@ -164,7 +164,7 @@ def plan_grids(
     roi_ras_mm: Roi | None = None,
     *,
     roi_voxels: VoxelBox | None = None,
-    coarser: float = 1.0,
+    spacing_factor: float = 1.0,
 ) -> tuple[Crop, Resample]:
     """Plan what ``prepare`` does to the grid of an image, without its voxels.
 
@@ -176,7 +176,7 @@ def plan_grids(
         manifest: of the model.
         roi_ras_mm: R-, R+, A-, A+, S-, S+ in millimetres; None: the whole volume.
         roi_voxels: as in ``prepare``.
-        coarser: as in ``prepare``.
+        spacing_factor: as in ``prepare``.
 
     Returns:
         The box kept and the resampling, both in the model's orientation.
@@ -190,7 +190,7 @@ def plan_grids(
     turned = reorient.apply(empty)
     wanted = _find_region(turned, reorient, roi_ras_mm, roi_voxels)
     crop, _ = _plan_crop(turned, replace(manifest, crop_to_body=False), wanted)
-    return crop, _plan_resample(crop.apply(turned), manifest, coarser)
+    return crop, _plan_resample(crop.apply(turned), manifest, spacing_factor)
 
 
 def _find_air(array: NDArray[Any], limits: tuple[float, ...]) -> NDArray[np.bool_]:
@@ -237,10 +237,10 @@ def _widen(image: Image, wanted: Crop, whole: Crop, across: int) -> Crop:
     return Crop.to_box(image, (i, j, k), (i_stop, j_stop, k_stop))
 
 
-def _plan_resample(image: Image, manifest: ModelManifest, coarser: float) -> Resample:
+def _plan_resample(image: Image, manifest: ModelManifest, spacing_factor: float) -> Resample:
     """Choose the grid: the model's spacing, or the image's own, made coarser; slices may have the network's size."""
     i, j, k = manifest.spacing_mm or image.spacing
-    spaced = Resample.to_spacing(image, (i * coarser, j * coarser, k * coarser))
+    spaced = Resample.to_spacing(image, (i * spacing_factor, j * spacing_factor, k * spacing_factor))
     if manifest.slices is None or manifest.slices.fit == "windows":
         return spaced
     i, j, k = manifest.window_shape

@@ -88,7 +88,12 @@ def forecast(
     """
     device = (auto_device if options.device == "auto" else options.device).partition(":")[0]
     crop, resample = plan_grids(
-        shape, affine, manifest, options.roi_ras_mm, roi_voxels=options.roi_voxels, coarser=options.coarser
+        shape,
+        affine,
+        manifest,
+        options.roi_ras_mm,
+        roi_voxels=options.roi_voxels,
+        spacing_factor=options.spacing_factor,
     )
     i, j, k = map(max, resample.shape, manifest.window_shape)
     plan = WindowPlan(

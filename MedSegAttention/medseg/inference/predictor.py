@@ -91,7 +91,7 @@ def predict(
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class PaddedVolume:
     """A prepared image as windows are cut from it.
 
     Attributes:
@@ -111,12 +111,12 @@ class Shown:
         return i, j, k
 
 
-def show(array: NDArray[np.float32], manifest: ModelManifest, device: torch.device) -> Shown:
+def show(array: NDArray[np.float32], manifest: ModelManifest, device: torch.device) -> PaddedVolume:
     """Pad a prepared array ``(C, i, j, k)`` to the window, give it its margin, and bring it to the device."""
     volume, (_, i, j, k) = pad_to_window(_as_tensor(array, device), manifest.window_shape)
     if manifest.slices is None:
-        return Shown(volume, (0, 0, 0), (i, j, k))
-    return Shown(add_border_slices(volume, manifest.slices), slice_margin(manifest.slices), (i, j, k))
+        return PaddedVolume(volume, (0, 0, 0), (i, j, k))
+    return PaddedVolume(add_border_slices(volume, manifest.slices), slice_margin(manifest.slices), (i, j, k))
 
 
 def answering(

@@ -15,9 +15,9 @@ from medseg.imaging.axis_samples import axis_samples
 from medseg.imaging.label_canvas import LabelCanvas
 from medseg.imaging.preprocess import Prepared
 from medseg.inference.air import is_air
-from medseg.inference.predictor import Shown, answering, check_channels, not_finite, show
+from medseg.inference.predictor import PaddedVolume, answering, check_channels, not_finite, show
 from medseg.inference.stitching import Stitcher, Take
-from medseg.inference.streaming_labels import LabelsElsewhere, LabelsHere
+from medseg.inference.streaming_labels import DirectLabels, ResampledLabels
 from medseg.inference.window_plan import WindowPlan
 from medseg.inference.windows import Window
 from medseg.spec.job import Precision
@@ -103,7 +103,7 @@ def predict_labels(
     canvas = LabelCanvas(prepared.reorient, prepared.crop, prepared.region, manifest.label_count)
     clock = _Clock(device)
     stays = prepared.resample.is_identity
-    take = LabelsHere(canvas.paint, plan.axes).take if stays else _elsewhere(prepared, manifest, plan, canvas, device)
+    take = DirectLabels(canvas.paint, plan.axes).take if stays else _elsewhere(prepared, manifest, plan, canvas, device)
     inside = _inside(take, shown, plan, lambda: not_finite(manifest, precision))
     run = _Run(shown, plan, answer, clock, manifest.label_count)
     with torch.inference_mode():
@@ -128,7 +128,7 @@ def predict_labels(
 class _Run:
     """A network and the volume it is asked about."""
 
-    shown: Shown
+    shown: PaddedVolume
     plan: WindowPlan
     answer: Callable[[Tensor], Tensor]
     clock: _Clock
@@ -170,7 +170,7 @@ def _elsewhere(
     prepared: Prepared, manifest: ModelManifest, plan: WindowPlan, canvas: LabelCanvas, device: torch.device
 ) -> Take:
     shape = prepared.image.shape
-    return LabelsElsewhere(
+    return ResampledLabels(
         canvas.paint,
         plan.axes,
         axis_samples(prepared.resample),
@@ -181,7 +181,7 @@ def _elsewhere(
     ).take
 
 
-def _inside(take: Take, shown: Shown, plan: WindowPlan, refuse: Callable[[], Exception]) -> Take:
+def _inside(take: Take, shown: PaddedVolume, plan: WindowPlan, refuse: Callable[[], Exception]) -> Take:
     """Take only what lies inside the image, without what it was padded with, and refuse what is not finite.
 
     An axis that was padded has one window, so that blocks begin at its first voxel.

@@ -48,7 +48,7 @@ def largest(scores: Tensor) -> Tensor:
     return labels
 
 
-class LabelsHere:
+class DirectLabels:
     """Labels on the grid of the sums.
 
     Args:
@@ -66,7 +66,7 @@ class LabelsHere:
         _paint(self._paint, self._axes, labels, (first, column, 0))
 
 
-class LabelsElsewhere:
+class ResampledLabels:
     """Labels on another grid of the same axes, by linear interpolation of the probabilities.
 
     A piece is completed by the last plane and the last column of its neighbours, which are kept for that. Every

@@ -17,11 +17,11 @@ from torch import nn
 from medseg.bundles.catalogue import Bundle, scan
 from medseg.imaging.image import Image
 from medseg.inference.device import available_devices, choose_device, device_name
-from medseg.inference.engines.compiled_cache import default_folder, kept_size
-from medseg.inference.engines.openvino_engine import describe_openvino
 from medseg.io.read import read_labels
-from medseg.jobs.segment import segment_images
-from medseg.networks.ops.accelerated import kernels_here
+from medseg.jobs.run.segment import segment_images
+from medseg.kernels.engines.compiled_cache import default_folder, kept_size
+from medseg.kernels.engines.openvino_engine import describe_openvino
+from medseg.kernels.triton.selection import kernels_here
 from medseg.spec.errors import MedSegError
 from medseg.spec.job import Options
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest

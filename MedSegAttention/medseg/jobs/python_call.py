@@ -11,8 +11,8 @@ from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
 from medseg.io.read import read_image
 from medseg.io.write import check_writable
-from medseg.jobs.segment import Segmentation, segment_images
-from medseg.jobs.stages import IsCancelled, OnEvent, Stages, ignore_event, never
+from medseg.jobs.run.progress import IsCancelled, OnEvent, ProgressReporter, ignore_event, never
+from medseg.jobs.run.segment import Segmentation, segment_images
 from medseg.spec.errors import ImageError
 from medseg.spec.job import EngineName, Options, Precision
 from medseg.spec.manifest import PostprocessRule
@@ -34,7 +34,7 @@ def segment(
     window_batch: int = 1,
     precision: Precision = "float32",
     engine: EngineName = "auto",
-    coarser: float = 1.0,
+    spacing_factor: float = 1.0,
     postprocess: PostprocessRule | None = None,
     probabilities: bool = False,
     frame: int | None = None,
@@ -56,7 +56,7 @@ def segment(
         precision: of the network's arithmetic.
         engine: what runs the network on a processor: "torch", "openvino" (an optional package), or "auto": OpenVINO
             where it is installed, runs the network faster and gives the same answer, else PyTorch.
-        coarser: voxels 1 to 8 times larger than the model's, for a quick preview.
+        spacing_factor: voxels 1 to 8 times larger than the model's, for a quick preview.
         postprocess: replaces the model's rule.
         probabilities: also return the probabilities.
         frame: which time point of a 4-D file.
@@ -77,17 +77,17 @@ def segment(
         engine=engine,
         roi_ras_mm=roi,
         postprocess=postprocess,
-        coarser=coarser,
+        spacing_factor=spacing_factor,
     )
     bundle = find_bundle(model)
-    story = Stages(on_event, cancelled)
+    progress = ProgressReporter(on_event, cancelled)
     sources = [image] if isinstance(image, Path | str | Image | sitk.Image) else list(image)
     if not sources:
         msg = "a case has at least one image, got an empty sequence"
         raise ImageError(msg)
-    with story.stage("read"):
-        images = [_load(source, frame, story) for source in sources]
-    result = segment_images(images, bundle, options, want_probabilities=probabilities, stages=story)
+    with progress.stage("read"):
+        images = [_load(source, frame, progress) for source in sources]
+    result = segment_images(images, bundle, options, want_probabilities=probabilities, stages=progress)
     if output is not None:
         result.save(output, overwrite=overwrite)
     return result
@@ -110,12 +110,12 @@ def from_simpleitk(image: Any) -> Image:
     return Image(np.ascontiguousarray(channels.transpose(0, 3, 2, 1)), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
 
 
-def _load(source: Source, frame: int | None, story: Stages) -> Image:
+def _load(source: Source, frame: int | None, progress: ProgressReporter) -> Image:
     if isinstance(source, Image):
         return source
     if isinstance(source, sitk.Image):
         return from_simpleitk(source)
     reading = read_image(Path(source), frame=frame)
     for warning in reading.warnings:
-        story.warn(warning)
+        progress.warn(warning)
     return reading.image

@@ -43,7 +43,7 @@ class Cancelled(MedSegError):
 
 # What torch, VTK's wrapping, numpy and the readers raise: where a bug that one image shows must not cost a result that
 # took minutes, or the images after it.
-MISHAPS: tuple[type[Exception], ...] = (
+EXPECTED_ERRORS: tuple[type[Exception], ...] = (
     MedSegError,
     ArithmeticError,
     AttributeError,

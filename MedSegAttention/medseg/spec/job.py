@@ -22,7 +22,7 @@ class Options:
     roi_ras_mm: tuple[float, float, float, float, float, float] | None = None  # R-, R+, A-, A+, S-, S+
     roi_voxels: tuple[int, int, int, int, int, int] | None = None  # of the input: i, i stop, j, j stop, k, k stop
     postprocess: PostprocessRule | None = None
-    coarser: float = 1.0  # voxels this many times larger than the model's: a quick preview
+    spacing_factor: float = 1.0  # voxels this many times larger than the model's: a quick preview
     engine: EngineName = "auto"
 
     def __post_init__(self) -> None:
@@ -34,8 +34,8 @@ class Options:
             if value not in get_args(known):
                 msg = f"{name} is one of {', '.join(get_args(known))}, got {value!r}"
                 raise JobError(msg)
-        if not 1 <= self.coarser <= 8:
-            msg = f"voxels can be made 1 to 8 times coarser, got {self.coarser}"
+        if not 1 <= self.spacing_factor <= 8:
+            msg = f"voxels can be made 1 to 8 times coarser, got {self.spacing_factor}"
             raise JobError(msg)
         if self.window_batch < 1:
             msg = f"a batch holds at least 1 window, got {self.window_batch}"

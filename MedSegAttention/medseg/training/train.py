@@ -17,21 +17,21 @@ from medseg.bundles.write import write_bundle
 from medseg.io.atomic import replacing
 from medseg.io.dataset import CaseFiles
 from medseg.spec.errors import JobError, OutputExists
-from medseg.training.augment_ranges import ranges_for
-from medseg.training.cases import Case, load_cases
-from medseg.training.checkpoint import NAME, Checkpoint, load_checkpoint
-from medseg.training.fit import fit
-from medseg.training.folds import Fold
-from medseg.training.initial import start_from
-from medseg.training.lesson import Lesson
-from medseg.training.lightning_import import lightning
-from medseg.training.memory import memory_at_hand_mb
-from medseg.training.plan import Plan, read_plan, write_plan
-from medseg.training.processes import Processes, running_processes
-from medseg.training.run_lock import LOCK, alone_in
-from medseg.training.side_heads import build_for_training, storable, without_side_heads
-from medseg.training.teacher import open_teacher
-from medseg.training.watch import BEST, CURVES, LOG, Status, Watch
+from medseg.training.data.augment_ranges import ranges_for
+from medseg.training.data.cases import Case, load_cases
+from medseg.training.loop.checkpoint import NAME, Checkpoint, load_checkpoint
+from medseg.training.loop.fit import fit
+from medseg.training.loop.initial import start_from
+from medseg.training.loop.lightning_import import lightning
+from medseg.training.loop.processes import Processes, running_processes
+from medseg.training.loop.run_lock import LOCK, alone_in
+from medseg.training.loop.teacher import open_teacher
+from medseg.training.loop.training_module import TrainingModule
+from medseg.training.loop.watch import BEST, CURVES, LOG, Status, Watch
+from medseg.training.planning.folds import Fold
+from medseg.training.planning.memory import memory_at_hand_mb
+from medseg.training.planning.plan import Plan, read_plan, write_plan
+from medseg.training.planning.side_heads import build_for_training, storable, without_side_heads
 
 PLAN, FOLDS = "plan.json", "folds.json"
 _IN_MEMORY = 0.3  # of what is free; more is read from disk
@@ -136,7 +136,7 @@ def _train(
     return _write(output, folder, plan, lesson, settings)
 
 
-def _write(output: Path, folder: Path, plan: Plan, lesson: Lesson, settings: Settings) -> Bundle:
+def _write(output: Path, folder: Path, plan: Plan, lesson: TrainingModule, settings: Settings) -> Bundle:
     progress, averaged = lesson.progress, lesson.averaged
     if progress.best_dice >= 0 and progress.best_step != progress.step:
         averaged = load_weights(averaged, folder / BEST)

@@ -17,10 +17,10 @@ from medseg.io.dataset import describe_dataset, read_fold
 from medseg.spec.errors import Cancelled, JobError, OutputExists
 from medseg.spec.events import CANCELLED, Event, Finished, Learning, Noted, Progress, Warned
 from medseg.spec.training_job import TrainingJob
-from medseg.training import order
-from medseg.training.asked import Asked
+from medseg.training import prepare as order
+from medseg.training.loop.watch import Status
+from medseg.training.planning.config import TrainingConfig
 from medseg.training.train import FOLDS, PLAN, run_folder
-from medseg.training.watch import Status
 
 UNFINISHED = ".training"  # beside the models: hidden, so that no catalogue looks into it, and one rename away
 _LEFT_OUT = "left out"  # how the notes about cases begin that cannot be used
@@ -106,12 +106,12 @@ def _train(job: TrainingJob, made: Path, say: Callable[[Event], None]) -> None:
             torch.cuda.empty_cache()
 
 
-def _asked(job: TrainingJob, made: Path) -> Asked:
+def _asked(job: TrainingJob, made: Path) -> TrainingConfig:
     stored = run_folder(made) / PLAN  # of an earlier turn: what is proposed depends on the memory at hand
     changes = [f"model.title={json.dumps(job.title)}"]
     if job.labels:
         changes.append(f"model.labels={json.dumps([asdict(label) for label in job.labels])}")
-    return Asked(
+    return TrainingConfig(
         dataset=Path(job.dataset),
         output=made,
         start=job.start,
@@ -126,14 +126,14 @@ def _asked(job: TrainingJob, made: Path) -> Asked:
     )
 
 
-def _can_go_on(made: Path, ready: order.Ready) -> bool:
+def _can_go_on(made: Path, ready: order.PreparedTraining) -> bool:
     """Whether an unfinished run learns from and holds out the same cases; also where there is none."""
     folds = run_folder(made) / FOLDS
     parts = [each.name for each in ready.training], [each.name for each in ready.validation]
     return not folds.is_file() or read_fold(folds, 0) == parts
 
 
-def _check(ready: order.Ready) -> None:
+def _check(ready: order.PreparedTraining) -> None:
     count = len(ready.training) + len(ready.validation)
     if count < 2 or not ready.training:
         msg = f"a training takes at least 2 labelled cases, got {count} that can be used; add some"

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from medseg.inference.engines.engine import EngineRefused
-from medseg.inference.engines.openvino_engine import openvino_engine, openvino_is_installed
-from medseg.inference.engines.torch_engine import torch_engine
+from medseg.kernels.engines.engine import EngineRefused
+from medseg.kernels.engines.openvino_engine import openvino_engine, openvino_is_installed
+from medseg.kernels.engines.torch_engine import torch_engine
 from performance.child import ChildFailed, in_child
 from performance.memory import Peak
 from performance.nets import OURS, SLAB, eager, network, plainly

@@ -18,14 +18,14 @@ from medseg.bundles.catalogue import Bundle, find_bundle
 from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import prepare
-from medseg.inference.engines.engine import Engine
-from medseg.inference.engines.openvino_engine import openvino_is_installed
 from medseg.inference.sliding_window import window_weights
 from medseg.inference.windows import plan_windows
 from medseg.io.read import read_image
 from medseg.io.write import write_segmentation
-from medseg.jobs.kept_engines import KeptEngines
-from medseg.jobs.run_job import run_job
+from medseg.jobs.run.kept_engines import KeptEngines
+from medseg.jobs.run.run_job import run_job
+from medseg.kernels.engines.engine import Engine
+from medseg.kernels.engines.openvino_engine import openvino_is_installed
 from medseg.spec.events import Event, Progress
 from medseg.spec.job import Job, Options
 from performance.phantom import LOWER, MEAN, STD, UPPER

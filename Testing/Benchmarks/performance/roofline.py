@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from operators import tap_by_tap
 from torch import Tensor, nn
 
-from medseg.inference.engines.torch_engine import lean_copy
+from medseg.kernels.engines.torch_engine import lean_copy
 from medseg.networks.blocks.cmfa import SpatialAttention
 from medseg.networks.blocks.mkir import MKIR
 from medseg.networks.ops.deform_conv import deform_conv

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from medseg.inference.engines.compiled_cache import ENVIRONMENT_NAME
 from medseg.io.read import read_labels
+from medseg.kernels.engines.compiled_cache import ENVIRONMENT_NAME
 from performance.child import ChildFailed, in_child
 from performance.peers import ties_beside
 from performance.phantom import write_model, write_scan
@@ -94,8 +94,8 @@ def compile_model(model: str) -> None:
 
     from medseg.bundles.catalogue import find_bundle
     from medseg.bundles.weights import load_network
-    from medseg.inference.engines.make import make_engine
     from medseg.inference.predictor import network_shape
+    from medseg.kernels.engines.make import make_engine
 
     bundle = find_bundle(model)
     make_engine(load_network(bundle), network_shape(bundle.manifest), device=torch.device("cpu"))

@@ -4,7 +4,8 @@ import doctest
 
 import pytest
 
-from medseg.bundles import choices, label_specs
+from medseg.bundles import label_specs
+from medseg.bundles.importing import choices
 
 
 @pytest.mark.parametrize("module", [choices, label_specs])

@@ -8,7 +8,7 @@ from medseg.bundles.metadata import read_manifest
 from medseg.cli.main import run
 from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
 from medseg.spec.errors import JobError
-from medseg.training.plan import read_plan
+from medseg.training.planning.plan import read_plan
 from Unit.training.phantoms import write_phantoms
 
 QUICK = ["--set", "model.arguments.widths=T", "--steps", "2", "--workers", "0", "--device", "cpu"]

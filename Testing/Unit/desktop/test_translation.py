@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from medseg.desktop import texts
+from medseg.desktop.state import texts
 
 # Read by who writes Python, in English like the names of the arguments; or said before there is a user.
 FOR_PROGRAMMERS = {"console.py", "console_orders.py", "qt_console.py", "requirements.py"}

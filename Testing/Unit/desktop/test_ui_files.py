@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from medseg.desktop.ui import UI_FOLDER
+from medseg.desktop.panel.ui import UI_FOLDER
 
 FILES = sorted(UI_FOLDER.glob("*.ui"))
 

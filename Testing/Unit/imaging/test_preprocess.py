@@ -260,7 +260,7 @@ def test_every_grid_gets_an_answer_for_every_voxel(  # one value everywhere must
 def test_a_preview_once_as_coarse_changes_no_bit(make_affine, make_manifest, spacing):
     image = Image(np.random.default_rng(3).normal(size=(1, 9, 8, 7)), make_affine(spacing=(0.7, 1.2, 3.0), degrees=9))
     manifest = make_manifest(spacing_mm=spacing, intensity=IntensityRule(kind="zscore"))
-    plain, once = prepare(image, manifest), prepare(image, manifest, coarser=1.0)
+    plain, once = prepare(image, manifest), prepare(image, manifest, spacing_factor=1.0)
     np.testing.assert_array_equal(plain.image.array, once.image.array)
     np.testing.assert_array_equal(plain.image.affine, once.image.affine)
 
@@ -272,7 +272,7 @@ def test_a_preview_has_fewer_voxels_and_its_labels_lie_where_the_phantom_is(make
     ball = np.linalg.norm(world(shape, affine) - centre[:3, None, None, None], axis=0) < 9
     manifest = make_manifest(spacing_mm=spacing, intensity=IntensityRule(kind="none"))
     image = Image(np.where(ball, 1.0, 0.0)[None], affine)
-    plain, quick = prepare(image, manifest), prepare(image, manifest, coarser=2.0)
+    plain, quick = prepare(image, manifest), prepare(image, manifest, spacing_factor=2.0)
     assert quick.image.array.size == pytest.approx(plain.image.array.size / 8, rel=0.15)
     inside = quick.image.array[0].clip(0, 1)
     labels = quick.restore_labels(np.stack([1 - inside, inside]))
@@ -302,8 +302,8 @@ def test_a_plan_without_voxels_is_the_one_of_the_image(all_orientations, make_af
         centre = affine @ [4, 4, 3, 1]
         roi = tuple(np.stack([centre[:3] - 2, centre[:3] + 2], axis=1).ravel())
         manifest = make_manifest(spacing_mm=(1.0, 2.0, 1.5), orientation="PSL")
-        crop, resample = plan_grids(shape, affine, manifest, roi, coarser=1.5)
-        prepared = prepare(Image(np.zeros((1, *shape)), affine), manifest, roi, coarser=1.5)
+        crop, resample = plan_grids(shape, affine, manifest, roi, spacing_factor=1.5)
+        prepared = prepare(Image(np.zeros((1, *shape)), affine), manifest, roi, spacing_factor=1.5)
         assert (crop.start, crop.shape) == (prepared.crop.start, prepared.crop.shape)
         assert resample.shape == prepared.image.shape
         np.testing.assert_allclose(resample.affine, prepared.image.affine)

@@ -94,7 +94,7 @@ def test_the_spacing_across_the_slices_is_the_models_and_a_preview_takes_fewer_s
     )
     image = Image(np.zeros((1, 30, 30, 24)), np.diag([1.0, 1.0, 2.0, 1.0]))
     assert prepare(image, manifest).image.shape == (32, 20, 12)
-    assert prepare(image, manifest, coarser=2.0).image.shape == (32, 20, 6)
+    assert prepare(image, manifest, spacing_factor=2.0).image.shape == (32, 20, 6)
     np.testing.assert_allclose(prepare(image, manifest).image.spacing, (30 / 32, 30 / 20, 4.0))
 
 

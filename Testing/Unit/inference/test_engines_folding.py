@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from medseg.inference.engines.agreement import relative_errors
-from medseg.inference.engines.folding import fold_batch_norms, fold_shuffles
-from medseg.inference.engines.lean_blocks import CarefulInstanceNorm, LeanGAG, LeanMKIR, LeanSpatialAttention
-from medseg.inference.engines.slabs import from_slabs, in_slabs, slab_count
-from medseg.inference.engines.torch_engine import lean_copy, mostly_depthwise
+from medseg.kernels.engines.agreement import relative_errors
+from medseg.kernels.engines.folding import fold_batch_norms, fold_shuffles
+from medseg.kernels.engines.lean_blocks import CarefulInstanceNorm, LeanGAG, LeanMKIR, LeanSpatialAttention
+from medseg.kernels.engines.slabs import from_slabs, in_slabs, slab_count
+from medseg.kernels.engines.torch_engine import lean_copy, mostly_depthwise
 from medseg.networks import build_network
 from medseg.networks.blocks.cmfa import SpatialAttention
 from medseg.networks.blocks.gag import GAG

@@ -10,11 +10,11 @@ import torch
 
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import plan_grids, prepare
-from medseg.inference.engines import make
 from medseg.inference.forecast import MEMORY_KEY, SECONDS_KEY, WORKER_MB, forecast
 from medseg.inference.network_memory import LEAN_PAYS_AFTER, OPENVINO_PAYS_AFTER
 from medseg.inference.predictor import predict
 from medseg.inference.window_plan import WindowPlan
+from medseg.kernels.engines import make
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
 from medseg.spec.manifest import PostprocessRule, SliceRule
@@ -37,7 +37,9 @@ def counted(shape, affine, manifest, options):
             return torch.zeros(len(x), manifest.label_count, *x.shape[2:])
 
     image = Image(np.random.default_rng(0).normal(size=(1, *shape)), affine)
-    prepared = prepare(image, manifest, options.roi_ras_mm, roi_voxels=options.roi_voxels, coarser=options.coarser)
+    prepared = prepare(
+        image, manifest, options.roi_ras_mm, roi_voxels=options.roi_voxels, spacing_factor=options.spacing_factor
+    )
     device = torch.device("cpu")
     predict(
         prepared.image.array, Counting(), manifest, device=device, overlap=options.overlap, mirror=options.mirror,
@@ -51,11 +53,11 @@ def counted(shape, affine, manifest, options):
     [
         Options(),
         Options(overlap=0.9),
-        Options(mirror=False, coarser=2),
+        Options(mirror=False, spacing_factor=2),
         Options(roi_ras_mm=(-9, -3, 0, 12, 2, 30)),
         Options(roi_voxels=(2, 5, 0, 6, 1, 3)),
     ],
-    ids=["plain", "overlap", "coarser", "region", "voxels"],
+    ids=["plain", "overlap", "spacing factor", "region", "voxels"],
 )
 @pytest.mark.parametrize("shape", [(5, 6, 3), (19, 14, 11)], ids=["below a window", "several windows"])
 def test_windows_and_passes_are_those_of_the_run(manifest, options, shape):
@@ -72,10 +74,10 @@ def test_windows_and_passes_are_those_of_the_run(manifest, options, shape):
     [
         Options(),
         Options(overlap=0.9, window_batch=3),
-        Options(coarser=2, mirror=False),
+        Options(spacing_factor=2, mirror=False),
         Options(roi_ras_mm=(-9, -3, 0, 12, 2, 9)),
     ],
-    ids=["plain", "overlap", "coarser", "region"],
+    ids=["plain", "overlap", "spacing factor", "region"],
 )
 @pytest.mark.parametrize("fit", ["windows", "resize"])
 @pytest.mark.parametrize(("axis", "window"), [(0, (1, 6, 4)), (1, (8, 1, 4)), (2, (8, 6, 1))])
@@ -89,7 +91,7 @@ def test_slices_and_passes_are_those_of_the_run(manifest, options, fit, axis, wi
     expected = forecast(shape, affine, manifest, options)
     windows, passes = counted(shape, affine, manifest, options)
     assert (expected.windows, expected.windows * expected.passes) == (windows, passes)
-    _, resample = plan_grids(shape, affine, manifest, options.roi_ras_mm, coarser=options.coarser)
+    _, resample = plan_grids(shape, affine, manifest, options.roi_ras_mm, spacing_factor=options.spacing_factor)
     if fit == "resize":
         assert windows == resample.shape[axis]
 
@@ -148,7 +150,7 @@ def test_a_tiny_job_takes_little_more_than_the_bare_worker(manifest):
 
 def test_a_preview_takes_less_of_everything(manifest):
     manifest = with_labels(cubes(manifest, spacing_mm=(1.0, 1.0, 1.0)), 20)
-    full, quick = (forecast(BIG, diagonal(1, 1, 1), manifest, Options(coarser=c)) for c in (1.0, 2.0))
+    full, quick = (forecast(BIG, diagonal(1, 1, 1), manifest, Options(spacing_factor=c)) for c in (1.0, 2.0))
     assert quick.windows < full.windows / 6
     assert quick.memory_mb < full.memory_mb
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import prepare
-from medseg.inference.engines.torch_engine import torch_engine
 from medseg.inference.predictor import HalfPrecisionOverflow, network_shape, predict
 from medseg.inference.streaming import count_windows, predict_labels
 from medseg.inference.streaming_samples import sample_windows
+from medseg.kernels.engines.torch_engine import torch_engine
 from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, SliceRule
 from small_manifest import small_manifest

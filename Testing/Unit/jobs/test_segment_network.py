@@ -8,9 +8,9 @@ import torch
 
 from medseg.bundles.catalogue import Bundle
 from medseg.imaging.image import Image
-from medseg.inference.engines.engine import Engine
-from medseg.jobs.kept_engines import KeptEngines
-from medseg.jobs.segment import segment_images
+from medseg.jobs.run.kept_engines import KeptEngines
+from medseg.jobs.run.segment import segment_images
+from medseg.kernels.engines.engine import Engine
 from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.events import Progress, Warned
 from medseg.spec.job import Options

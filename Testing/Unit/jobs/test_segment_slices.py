@@ -9,7 +9,7 @@ import torch
 
 from medseg.bundles.catalogue import Bundle
 from medseg.imaging.image import Image
-from medseg.jobs.segment import segment_images
+from medseg.jobs.run.segment import segment_images
 from medseg.spec.job import Options
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest, SliceRule
 

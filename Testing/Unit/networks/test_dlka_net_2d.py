@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from cost import count_cost
+from medseg.bundles.official import dlka_net_2d
 from medseg.networks.blocks import timm_import
 from medseg.networks.blocks.maxvit import MaxViTEncoder
 from medseg.networks.blocks.patch_expand import PatchExpand
 from medseg.networks.dlka_net_2d import VARIANTS, DLKANet2d
-from medseg.networks.official import dlka_net_2d
 from medseg.networks.ops import torchvision_operators
 from official_fixtures import read_fixture
 

@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional as F
 
 from cost import count_cost
+from medseg.bundles.official import medical_transformer as official
 from medseg.networks.blocks.gated_axial_attention import GatedAxialAttention
 from medseg.networks.blocks.patches import cut_patches, join_patches
 from medseg.networks.medical_transformer import OFFICIAL, VARIANTS, MedicalTransformer
-from medseg.networks.official import medical_transformer as official
 from seeded_fixtures import differences, seeded_fixture
 
 TINY = {"spatial_dims": 2, "image_size": 64, "planes": (4, 4, 8, 8), "depths": (1, 2, 2, 1), "groups": 2}

@@ -6,10 +6,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from cost import count_cost
+from medseg.bundles.official.mslau_net import GFE_RULES, LFE_RULES, LINEAR_ATTENTION_RULES, MSLA_RULES
+from medseg.bundles.official.renaming import load_checked, to_ours, to_theirs
 from medseg.networks.blocks.msla import MSLA, DepthwiseBranch, LinearAttention
 from medseg.networks.blocks.mslau_blocks import GFE, LFE, CellEmbedding
-from medseg.networks.official.mslau_net import GFE_RULES, LFE_RULES, LINEAR_ATTENTION_RULES, MSLA_RULES
-from medseg.networks.official.renaming import load_checked, to_ours, to_theirs
 from seeded_fixtures import Difference, differences, seeded_fixture, seeded_names
 
 OFFICIAL = {"layout": "official", "softmax": "official", "merge": "official"}

@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from cost import count_cost
+from medseg.bundles.official import mslau_net as official
 from medseg.networks.mslau_net import OFFICIAL, MSLAUNet, enlarge
-from medseg.networks.official import mslau_net as official
 from seeded_fixtures import differences, seeded_fixture
 
 SYNAPSE = OFFICIAL | {"in_channels": 1, "input_repeats": 3, "label_count": 9, "image_size": 224}

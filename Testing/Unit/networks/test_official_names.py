@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from medseg.bundles.official import dlka_net, ultralight_unet
 from medseg.networks.dlka_net import DLKANet
-from medseg.networks.official import dlka_net, ultralight_unet
 from medseg.networks.ultralight_unet import UltraLightUNet
 from official_fixtures import read_fixture
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from medseg.bundles.official import dlka_net, dlka_net_2d, medical_transformer, mslau_net, ultralight_unet
+from medseg.bundles.official.layouts import LAYOUTS
+from medseg.bundles.official.recognise import recognise
 from medseg.networks import build_network
-from medseg.networks.official import dlka_net, dlka_net_2d, medical_transformer, mslau_net, ultralight_unet
-from medseg.networks.official.layouts import LAYOUTS
-from medseg.networks.official.recognise import recognise
 from official_fixtures import read_fixture
 from seeded_fixtures import seeded_fixture
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from medseg.kernels.triton import selection
 from medseg.networks.blocks.mkir import MKIR
 from medseg.networks.ops import accelerated, multi_kernel
 
@@ -79,10 +80,10 @@ def test_a_gpu_gives_pytorchs_answers_and_gradients(dtype):
     from triton_cases import DEFORM, DEPTHWISE, block_errors, deform_errors, depthwise_errors
 
     kind = getattr(torch, dtype)
-    accelerated._reasons.clear()
+    selection._reasons.clear()
     tables = [deform_errors(name, "cuda", kind) for name in DEFORM]
     tables += [depthwise_errors(name, "cuda", kind) for name in DEPTHWISE]
-    assert accelerated.why_not() == {}
+    assert selection.why_not() == {}
     for errors in tables:
         assert all(error < LIMITS[dtype] for error in errors.values()), errors
     for training in (True, False):
@@ -95,23 +96,23 @@ def test_a_gpu_gives_pytorchs_answers_and_gradients(dtype):
 def test_a_gpu_takes_pytorchs_form_for_float64_and_says_why():
     x = torch.ones(1, 1, 2, 2, 2, dtype=torch.float64, device="cuda")
     assert accelerated.kernels_for("deform_conv", [x]) is None
-    assert "float64" in accelerated.why_not()["deform_conv"]
+    assert "float64" in selection.why_not()["deform_conv"]
 
 
 def test_a_tensor_on_the_cpu_has_no_kernel_and_needs_no_reason():
-    accelerated._reasons.clear()
+    selection._reasons.clear()
     if accelerated.interpreted():
         pytest.skip("Triton was asked to carry out its kernels on the CPU")
     assert accelerated.kernels_for("depthwise", [torch.ones(1, 1, 2, 2)]) is None
-    assert accelerated.why_not() == {}
+    assert selection.why_not() == {}
 
 
 def test_networks_are_imported_without_triton():
     code = (
         "import sys; sys.modules['triton'] = None\n"
         "import medseg.networks.blocks.mkir, medseg.networks.blocks.deformable_lka\n"
-        "import medseg.networks.ops.accelerated as a\n"
-        "assert 'medseg.networks.ops.triton_launch' not in sys.modules\n"
+        "assert not [name for name in sys.modules if name.startswith('medseg.kernels')]\n"
+        "import medseg.kernels.triton.selection as a\n"
         "print(a.kernels_here())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,8 +8,8 @@ import nibabel
 import numpy as np
 
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest, SliceRule
-from medseg.training.plan import Plan
-from medseg.training.recipe import Recipe
+from medseg.training.planning.plan import Plan
+from medseg.training.planning.recipe import Recipe
 
 CATEGORY = Code("SCT", "123037004", "Anatomical Structure")
 SIZE = 16

@@ -10,10 +10,10 @@ from medseg.bundles.write import write_bundle
 from medseg.io.dataset import describe_dataset
 from medseg.networks import build_network
 from medseg.spec.errors import JobError
-from medseg.training.adapt import adapt
-from medseg.training.fingerprint import take_fingerprint
-from medseg.training.initial import label_dependent, start_from
-from medseg.training.side_heads import build_for_training
+from medseg.training.loop.initial import label_dependent, start_from
+from medseg.training.planning.adapt import adapt
+from medseg.training.planning.fingerprint import take_fingerprint
+from medseg.training.planning.side_heads import build_for_training
 from medseg.training.train import Settings, train
 from Unit.training.phantoms import a_manifest
 

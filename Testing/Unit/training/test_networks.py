@@ -6,8 +6,8 @@ import torch
 from medseg.bundles.weights import load_network
 from medseg.io.dataset import describe_dataset
 from medseg.networks import NETWORKS
-from medseg.training.fingerprint import take_fingerprint
-from medseg.training.propose import Wishes, propose
+from medseg.training.planning.fingerprint import take_fingerprint
+from medseg.training.planning.propose import PlanConstraints, propose
 from medseg.training.train import Settings, train
 
 SMALL = {
@@ -32,7 +32,7 @@ def test_a_network_is_planned_trained_and_stored(name, axis, phantoms, tmp_path)
     if name == "dlka_net_2d":
         pytest.importorskip("timm")
     dataset = describe_dataset(phantoms)
-    wishes = Wishes(model_id="m", network=name, arguments=SMALL[name], slice_axis=axis, batch=2, steps=1)
+    wishes = PlanConstraints(model_id="m", network=name, arguments=SMALL[name], slice_axis=axis, batch=2, steps=1)
     plan = propose(dataset, take_fingerprint(dataset), wishes, torch.device("cpu"))
     assert (plan.model.slices is None) == (axis is None and name != "dlka_net_2d")
     bundle = train(list(dataset.cases.values())[:2], plan, tmp_path / "m", settings=Settings(workers=0))

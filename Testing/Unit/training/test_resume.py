@@ -13,8 +13,8 @@ import torch
 
 from medseg.io.dataset import read_dataset
 from medseg.spec.errors import JobError
-from medseg.training.checkpoint import NAME, load_checkpoint
-from medseg.training.run_log import LogRow, RunLog, read_log
+from medseg.training.loop.checkpoint import NAME, load_checkpoint
+from medseg.training.loop.run_log import LogRow, RunLog, read_log
 from medseg.training.train import Settings, train
 from Unit.training.phantoms import a_plan
 

@@ -7,11 +7,11 @@ import torch
 
 from medseg.inference.device import choose_device
 from medseg.io.dataset import describe_dataset
-from medseg.training.adapt import adapt
-from medseg.training.fingerprint import CaseFacts, ChannelFacts, Fingerprint
-from medseg.training.propose import Wishes, propose
-from medseg.training.propose_patch import choose_patch
-from medseg.training.propose_window import Room
+from medseg.training.planning.adapt import adapt
+from medseg.training.planning.fingerprint import CaseFacts, ChannelFacts, Fingerprint
+from medseg.training.planning.propose import PlanConstraints, propose
+from medseg.training.planning.propose_patch import choose_patch
+from medseg.training.planning.propose_window import MemoryBudget
 from Unit.training.phantoms import write_phantoms
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def planned(folder, seconds=math.inf, device=CPU, **wishes):
     folder.mkdir(exist_ok=True)
     write_phantoms(folder, 1)
     wishes = {"network": "ultralight_unet", **wishes}
-    return propose(describe_dataset(folder), FACTS, Wishes(model_id="m", seconds=seconds, **wishes), device)
+    return propose(describe_dataset(folder), FACTS, PlanConstraints(model_id="m", seconds=seconds, **wishes), device)
 
 
 def test_a_short_limit_on_a_processor_makes_the_patch_smaller_than_the_window_and_says_why(tmp_path):
@@ -50,8 +50,8 @@ def test_a_long_limit_or_none_leaves_the_whole_window(tmp_path):
 
 def test_slices_and_graphics_cards_keep_their_patch(tmp_path):
     assert planned(tmp_path, 60, slice_axis=2).training.patch_shape is None
-    room = Room("ultralight_unet", {}, 1, 2, (1, 1, 1), None, torch.device("cuda"))
-    assert choose_patch(room, {}, (40, 56, 40), 2, 60, {}) == (None, math.inf)
+    budget = MemoryBudget("ultralight_unet", {}, 1, 2, (1, 1, 1), None, torch.device("cuda"))
+    assert choose_patch(budget, {}, (40, 56, 40), 2, 60, {}) == (None, math.inf)
 
 
 def test_a_network_made_for_one_size_keeps_it(tmp_path):
@@ -61,19 +61,19 @@ def test_a_network_made_for_one_size_keeps_it(tmp_path):
 
 
 def test_twice_the_time_holds_twice_the_steps():
-    room = Room("ultralight_unet", {}, 1, 2, (1, 1, 1), None, CPU)
+    budget = MemoryBudget("ultralight_unet", {}, 1, 2, (1, 1, 1), None, CPU)
     window = (40, 56, 40)
     (first, some), (second, more) = (
-        choose_patch(room, room.arguments(window), window, 2, seconds, {}) for seconds in (60, 120)
+        choose_patch(budget, budget.arguments(window), window, 2, seconds, {}) for seconds in (60, 120)
     )
     assert first == second == (32, 48, 32)
     assert more == pytest.approx(2 * some)
 
 
 def test_weights_are_averaged_over_a_fortieth_of_the_steps_that_fit(tmp_path):
-    room = Room("ultralight_unet", {}, 1, 2, (1, 1, 1), None, CPU)
+    budget = MemoryBudget("ultralight_unet", {}, 1, 2, (1, 1, 1), None, CPU)
     short = planned(tmp_path / "short", 300)
-    _, steps = choose_patch(room, short.model.arguments, (40, 56, 40), short.training.batch, 300, {})
+    _, steps = choose_patch(budget, short.model.arguments, (40, 56, 40), short.training.batch, 300, {})
     assert 1 / (1 - short.training.ema_decay) == pytest.approx(max(2, steps / 40), rel=0.01)
     assert short.training.ema_decay < planned(tmp_path / "none").training.ema_decay
 

@@ -14,14 +14,14 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.io.dataset import choose_cases, read_dataset, read_fold
-from medseg.jobs.evaluate import CaseScores, Evaluation, LabelScores
-from medseg.jobs.validate import Validation, exchange_sides, validate, write_scores
+from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, LabelScores
+from medseg.jobs.scoring.validate import Validation, exchange_sides, validate, write_scores
 from medseg.spec.errors import ImageError, JobError, OutputExists
-from medseg.training import watch
-from medseg.training.cases import IGNORE, load_case, load_cases
-from medseg.training.plan import read_plan
-from medseg.training.run_lock import alone_in
-from medseg.training.run_log import read_log
+from medseg.training.data.cases import IGNORE, load_case, load_cases
+from medseg.training.loop import watch
+from medseg.training.loop.run_lock import alone_in
+from medseg.training.loop.run_log import read_log
+from medseg.training.planning.plan import read_plan
 from medseg.training.train import Settings, run_folder, train
 from Unit.training.phantoms import SIZE, a_manifest, a_plan, a_slice_manifest
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from medseg.cli.train_choices import parse_axis, parse_duration, parse_patch
-from medseg.training.plan import parse_changes
+from medseg.training.planning.plan import parse_changes
 from Unit.training.phantoms import write_phantoms
 from Zoo.rows import ROWS, read_rows
 

@@ -1,0 +1,148 @@
+"""What a call from the console asks for: its arguments become the same orders that the panel makes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, get_args
+
+from medseg.bundles.catalogue import Bundle, find_bundle
+from medseg.desktop.queue.orders import check_time_points
+from medseg.desktop.state.order import Order, TimePoint
+from medseg.desktop.state.settings import Joining, PanelSettings
+from medseg.mrml.grids import Node
+from medseg.mrml.merging import check_target
+from medseg.mrml.rois import roi_voxels
+from medseg.mrml.sequences import add_output_sequence, item_count, sequence_of
+from medseg.spec.errors import JobError
+from medseg.spec.manifest import PostprocessRule
+
+Roi: TypeAlias = tuple[float, float, float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ConsoleOrders:
+    """What one call asks for, in the scene where it belongs."""
+
+    scene: Node
+    orders: tuple[Order, ...]  # at least one
+    source: Node = None  # the sequence whose time points are segmented; None: a volume of its own
+    sequence: Node = None  # takes the segmentations of time points; None before ``with_output``
+
+
+def make_settings(
+    *,
+    mirror: str = "",
+    postprocess: PostprocessRule | None = None,
+    roi_bounds: Sequence[float] | None = None,
+    roi: Node = None,
+    **others: Any,
+) -> tuple[PanelSettings, Roi | Node]:
+    """Settings from what a caller names.
+
+    Args:
+        mirror: "on", "off" or "" for what the model says.
+        postprocess: instead of the model's rule.
+        roi_bounds: R-, R+, A-, A+, S-, S+ in RAS mm; None: the whole volume.
+        roi: a markups ROI node instead, turned as the volume is: the voxels of the volume that it touches.
+        others: fields of ``PanelSettings``: ``device``, ``overlap``, ``precision``, ``engine``, ``window_batch``,
+            ``quick``, ``probabilities``, ``entropy``, ``mode``.
+
+    Returns:
+        The settings, and the bounds or the node of the region.
+
+    Raises:
+        JobError: if a name or a value means nothing.
+    """
+    if mirror not in ("", "model", "on", "off"):
+        msg = f"mirroring is 'on', 'off' or '' (as the model says), got {mirror!r}"
+        raise JobError(msg)
+    if others.get("mode", "add") not in get_args(Joining):
+        msg = f"mode is one of {', '.join(get_args(Joining))}, got {others['mode']!r}"
+        raise JobError(msg)
+    if postprocess is not None:
+        others |= {
+            "own_postprocess": True,
+            "keep_largest": postprocess.keep_largest,
+            "min_island_mm3": postprocess.min_island_mm3,
+            "fill_holes_mm3": postprocess.fill_holes_mm3,
+        }
+    if roi is not None and roi_bounds is not None:
+        msg = f"a region is roi or roi_bounds, got {roi.GetName()!r} and {roi_bounds!r}; leave one out"
+        raise JobError(msg)
+    bounds: Roi | None = None
+    if roi_bounds is not None:
+        if len(roi_bounds) != 6:
+            msg = f"roi_bounds are six numbers R-, R+, A-, A+, S-, S+ in mm, got {roi_bounds!r}"
+            raise JobError(msg)
+        right, left, back, front, low, high = (float(edge) for edge in roi_bounds)
+        bounds = (right, left, back, front, low, high)
+    try:
+        settings = PanelSettings(mirror=mirror or "model", **others)  # type: ignore[arg-type] # just checked
+    except TypeError as error:
+        msg = f"an option is unknown ({error}); help(MedSegAttentionLogic.segment) lists them"
+        raise JobError(msg) from error
+    settings.options(bounds)
+    return settings, bounds if roi is None else roi
+
+
+def make_console_orders(
+    volumes: Sequence[Node],
+    model: str,
+    target: Node,
+    settings: PanelSettings,
+    roi: Roi | Node = None,
+) -> ConsoleOrders:
+    """What a call asks for: one order, or one a time point of the sequence a volume belongs to.
+
+    Raises:
+        MedSegError: if there is no such model, a node is missing or cannot be used.
+    """
+    bundle = find_bundle(model)
+    if not volumes or any(volume is None or volume.GetScene() is None for volume in volumes):
+        msg = "a volume in the scene is needed for each channel, got None or a node of no scene; load it first"
+        raise JobError(msg)
+    if target is not None:
+        check_target(target)
+    scene = volumes[0].GetScene()
+    if not settings.all_time_points:
+        return ConsoleOrders(scene, (_order(bundle, volumes, target, settings, roi, None),))
+    sequence = sequence_of(scene, volumes[0])
+    if sequence is None or len(volumes) > 1 or target is not None:
+        what = f"{len(volumes)} volumes" if len(volumes) > 1 else repr(volumes[0].GetName())
+        rule = "allTimePoints takes one volume that shows a sequence, and makes a new sequence of segmentations"
+        msg = f"{rule}, got {what}{'' if target is None else ' and a segmentation to join'}; leave it out"
+        raise JobError(msg)
+    check_time_points(settings, channels=len(volumes), has_target=target is not None)
+    points = [TimePoint(sequence.GetID(), item, output_id="") for item in range(item_count(sequence))]
+    orders = tuple(_order(bundle, volumes, None, settings, roi, point) for point in points)
+    return ConsoleOrders(scene, orders, sequence)
+
+
+def with_output(orders: ConsoleOrders) -> ConsoleOrders:
+    """Make the sequence that takes the segmentations of time points, now that nothing more is refused."""
+    if orders.source is None:
+        return orders
+    output = add_output_sequence(orders.scene, orders.source)
+    points = [order.time_point and replace(order.time_point, output_id=output.GetID()) for order in orders.orders]
+    placed = tuple(replace(order, time_point=point) for order, point in zip(orders.orders, points, strict=True))
+    return replace(orders, orders=placed, sequence=output)
+
+
+def _order(
+    bundle: Bundle,
+    volumes: Sequence[Node],
+    target: Node,
+    settings: PanelSettings,
+    roi: Roi | Node,
+    point: TimePoint | None,
+) -> Order:
+    is_bounds = roi is None or isinstance(roi, tuple)
+    return Order(
+        bundle=bundle,
+        volume_ids=tuple(volume.GetID() for volume in volumes),
+        settings=settings,
+        roi_ras_mm=roi if is_bounds else None,
+        roi_voxels=None if is_bounds else roi_voxels(roi, volumes[0]),
+        target_id=None if target is None else target.GetID(),
+        title=volumes[0].GetName(),
+        time_point=point,
+    )

@@ -1,0 +1,251 @@
+"""The module without its panel: volumes and whole folders segmented from the Python console or a script. No Qt."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from medseg.desktop.console.orders import ConsoleOrders, Roi, with_output
+from medseg.desktop.queue.job_queue import JobQueue, Row, State
+from medseg.desktop.queue.orders import prepare
+from medseg.desktop.queue.runs import land_run
+from medseg.desktop.state.preferences import IDLE_SECONDS
+from medseg.desktop.state.settings import PanelSettings
+from medseg.desktop.worker.event_stream import raise_failure
+from medseg.desktop.worker.job_process import (
+    MakeProcess,
+    also_heard,
+    call_now,
+    child_environment,
+    find_python,
+)
+from medseg.jobs.batch.report import BatchReport
+from medseg.jobs.batch.run_batch import OnCase, ignore_case, segment_folder
+from medseg.jobs.worker.client import WorkerProcess
+from medseg.jobs.worker.command import describe_exit
+from medseg.mrml.grids import Node
+from medseg.mrml.sequences import proxy_of, remove_if_empty
+from medseg.spec.errors import JobError
+from medseg.spec.events import Event, Failed, Finished
+from medseg.spec.job import Job
+from medseg.spec.training_job import TrainingJob
+
+OnFinished: TypeAlias = Callable[[Node, Exception | None], None]
+"""Hears the segmentation and None, or None and what went wrong."""
+
+
+class ConsoleRun:
+    """A call of ``segment`` under way; ``cancel`` stops it.
+
+    Attributes:
+        node: the segmentation when it has ended well.
+        error: the exception when it has not.
+        is_done: whether it has ended.
+
+    Args:
+        orders: the first that fails is the end of all.
+        make_process: as for ``JobQueue``.
+        versions: of the programs, written beside the result.
+        on_event: hears the worker's events.
+        on_finished: hears of the end, once.
+        later: as for ``JobQueue``.
+    """
+
+    def __init__(
+        self,
+        orders: ConsoleOrders,
+        make_process: MakeProcess,
+        *,
+        versions: dict[str, str],
+        on_event: Callable[[Event], None],
+        on_finished: OnFinished = lambda _node, _error: None,
+        later: Callable[[Callable[[], None]], None] = call_now,
+    ) -> None:
+        self.node: Node = None
+        self.error: Exception | None = None
+        self.is_done = False
+        scene = orders.scene
+        self._orders = orders
+        self._on_finished = on_finished
+        self._tag: int | None = scene.AddObserver(scene.StartCloseEvent, self._leave_scene)
+
+        self._queue = JobQueue(
+            also_heard(make_process, on_event),
+            partial(prepare, scene),
+            lambda run, finished: land_run(scene, run, finished, versions),
+            on_log=logging.info,
+            on_end=self._row_ended,
+            later=later,
+        )
+
+    def start(self) -> None:
+        """Begin."""
+        self._orders = with_output(self._orders)
+        for order in self._orders.orders:
+            if not self.is_done:
+                self._queue.add(order)
+
+    def cancel(self) -> None:
+        """Stop it; ``on_finished`` hears of it as ``Cancelled``."""
+        self._queue.cancel_all()
+
+    def close(self) -> None:
+        """End the worker, and remove what a run that has not ended left."""
+        self._stop_observing()
+        remove_if_empty(self._orders.scene, self._orders.sequence)
+        self._queue.close()
+
+    def _leave_scene(self, *_: object) -> None:
+        self._orders = replace(self._orders, sequence=None)  # it goes with the scene
+        self._queue.leave_scene()
+
+    def _row_ended(self, row: Row) -> None:
+        if self.is_done:
+            return
+        if row.state is State.DONE and row.landing is not None and row.landing.node is not None:
+            self.node = row.landing.node
+            if row.number == len(self._orders.orders):
+                self._end()
+            return
+        words = row.landing.message if row.landing is not None else row.details
+        self.node, self.error = None, row.error or RuntimeError(words)
+        self._end()
+        self._queue.cancel_all()
+
+    def _end(self) -> None:
+        self.is_done = True
+        self._stop_observing()
+        sequence = self._orders.sequence
+        if self.error is not None:
+            remove_if_empty(self._orders.scene, sequence)
+        elif sequence is not None:
+            self.node = proxy_of(self._orders.scene, sequence) or sequence
+        self._on_finished(self.node, self.error)
+
+    def _stop_observing(self) -> None:
+        if self._tag is not None:
+            self._orders.scene.RemoveObserver(self._tag)
+            self._tag = None
+
+
+class BlockingProcess:
+    """``JobProcess`` that has done a job when ``start`` returns; its worker stays warm for the next.
+
+    Args:
+        on_event: hears the events, in the caller's thread.
+        on_log: hears each line of the log, from a thread.
+        python: interpreter; None: ``find_python()``.
+
+    Raises:
+        JobError: where no Python is found.
+    """
+
+    def __init__(
+        self, on_event: Callable[[Event], None], on_log: Callable[[str], None], *, python: str | None = None
+    ) -> None:
+        self._on_event = on_event
+        self._worker = new_worker(python, on_log)
+
+    def start(self, job: Job | TrainingJob) -> None:
+        """Do the job."""
+        for event in self._worker.run(job):
+            self._on_event(event)
+
+    def cancel(self) -> None:
+        """Ask the job to stop; from within an event, or from another thread."""
+        self._worker.cancel()
+
+    def close(self) -> None:
+        """End the worker."""
+        self._worker.close()
+
+
+def new_worker(python: str | None, on_log: Callable[[str], None]) -> WorkerProcess:
+    """A worker in an interpreter; None: ``find_python()``."""
+    return WorkerProcess(
+        python or find_python(), environment=child_environment(python), idle_seconds=IDLE_SECONDS, on_log=on_log
+    )
+
+
+def run_and_show(run: ConsoleRun) -> Node:
+    """Wait for a run that was made with ``BlockingProcess``.
+
+    Returns:
+        The segmentation.
+
+    Raises:
+        MedSegError: something the caller can mend, or the run was cancelled.
+        OSError: the job folder cannot be written.
+        RuntimeError: the worker crashed, or the result cannot be shown; the message says where it is kept.
+    """
+    try:
+        run.start()
+    finally:
+        run.close()
+    if run.error is not None:
+        raise run.error
+    return run.node
+
+
+def segment_folder_in_worker(
+    source: Path,
+    model: str,
+    output_folder: Path,
+    settings: PanelSettings,
+    roi: Roi | Node,
+    *,
+    python: str | None = None,
+    on_case: OnCase = ignore_case,
+    on_event: Callable[[Event], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    **more: Any,
+) -> BatchReport:
+    """Segment a folder or a list in a worker, whose crash is the end of one case only.
+
+    Args:
+        source: as for ``medseg.jobs.batch.run_batch.segment_folder``, and so the others.
+        model: id of a bundle.
+        output_folder: for results and report.
+        settings: how to run.
+        roi: R-, R+, A-, A+, S-, S+ in RAS mm; None: everything; no node, whose voxels are those of one volume.
+        python: interpreter; None: ``find_python()``.
+        on_case: hears each row when it begins and when it ends.
+        on_event: hears the worker's events.
+        cancelled: asked between cases and at each event; True stops.
+        more: ``suffix``, ``overwrite``, ``versions``.
+
+    Raises:
+        MedSegError: as ``segment_folder`` raises it; what goes wrong in a case is in its row.
+    """
+    if settings.probabilities or settings.entropy:
+        msg = "a folder gets segmentations only, got a wish for probabilities or entropy; leave it out"
+        raise JobError(msg)
+    if not (roi is None or isinstance(roi, tuple)):
+        msg = "a folder takes a region as roi_bounds in mm, got a ROI node; give its bounds"
+        raise JobError(msg)
+    with new_worker(python, logging.info) as worker:
+
+        def run(job: Job, hear: Callable[[Event], None], stop: Callable[[], bool]) -> None:
+            last: Event | None = None
+            is_stopping = False
+            for event in worker.run(job):
+                hear(event)
+                last = event
+                if stop() and not is_stopping:
+                    is_stopping = True
+                    worker.cancel()
+            raise_failure(last if isinstance(last, Finished | Failed) else describe_exit(0, worker.log))
+
+        return segment_folder(
+            source,
+            model,
+            output_folder,
+            run=run,
+            options=settings.options(roi),
+            on_case=on_case,
+            on_event=on_event,
+            cancelled=cancelled,
+            **more,
+        )

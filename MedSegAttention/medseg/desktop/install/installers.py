@@ -1,0 +1,100 @@
+"""The three that install into Slicer: the PyTorch extension, Slicer's packaging, Slicer's pip."""
+
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from medseg.desktop.state.texts import _
+from medseg.spec.errors import MissingDependency
+
+REQUESTER = "MedSegAttention"
+
+
+@dataclass(frozen=True)
+class Installers:
+    """What installs, for the gate; a test brings its own."""
+
+    # A version specifier -> something, or None where it did not install; None: the extension is not there.
+    torch: Callable[[str], object] | None
+    # Requirement lines and a constraints file.
+    packages: Callable[[Sequence[str], Path], None]
+    # Arguments of ``pip install``.
+    pip: Callable[[Sequence[str]], None]
+
+
+def slicer_installers() -> Installers:
+    """Those of the Slicer this runs in; none of them asks again."""
+    return Installers(torch=_torch_installer(), packages=_install_packages, pip=_pip)
+
+
+def _torch_installer() -> Callable[[str], object] | None:
+    extension = _optional("PyTorchUtils")
+    if extension is None:
+        return None
+
+    def install(specifier: str) -> object:
+        with told_as_missing("PyTorch", _("check the network")):
+            logic = extension.PyTorchUtilsLogic()
+            return logic.installTorch(askConfirmation=False, torchVersionRequirement=specifier)
+
+    return install
+
+
+def _install_packages(lines: Sequence[str], constraints: Path) -> None:
+    # Slicer 5.12 has an installer that shows progress; its name has changed once. 5.10 has none.
+    installer = _optional("slicer.packaging") or _optional("slicer.pydeps")
+    with told_as_missing(", ".join(lines), _("check the network")):
+        if installer is None or not hasattr(installer, "pip_ensure"):
+            _pip(lines)
+            return
+        requirements = constraints.with_name("requirements.txt")
+        requirements.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        installer.pip_ensure(
+            installer.load_requirements(str(requirements)),
+            constraints=str(constraints),
+            prompt_install=False,  # the gate has asked
+            prompt_restart=False,  # the worker is another process: what is loaded here is not in its way
+            requester=REQUESTER,
+            skip_in_testing=False,
+        )
+
+
+def _pip(arguments: Sequence[str]) -> None:
+    import slicer
+
+    slicer.util.pip_install(list(arguments))
+
+
+@contextmanager
+def told_as_missing(what: str, hint: str) -> Iterator[None]:
+    """Turn what installers raise into a sentence.
+
+    Args:
+        what: was to be installed.
+        hint: what the user may look at.
+
+    Raises:
+        MissingDependency: in place of it.
+    """
+    try:
+        yield
+    except subprocess.CalledProcessError as error:
+        msg = _(
+            "{what} could not be installed, pip ended with exit code {code}; "
+            "its reason is in the Python Console; {hint} and try again"
+        )
+        raise MissingDependency(msg.format(what=what, code=error.returncode, hint=hint)) from error
+    except (RuntimeError, ImportError, OSError) as error:  # a library that Windows cannot load is an OSError
+        msg = _("{what} was not installed ({error}); try again").format(what=what, error=error)
+        raise MissingDependency(msg) from error
+
+
+def _optional(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ImportError:
+        return None

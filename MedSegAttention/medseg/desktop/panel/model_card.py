@@ -1,0 +1,162 @@
+"""The card of a model as text: one line that says what it finds, and the rest as HTML. No Qt."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from medseg.bundles.catalogue import Bundle
+from medseg.desktop.panel.model_filter import dimensions, weights_mb
+from medseg.desktop.state.texts import _
+from medseg.spec.manifest import Code, LabelSpec, ModelManifest, PostprocessRule
+
+_NAMED = 4  # labels that the one line names
+_SCORES = ("dice", "hd95")  # beginnings of the metrics that a table of several has room for
+
+
+def one_line(manifest: ModelManifest) -> str:
+    """What a model segments in what, e.g. "Segments liver, spleen in CT"."""
+    names = [label.name for label in manifest.labels]
+    labels = ", ".join(names[:_NAMED])
+    if len(names) > _NAMED:
+        labels = _("{labels} and {count} more").format(labels=labels, count=len(names) - _NAMED)
+    return _("Segments {labels} in {channels}").format(labels=labels, channels=channel_names(manifest))
+
+
+def channel_names(manifest: ModelManifest) -> str:
+    """The inputs with their modality, e.g. "T1 (MR), FLAIR (MR)"."""
+    return ", ".join(
+        channel.modality if channel.name == channel.modality else f"{channel.name} ({channel.modality})"
+        for channel in manifest.channels
+    )
+
+
+def card_html(bundle: Bundle) -> str:
+    """Everything else a person asks before trusting a model; each text of the manifest is escaped."""
+    manifest = bundle.manifest
+    sections = (
+        ("", escape(manifest.description)),
+        (_("Segments"), _labels(manifest.labels)),
+        (_("Input"), escape(channel_names(manifest))),
+        (_("Intended use"), escape(manifest.intended_use)),
+        (_("Measured scores"), _scores(manifest.scores) or escape(_("Not measured."))),
+        (_("Measured times"), _figures(manifest.timings) or escape(_("Not measured."))),
+        (_("Training data"), escape(manifest.training_data)),
+        (_("Clean-up"), escape(describe_postprocess(manifest.postprocess))),
+        (_("Size"), escape(_size(bundle))),
+        (_("Licence"), escape(manifest.licence)),
+        (_("Authors"), escape(manifest.authors)),
+        (_("References"), "<br>".join(map(escape, manifest.references))),
+        (_("Model id"), escape(f"{manifest.model_id} {manifest.version}")),
+    )
+    return "".join(_section(title, html) for title, html in sections if html)
+
+
+def describe_postprocess(rule: PostprocessRule) -> str:
+    """What is done to the labels at the end, in words."""
+    volume = "{:g} mm³"
+    steps = (
+        _("only the largest piece of each segment is kept") if rule.keep_largest else "",
+        _("pieces below {volume} are removed").format(volume=volume.format(rule.min_island_mm3))
+        if rule.min_island_mm3
+        else "",
+        _("holes up to {volume} are filled").format(volume=volume.format(rule.fill_holes_mm3))
+        if rule.fill_holes_mm3
+        else "",
+    )
+    said = "; ".join(filter(None, steps))
+    return said or _("nothing is done")
+
+
+def picture_of(bundle: Bundle) -> Path | None:
+    """The first picture in the bundle's ``docs`` folder; None where there is none."""
+    return next(iter(sorted((bundle.folder / "docs").glob("*.png"))), None)
+
+
+def _section(title: str, html: str) -> str:
+    if not title:
+        return f"<p>{html}</p>"
+    head = f"<b>{escape(title)}</b>"
+    return f"<p>{head}</p>{html}" if "<table" in html else f"<p>{head}<br>{html}</p>"
+
+
+def _labels(labels: Iterable[LabelSpec]) -> str:
+    rows = (
+        f'<tr><td bgcolor="{_colour(label)}">&nbsp;&nbsp;&nbsp;&nbsp;</td><td>{escape(label.name)}</td>'
+        f"<td>{escape(_codes(label))}</td></tr>"
+        for label in labels
+    )
+    head = (
+        f"<tr><th></th><th align='left'>{escape(_('Name'))}</th><th align='left'>{escape(_('Terminology'))}</th></tr>"
+    )
+    return f"<table cellpadding='3'>{head}{''.join(rows)}</table>"
+
+
+def _colour(label: LabelSpec) -> str:
+    return "#" + "".join(f"{part:02x}" for part in label.color)
+
+
+def _codes(label: LabelSpec) -> str:
+    codes = (label.type, label.type_modifier, label.region, label.region_modifier)
+    return ", ".join(_code(code) for code in codes if code is not None)
+
+
+def _code(code: Code) -> str:
+    scheme = "SNOMED" if code.scheme == "SCT" else code.scheme
+    return f"{code.meaning} ({scheme} {code.value})"
+
+
+def _size(bundle: Bundle) -> str:
+    size_mb = weights_mb(bundle)
+    weights = _("weights are not there") if size_mb is None else _("{size:.3g} MB of weights").format(size=size_mb)
+    window = " × ".join(map(str, bundle.manifest.window_shape))
+    return _("{weights}, {dimensions} network, windows of {window} voxels").format(
+        weights=weights, dimensions=dimensions(bundle.manifest), window=window
+    )
+
+
+def _scores(scores: Mapping[str, Any]) -> str:
+    """A table a data set where scores are nested data set > condition > segment > metric, else a list."""
+    if not _is_nested(scores, 3):
+        return _figures(scores)
+    return "".join(
+        f"<p>{escape(name)}, {escape(condition)}</p>{_table(rows)}"
+        for name, conditions in scores.items()
+        for condition, rows in conditions.items()
+    )
+
+
+def _is_nested(value: Any, levels: int) -> bool:
+    if not isinstance(value, Mapping) or not value:
+        return False
+    return levels == 0 or all(_is_nested(below, levels - 1) for below in value.values())
+
+
+def _table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    every = list(dict.fromkeys(metric for row in rows.values() for metric in row))
+    metrics = [metric for metric in every if metric.casefold().startswith(_SCORES)] or every
+    body = (_row(name, [_number(row.get(metric, "")) for metric in metrics]) for name, row in rows.items())
+    head = "".join(f"<th align='right'>{escape(metric)}</th>" for metric in metrics)
+    return f"<table cellpadding='3'><tr><th></th>{head}</tr>{''.join(body)}</table>"
+
+
+def _row(name: str, cells: Sequence[str]) -> str:
+    numbers = "".join(f"<td align='right'>{escape(cell)}</td>" for cell in cells)
+    return f"<tr><td>{escape(name)}</td>{numbers}</tr>"
+
+
+def _figures(figures: Mapping[str, Any]) -> str:
+    return "<br>".join(f"{escape(name)}: {escape(value)}" for name, value in _flat(figures, ""))
+
+
+def _flat(figures: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
+    for name, value in figures.items():
+        title = f"{above}, {name}" if above else str(name)
+        if isinstance(value, Mapping):
+            yield from _flat(value, title)
+        else:
+            yield title, _number(value)
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,169 @@
+"""The part of the panel about how to compute: the device, and what trades time against memory and smoothness."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from medseg.bundles.catalogue import Bundle
+from medseg.desktop.install.engine_offer import EngineOffer
+from medseg.desktop.panel.binding import Binding
+from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.state.parameters import Parameters
+from medseg.desktop.state.texts import _
+from medseg.spec.events import Device
+from medseg.spec.manifest import ModelManifest
+
+_AUTOMATIC, _PROCESSOR = "auto", "cpu"
+
+
+class PerformanceSection:
+    """Device, overlap, mirroring, precision, engine and windows at once.
+
+    Args:
+        parameters: hold the choices.
+        current_model: the model they are for, None where none is installed.
+        ask_devices: asks for the devices of this computer; the answer comes later, by ``show_devices``.
+        engine_offer: what is said beside the engine where a faster one could be installed; None: nothing.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        current_model: Callable[[], Bundle | None],
+        ask_devices: Callable[[], None],
+        engine_offer: EngineOffer | None = None,
+    ) -> None:
+        self.title = _("Performance")
+        self.tells_state = False
+        self._parameters = parameters
+        self._model = current_model
+        self._ask_devices = ask_devices
+        self._engine_offer = engine_offer
+        self._devices: tuple[Device, ...] | None = None  # None: nobody has looked yet
+        self._is_asking = False
+        self._has_failed = False  # nobody answered the last time
+        self._shown_manifest: ModelManifest | None = None
+        self.widget, self._ui = load_ui("Performance")
+        self._binding = Binding(parameters)
+        self._fill_devices()
+        self._fill_model_choices(None)
+        self._ui.precision.addItem(_("32 bits (exact)"), "float32")
+        self._ui.precision.addItem(_("16 bits, bfloat16"), "bfloat16")
+        self._ui.precision.addItem(_("16 bits, float16"), "float16")
+        self._ui.engine.addItem(_("Automatic"), "auto")
+        self._ui.engine.addItem(_("PyTorch"), "torch")
+        self._ui.engine.addItem(_("OpenVINO"), "openvino")
+        self._binding.choice(self._ui.device, "device", unlisted=self._unlisted)
+        self._binding.choice(self._ui.overlap, "overlap", unlisted=lambda share: f"{share:.0%}")
+        self._binding.choice(self._ui.mirror, "mirror")
+        self._binding.choice(self._ui.precision, "precision")
+        self._binding.choice(self._ui.engine, "engine")
+        self._binding.whole(self._ui.windowBatch, "window_batch")
+        self._ui.look.connect("clicked()", lambda: self.look())
+        self._ui.addEngine.connect("clicked()", lambda: self._add_engine())
+        self.refresh()
+
+    def show_devices(self, devices: Sequence[Device]) -> None:
+        """List what this computer has; what was chosen stays chosen, listed or not. None: there was no answer."""
+        self._devices, self._is_asking = tuple(devices) or self._devices, False
+        self._has_failed = not devices
+        self._binding.refill(self._ui.device, self._device_choices())
+        self._show_note()
+
+    def refresh(self) -> None:
+        """Show what the parameters hold and what the model says."""
+        bundle = self._model()
+        manifest = None if bundle is None else bundle.manifest
+        if manifest is not self._shown_manifest:
+            self._shown_manifest = manifest
+            self._fill_model_choices(manifest)
+        self._binding.refresh()
+        self._show_note()
+        self._show_engine_note()
+
+    def differences(self) -> list[str]:
+        """Names of the controls that differ from the default."""
+        return self._binding.differences()
+
+    def look(self) -> None:
+        """Ask which devices there are; until the answer comes the section says that it looks."""
+        self._is_asking = True
+        self._show_note()
+        self._ask_devices()
+
+    def _fill_devices(self) -> None:
+        self._binding.refill(self._ui.device, self._device_choices())
+
+    def _fill_model_choices(self, manifest: ModelManifest | None) -> None:
+        overlap = _as_the_model_says("" if manifest is None else f"{manifest.overlap:.0%}")
+        shares = (0.0, 0.25, 0.5, 0.75)
+        self._binding.refill(self._ui.overlap, [(overlap, None), *((f"{share:.0%}", share) for share in shares)])
+        mirror = _as_the_model_says("" if manifest is None else _("on") if manifest.mirror_axes else _("off"))
+        self._binding.refill(self._ui.mirror, [(mirror, "model"), (_("On"), "on"), (_("Off"), "off")])
+
+    def _device_choices(self) -> list[tuple[str, Any]]:
+        listed = self._devices or ()
+        graphics = [(device_text(device), device.name) for device in listed if device.name != _PROCESSOR]
+        processors = [device_text(device) for device in listed if device.name == _PROCESSOR]
+        processor = processors[0] if processors else _("Processor (CPU)")
+        return [(_("Best available"), _AUTOMATIC), *graphics, (processor, _PROCESSOR)]
+
+    def _unlisted(self, name: str) -> str:
+        if self._is_listed(name):
+            return _("First NVIDIA graphics card")
+        if self._devices is None:
+            return _("{device} (not looked for yet)").format(device=name)
+        return _("{device} (not found on this computer)").format(device=name)
+
+    def _is_listed(self, name: str) -> bool:
+        names = {device.name for device in self._devices or ()}
+        any_card = {"cuda"} if any(each.startswith("cuda:") for each in names) else set()
+        return name in {_AUTOMATIC, _PROCESSOR} | names | any_card
+
+    def _show_note(self) -> None:
+        self._ui.look.setEnabled(not self._is_asking)
+        note = self._note()
+        self._ui.deviceNote.setText(note)
+        self._ui.deviceNote.setVisible(bool(note))
+
+    def _show_engine_note(self) -> None:
+        offer = self._engine_offer
+        note = "" if offer is None else offer.line(self._parameters.settings)
+        self._ui.engineNote.setText(note)
+        self._ui.engineNote.setVisible(bool(note))
+        self._ui.addEngine.setVisible(bool(note) and offer is not None and offer.can_install)
+
+    def _add_engine(self) -> None:
+        if self._engine_offer is not None:
+            self._engine_offer.install()
+            self._show_engine_note()
+
+    def _note(self) -> str:
+        if self._is_asking:
+            return _("Looking for devices...")
+        if self._has_failed:
+            return _("The devices could not be listed; the log in Install and diagnostics says why.")
+        if self._devices is None:
+            return _("Press Refresh to list the graphics cards and their free memory.")
+        chosen = self._parameters.settings.device
+        if not self._is_listed(chosen):
+            return _("{device} was chosen and is not there now; choose another one before Apply.").format(device=chosen)
+        if all(device.name == _PROCESSOR for device in self._devices):
+            return _("No graphics card was found that the networks can use; the processor takes longer.")
+        return ""
+
+
+def device_text(device: Device) -> str:
+    """A device with its free memory, e.g. "NVIDIA RTX A5000 (cuda:0), 20.1 of 24 GiB free"."""
+    name = f"{device.title} ({device.name})"
+    if device.free_mb is None:
+        return name
+    free = f"{device.free_mb / 1024:.3g}"
+    if device.total_mb is None:
+        return _("{device}, {free} GiB free").format(device=name, free=free)
+    return _("{device}, {free} of {total} GiB free").format(
+        device=name, free=free, total=f"{device.total_mb / 1024:.3g}"
+    )
+
+
+def _as_the_model_says(value: str) -> str:
+    return _("As the model says ({value})").format(value=value) if value else _("As the model says")

@@ -1,0 +1,162 @@
+"""The part of the panel about where to look: a region of interest, and a quick preview."""
+
+from collections.abc import Callable
+from typing import Any
+
+from medseg.desktop.console.waiting import later
+from medseg.desktop.panel.binding import Binding
+from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.state.parameters import ROI, Parameters
+from medseg.desktop.state.texts import _
+from medseg.mrml.grids import Node
+from medseg.mrml.rois import fit_roi, roi_bounds, roi_voxels, snap_roi
+from medseg.spec.errors import JobError, MedSegError
+
+_NEW_SHARE = 0.5  # of the volume's edges that a new region has
+
+
+class RegionSection:
+    """Which box is segmented, and how finely.
+
+    Args:
+        parameters: hold the region node and the choice of a preview.
+        current_volume: the first input volume, None where none is chosen.
+    """
+
+    def __init__(self, parameters: Parameters, current_volume: Callable[[], Node]) -> None:
+        self.title = _("Region")
+        self.tells_state = False
+        self._parameters = parameters
+        self._volume = current_volume
+        self._scene: Node = None  # that the selector lists
+        self._observed: Node = None
+        self._tags: list[int] = []
+        self.widget, self._ui = load_ui("Region")
+        self._binding = Binding(parameters)
+        self._binding.tick(self._ui.quick, "quick")
+        self._is_showing = False
+        self._ui.roi.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._choose(node))
+        self._ui.roi.connect("nodeActivated(vtkMRMLNode*)", lambda node: self._choose(node))  # also of the same name
+        self._ui.roi.connect("nodeAboutToBeRemoved(vtkMRMLNode*)", lambda node: self._removed(node))
+        self._ui.roi.connect("nodeAddedByUser(vtkMRMLNode*)", lambda node: self._begin(node))
+        self._ui.fit.connect("clicked()", lambda: self._move(fit_roi))
+        self._ui.snap.connect("clicked()", lambda: self._move(snap_roi))
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show what the parameters hold."""
+        roi = self._parameters.node(ROI)
+        self._is_showing = True
+        try:
+            if self._scene is not self._parameters.scene:
+                self._scene = self._parameters.scene
+                self._ui.roi.setMRMLScene(self._scene)
+            self._ui.roi.setCurrentNode(roi)
+        finally:
+            self._is_showing = False
+        self._binding.refresh()
+        self._observe(roi)
+        self._show_extent()
+
+    def differences(self) -> list[str]:
+        """Names of the controls that differ from the default."""
+        region = [] if self._parameters.node(ROI) is None else [str(self._ui.roi.accessibleName)]
+        return region + self._binding.differences()
+
+    def close(self) -> None:
+        """Let go of the region node and of the scene."""
+        self._observe(None)
+        self._is_showing = True
+        self._ui.roi.setMRMLScene(None)
+
+    def _choose(self, roi: Node) -> None:
+        if self._is_showing:
+            return
+        self._parameters.set_node(ROI, roi)
+        if roi is not None:
+            _show_in_views(roi)
+
+    def _removed(self, roi: Node) -> None:
+        """Slicer would choose the next region, and nobody asked for that."""
+        if roi is not None and roi is self._parameters.node(ROI):
+            self._parameters.set_node(ROI, None)
+
+    def _begin(self, roi: Node) -> None:
+        """Put a new region into the middle of the volume, where it can be seen and dragged."""
+        if self._volume() is None:
+            return
+        self._move(_centre_roi, roi)
+
+    def _move(self, change: Callable[[Node, Node], Any], roi: Node = None) -> None:
+        try:
+            change(self._parameters.node(ROI) if roi is None else roi, self._volume())
+        except MedSegError as error:
+            self._ui.extent.setText(str(error))
+        else:
+            self._show_extent()
+
+    def _dropped(self, roi: Node) -> None:
+        """The mouse has let go of the region: its faces go onto the edges of voxels."""
+        if roi is self._observed and self._volume() is not None:
+            self._move(snap_roi, roi)
+
+    def _observe(self, roi: Node) -> None:
+        if roi is self._observed:
+            return
+        if self._observed is not None:
+            for tag in self._tags:
+                self._observed.RemoveObserver(tag)
+        self._observed = roi
+        if roi is not None:
+            self._tags = [
+                roi.AddObserver("ModifiedEvent", lambda *_: self._show_extent()),
+                # The handle still belongs to the mouse while this is heard.
+                roi.AddObserver(roi.PointEndInteractionEvent, lambda *_: later(lambda: self._dropped(roi))),
+            ]
+
+    def _show_extent(self) -> None:
+        roi, volume = self._parameters.node(ROI), self._volume()
+        self._ui.fit.setEnabled(roi is not None and volume is not None)
+        self._ui.snap.setEnabled(roi is not None and volume is not None)
+        try:
+            self._ui.extent.setText(extent_text(roi, volume))
+        except MedSegError as error:
+            self._ui.extent.setText(str(error))
+
+
+def extent_text(roi: Node, volume: Node) -> str:
+    """How large the box is that is segmented, in millimetres and in voxels of the volume.
+
+    Raises:
+        JobError: if the region has no size.
+        ImageError: if the volume hangs under a non-linear transform.
+    """
+    if roi is None:
+        return _("The whole volume is segmented.")
+    edges = [0.0, 0.0, 0.0]
+    roi.GetSizeWorld(edges)
+    size = " × ".join(f"{edge:.1f}" for edge in edges)
+    if volume is None or volume.GetImageData() is None:
+        return _("{size} mm").format(size=size)
+    try:
+        i, i_stop, j, j_stop, k, k_stop = roi_voxels(roi, volume)
+    except JobError:
+        roi_bounds(roi)
+        return _("{size} mm; it lies beside the volume: move it, or fit it to the volume").format(size=size)
+    voxels = " × ".join(map(str, (i_stop - i, j_stop - j, k_stop - k)))
+    return _("{size} mm; {voxels} voxels (I, J, K)").format(size=size, voxels=voxels)
+
+
+def _centre_roi(roi: Node, volume: Node) -> None:
+    fit_roi(roi, volume)
+    roi.SetSize(*(edge * _NEW_SHARE for edge in roi.GetSize()))
+    snap_roi(roi, volume)
+
+
+def _show_in_views(roi: Node) -> None:
+    if roi.GetDisplayNode() is None:
+        roi.CreateDefaultDisplayNodes()
+    display = roi.GetDisplayNode()
+    if display is not None:
+        display.SetVisibility(True)
+        display.SetHandlesInteractive(True)

@@ -1,0 +1,281 @@
+"""The result below Apply: its segments, in 3D and in the slices, measured, compared and taken back."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from medseg.desktop.panel.sections.measurements_view import MeasurementsView
+from medseg.desktop.panel.sections.measuring import Measuring, ask_csv_path
+from medseg.desktop.panel.sections.task import Task
+from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.scene.results import newest_result
+from medseg.desktop.scene.undo_stack import UndoStack
+from medseg.desktop.scene.undo_step import UndoStep
+from medseg.desktop.state.parameters import REFERENCE, Parameters
+from medseg.desktop.state.texts import _
+from medseg.mrml.grids import Node
+from medseg.mrml.jumping import jump_to_segment
+from medseg.mrml.segmentations import CLOSED_SURFACE
+from medseg.mrml.surfaces import surface_steps
+from medseg.spec.errors import MedSegError
+
+_SURFACES = "surfaces"
+
+
+class ResultsView:
+    """What a run brought, and what can be done with it; hidden until ``show`` is called.
+
+    Args:
+        parameters: of the panel; the segmentation to compare with is one of them.
+        undo: the changes that can be taken back; the buttons are about those of the segmentation that is looked at.
+        may_undo: whether this is the time for it.
+        on_undo: hears what was taken back or made again, or why it was not.
+        on_node: called when another segmentation is looked at.
+        ask_path: given a name, asks for the file of a table; None: the user does not want one.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        *,
+        undo: UndoStack,
+        may_undo: Callable[[], bool] = lambda: True,
+        on_undo: Callable[[str], None] = lambda _text: None,
+        on_node: Callable[[], None] = lambda: None,
+        ask_path: Callable[[str], Path | None] = ask_csv_path,
+    ) -> None:
+        self.widget, self._ui = load_ui("Results")
+        self._parameters = parameters
+        self._undo, self._may_undo, self._on_undo, self._on_node = undo, may_undo, on_undo, on_node
+        self._is_showing = False  # also while the whole panel is hidden
+        self._seeks_result = False  # whether a result that was saved with the scene is still to be shown
+        self._watched: list[tuple[Node, int]] = []
+        self._wants_segments = False  # although there are statistics, which lie in the same place
+        self._task = Task(self._say, self._show_state)
+        table = MeasurementsView(self._ui.statisticsTable, self._go_to)
+        self._measuring = Measuring(parameters, table, self._task, self._say, ask_path)
+        self._say("")
+        self.widget.setVisible(False)
+        self.set_scene(parameters.scene)
+        self._connect()
+        self._show_state()
+
+    @property
+    def node(self) -> Node:
+        """The segmentation that is looked at; None: none."""
+        return self._ui.segmentationSelector.currentNode()
+
+    def set_scene(self, scene: Node) -> None:
+        """Offer the nodes of a scene."""
+        for widget in (self._ui.segmentationSelector, self._ui.segmentsTable, self._ui.referenceSelector):
+            widget.setMRMLScene(scene)
+        self._seeks_result = scene is not None and not self._is_showing
+
+    def show(self, segmentation: Node) -> None:
+        """Show a result; what was measured before is forgotten."""
+        self._is_showing, self._seeks_result = True, False
+        self.widget.setVisible(True)
+        if self.node is segmentation:
+            self._node_changed()
+        else:
+            self._ui.segmentationSelector.setCurrentNode(segmentation)
+
+    def clear(self) -> None:
+        """Hide, and let go of every node: the scene is being closed."""
+        self._ui.segmentationSelector.setCurrentNode(None)
+        self._node_changed()
+        self._is_showing = False
+        self.widget.setVisible(False)
+
+    def stop(self) -> None:
+        """End what is under way and listen to no node any more: the panel is being closed."""
+        self._task.stop()
+        self._watch(None)
+
+    def refresh(self) -> None:
+        """Show what the parameters hold, and what can be done now; after a scene was opened its newest result."""
+        saved = newest_result(self._parameters.scene) if self._seeks_result else None
+        if saved is not None:
+            self.show(saved)
+            self._seeks_result = self.node is not saved  # the selector may not know it before all is loaded
+        self._ui.referenceSelector.setCurrentNode(self._parameters.node(REFERENCE))
+        self._show_state()
+
+    def toggle_3d(self) -> None:
+        """Show the segments as surfaces; hide them where they are shown; stop where they are being made."""
+        node = self.node
+        if self._task.kind == _SURFACES:
+            self._task.stop()
+        elif node is not None and self._shows_3d():
+            node.GetDisplayNode().SetVisibility3D(False)
+            self._say(_("The surfaces are hidden."))
+            self._show_state()
+        elif node is not None:
+            self._make_surfaces(node)
+
+    def measure(self) -> None:
+        """Measure every segment and, where a reference is chosen, compare; stop where that is under way.
+
+        The numbers lie where the segments were; once they are there it shows the one or the other.
+        """
+        if self._measuring.is_running:
+            self._task.stop()
+        elif self._measuring.is_complete:
+            self._wants_segments = not self._wants_segments
+            self._show_state()
+        elif self.node is not None:
+            self._wants_segments = False
+            self._measuring.measure(self.node)
+
+    def go(self) -> None:
+        """Move the slice views to the chosen segment."""
+        chosen = tuple(self._ui.segmentsTable.selectedSegmentIDs())
+        if chosen:
+            self._go_to(chosen[0])
+        elif self.node is not None:
+            self._say(_("Choose a segment in the table first."))
+
+    def _connect(self) -> None:
+        ui = self._ui
+        ui.segmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._node_changed())
+        # When the chosen node is deleted Slicer chooses the next one: nobody asked to compare with that.
+        ui.referenceSelector.connect("nodeActivated(vtkMRMLNode*)", self._choose_reference)
+        ui.segmentsTable.tableWidget().connect("activated(QModelIndex)", lambda _index: self.go())  # Enter
+        for button, action in (
+            (ui.show3dButton, self.toggle_3d),
+            (ui.goButton, self.go),
+            (ui.measureButton, self.measure),
+            (ui.undoButton, lambda: self._turn(self._undo.to_undo(self.node))),
+            (ui.redoButton, lambda: self._turn(self._undo.to_redo(self.node))),
+            (ui.tableNodeButton, self._measuring.add_table),
+            (ui.saveButton, self._measuring.save_csv),
+        ):
+            button.connect("clicked()", action)
+
+    def _node_changed(self) -> None:
+        self._task.stop()
+        self._measuring.forget()
+        self._say("")
+        self._ui.segmentsTable.setSegmentationNode(self.node)
+        self._watch(self.node)
+        self._show_state()
+        self._on_node()
+
+    def _choose_reference(self, node: Node) -> None:
+        self._parameters.set_node(REFERENCE, node)
+        if self.node is not None:
+            self._measuring.compare(self.node)
+        self._show_state()
+
+    def _make_surfaces(self, node: Node) -> None:
+        had = bool(node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE))
+        count = int(node.GetSegmentation().GetNumberOfSegments())
+
+        def clean_up() -> None:
+            if not had:  # Slicer takes what the first segment has for what all have
+                node.RemoveClosedSurfaceRepresentation()
+
+        self._task.begin(
+            _SURFACES,
+            lambda: surface_steps(node),
+            lambda _id: None,
+            lambda: self._say(_("The surfaces of {count} segments are in the 3D views.").format(count=count)),
+            progress=_("Making surfaces: {done} of {total}"),
+            total=count,
+            stopped=_("Stopped; no surfaces were made."),
+            clean_up=clean_up,
+        )
+
+    def _turn(self, step: UndoStep | None) -> None:
+        """Take a change back, or make it again."""
+        if step is None:
+            return
+        self._task.stop()
+        try:
+            text = step.toggle()
+        except MedSegError as error:
+            text = str(error)
+        self._on_undo(text)
+        self._show_state()
+
+    def _show_undo(self) -> None:
+        """Say which change the buttons are about."""
+        node = self.node
+        undo, redo = self._undo.to_undo(node), self._undo.to_redo(node)
+        for button, step, tip, none in (
+            (self._ui.undoButton, undo, _("Take {name} back out of {node}"), _("No change to take back")),
+            (self._ui.redoButton, redo, _("Put {name} into {node} again"), _("No change to make again")),
+        ):
+            button.setEnabled(step is not None and bool(self._may_undo()))
+            button.setToolTip(none if step is None else tip.format(name=step.name, node=node.GetName()))
+        self._ui.redoButton.setVisible(redo is not None)
+
+    def _go_to(self, segment_id: str) -> None:
+        node = self.node
+        segment = None if node is None else node.GetSegmentation().GetSegment(segment_id)
+        if segment is None:
+            return
+        try:
+            found = jump_to_segment(self._parameters.scene, node, segment_id)
+        except MedSegError as error:
+            self._say(str(error))
+            return
+        empty = _("{name} is empty; there is nowhere to go.").format(name=segment.GetName())
+        self._say("" if found else empty)
+
+    def _watch(self, node: Node) -> None:
+        """Hear when segments are drawn, added, removed or renamed, and when surfaces come and go."""
+        for target, tag in self._watched:
+            target.RemoveObserver(tag)
+        self._watched = []
+        if node is None:
+            return
+        inside = node.GetSegmentation()
+        for target, event, heard in (
+            (inside, inside.SourceRepresentationModified, self._segments_changed),
+            (inside, inside.SegmentAdded, self._segments_changed),
+            (inside, inside.SegmentRemoved, self._segments_changed),
+            (inside, inside.SegmentModified, lambda *_: self._measuring.names_changed()),
+            (inside, inside.ContainedRepresentationNamesModified, lambda *_: self._show_state()),
+            (node, node.DisplayModifiedEvent, lambda *_: self._show_state()),
+        ):
+            self._watched.append((target, target.AddObserver(event, heard)))
+
+    def _segments_changed(self, *_args: object) -> None:
+        if self._task.stop() or self._measuring.node is not None:
+            self._measuring.forget()
+            self._say(_("The segments were changed; what was measured or made of them before is no longer so."))
+        self._show_state()
+
+    def _shows_3d(self) -> bool:
+        node = self.node
+        display = None if node is None else node.GetDisplayNode()
+        if display is None or not node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
+            return False
+        return bool(display.GetVisibility() and display.GetVisibility3D())
+
+    def _show_state(self) -> None:
+        ui, has_node = self._ui, self.node is not None
+        for button in (ui.show3dButton, ui.goButton, ui.measureButton):
+            button.setEnabled(has_node)
+        surfaces = _("Hide &3D") if self._shows_3d() else _("Show &3D")
+        _call(ui.show3dButton, _("Stop &3D") if self._task.kind == _SURFACES else surfaces)
+        has_numbers = self._measuring.node is not None and not self._wants_segments
+        measure = _("Segmen&ts") if has_numbers and self._measuring.is_complete else _("S&tatistics")
+        _call(ui.measureButton, _("S&top") if self._measuring.is_running else measure)
+        ui.segmentsTable.setVisible(not has_numbers)
+        ui.statisticsTable.setVisible(has_numbers)
+        self._show_undo()
+        ui.statistics.setVisible(has_numbers)
+        for button in (ui.tableNodeButton, ui.saveButton):
+            button.setEnabled(self._measuring.has_rows)
+
+    def _say(self, text: str) -> None:
+        self._ui.statusLabel.setText(text)
+        self._ui.statusLabel.setVisible(bool(text))
+
+
+def _call(button: Any, text: str) -> None:
+    """Give a button another text; screen readers read the accessible name in its place."""
+    button.setText(text)
+    button.setAccessibleName(text.replace("&", ""))

@@ -1,0 +1,54 @@
+"""Puts the panel together for Slicer: its settings, its way to ask, its way to install, its worker process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+
+from medseg.desktop.install.dependencies import DependencyInstaller
+from medseg.desktop.install.requirements import training_requirements
+from medseg.desktop.panel.panel import Panel
+from medseg.desktop.state.preferences import Preferences
+from medseg.desktop.worker.job_process import JobProcess
+from medseg.desktop.worker.qt_process import QtJobProcess
+from medseg.mrml.grids import Node
+from medseg.spec.events import Event
+
+
+def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) -> Panel:
+    """Make the panel that the module shows.
+
+    Args:
+        scene: Slicer's scene.
+        requirements_file: what the worker needs in its Python.
+        versions: of Slicer and of this program, written beside each result.
+    """
+    import slicer
+
+    preferences = Preferences(qt.QSettings())
+    # Called when Apply is pressed, long after the panel is there.
+    gate = DependencyInstaller(
+        requirements_file, slicer.util.confirmOkCancelDisplay, preferences, on_progress=lambda line: say(line)
+    )
+
+    training_gate = DependencyInstaller(
+        training_requirements(requirements_file),
+        slicer.util.confirmOkCancelDisplay,
+        preferences,
+        on_progress=lambda line: say(line),
+    )
+
+    def make_process(on_event: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
+        return QtJobProcess(on_event, on_log, choose=lambda: (preferences.python, preferences.idle_seconds))
+
+    panel = Panel(
+        scene, make_process, preferences=preferences, gate=gate, training_gate=training_gate, versions=versions
+    )
+
+    def say(line: str) -> None:
+        panel.log.add(line)
+        panel.say(line)
+        slicer.app.processEvents()  # the line is painted before the installation begins
+
+    panel.say(gate.resume())
+    return panel

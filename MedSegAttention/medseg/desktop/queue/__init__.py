@@ -1,0 +1,1 @@
+"""Orders and their turns: one warm worker, one row an order."""

@@ -1,0 +1,158 @@
+"""Which volumes of a scene are the channels of one examination: paired where that is sure, and never by chance."""
+
+import re
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice
+
+from medseg.bundles.catalogue import Bundle
+from medseg.desktop.state.texts import _
+from medseg.mrml.grids import Node, ijk_to_world
+from medseg.mrml.placing import examination_of
+from medseg.mrml.probabilities import is_map
+from medseg.spec.errors import ImageError
+
+_SCAN = "vtkMRMLScalarVolumeNode"  # labelmaps and colour images are of classes derived from it
+_WORD = re.compile(r"[^\W_]+")
+_WILD = re.compile(r"(?<!\\)\.[*+]\??")  # takes the patient's name for a part of the channel's
+_NAMED = 5  # volumes told by name; a status line is no list
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A volume whose name fits a channel's pattern."""
+
+    node: Node
+    channel: int
+    rest: tuple[str, ...]  # words of the name beside the channel's: whose it is
+
+
+def scans(scene: Node) -> list[Node]:
+    """The scalar volumes of a scene that are neither labelmaps nor probabilities that a network brought."""
+    nodes = [scene.GetNthNodeByClass(n, _SCAN) for n in range(scene.GetNumberOfNodesByClass(_SCAN))]
+    return [
+        node for node in nodes if node.GetClassName() == _SCAN and not node.GetHideFromEditors() and not is_map(node)
+    ]
+
+
+def volume_sets(scene: Node, bundle: Bundle) -> list[list[Node]]:
+    """The scans of a scene; for a model of several channels, sets of them, one a channel in the model's order.
+
+    Volumes make a set where there is exactly one way to choose them: within one study of the subject hierarchy; else
+    among those whose names are the same but for the channel; else on one grid, if the names do not speak against it.
+    Volumes of two studies or patients are never put together.
+
+    Args:
+        scene: the MRML scene.
+        bundle: the model.
+    """
+    found = scans(scene)
+    channels = bundle.manifest.channels
+    if len(channels) == 1:
+        return [[node] for node in found]
+    places = {node.GetID(): place for place, node in enumerate(found)}
+    candidates = list(_candidates(found, [channel.pattern for channel in channels]))
+    known = _grouped((examination_of(scene, each.node), each) for each in candidates)
+    unknown = known.pop(None, [])
+    sets: list[tuple[Node, ...]] = []
+    for group in known.values():
+        whole = _only_way(group, len(channels))
+        sets += _by_name(group, len(channels)) if whole is None else [whole]
+    named = _by_name([each for each in unknown if each.rest], len(channels))
+    taken = {node.GetID() for each in named for node in each}
+    sets += named + _by_grid([each for each in unknown if each.node.GetID() not in taken], len(channels))
+    return [list(each) for each in sorted(_without_twice(sets), key=lambda each: places[each[0].GetID()])]
+
+
+def left_out(scene: Node, bundle: Bundle) -> str:
+    """A sentence that names the volumes of a scene that are in no set; empty where each is in one."""
+    paired = {node.GetID() for each in volume_sets(scene, bundle) for node in each}
+    names = [str(node.GetName()) for node in scans(scene) if node.GetID() not in paired]
+    if not names:
+        return ""
+    more = [_("{count} more").format(count=len(names) - _NAMED)] if len(names) > _NAMED else []
+    text = _("Not queued, as it is not sure which of them belong together: {names}; choose them and press Apply")
+    return text.format(names=", ".join([*names[:_NAMED], *more]))
+
+
+def _candidates(nodes: Iterable[Node], patterns: Sequence[str]) -> Iterator[_Candidate]:
+    for node in nodes:
+        name = str(node.GetName())
+        for channel, pattern in enumerate(patterns):
+            if not pattern or not re.search(pattern, name):
+                continue
+            narrow = _WILD.sub("", pattern) or pattern
+            rest = re.sub(narrow, " ", name, count=1)
+            yield _Candidate(node, channel, tuple(_WORD.findall(rest.casefold())))
+
+
+def _by_name(candidates: Iterable[_Candidate], count: int) -> list[tuple[Node, ...]]:
+    groups = _grouped((each.rest, each) for each in candidates).values()
+    return [found for found in (_only_way(group, count) for group in groups) if found is not None]
+
+
+def _by_grid(candidates: Iterable[_Candidate], count: int) -> list[tuple[Node, ...]]:
+    groups = _grouped((_grid(each.node), each) for each in candidates)
+    groups.pop(None, None)
+    found = []
+    for group in groups.values():
+        chosen = _only_way(group, count)
+        if chosen is not None and _names_agree(group, chosen):
+            found.append(chosen)
+    return found
+
+
+def _names_agree(group: Iterable[_Candidate], chosen: Sequence[Node]) -> bool:
+    """Whether of each two names one says nothing that the other does not say."""
+    words = [
+        next(set(each.rest) for each in group if each.node is node and each.channel == channel)
+        for channel, node in enumerate(chosen)
+    ]
+    return all(one <= other or other <= one for one, other in combinations(words, 2))
+
+
+def _only_way(group: Sequence[_Candidate], count: int) -> tuple[Node, ...] | None:
+    """One volume for each channel, where there is exactly one way to choose them."""
+    choices = [[each.node for each in group if each.channel == channel] for channel in range(count)]
+    if not all(choices):
+        return None
+    ways = list(islice(_ways(choices), 2))
+    return ways[0] if len(ways) == 1 else None
+
+
+def _ways(choices: Sequence[Sequence[Node]], taken: tuple[Node, ...] = ()) -> Iterator[tuple[Node, ...]]:
+    if not choices:
+        yield taken
+        return
+    for node in choices[0]:
+        if node not in taken:
+            yield from _ways(choices[1:], (*taken, node))
+
+
+def _without_twice(sets: Sequence[tuple[Node, ...]]) -> list[tuple[Node, ...]]:
+    """Sets that share no volume with another one: where two claim it, neither is sure."""
+    ids = [{node.GetID() for node in each} for each in sets]
+    return [
+        each
+        for number, each in enumerate(sets)
+        if not any(ids[number] & others for place, others in enumerate(ids) if place != number)
+    ]
+
+
+def _grid(node: Node) -> Hashable:
+    """What two volumes on one grid have in common; None where a volume has none."""
+    pixels = node.GetImageData()
+    if pixels is None:
+        return None
+    try:
+        affine = ijk_to_world(node)
+    except ImageError:  # under a transform that bends it
+        return None
+    return (*pixels.GetDimensions(), *(round(float(each), 3) + 0.0 for each in affine.ravel()))
+
+
+def _grouped(pairs: Iterable[tuple[Hashable, _Candidate]]) -> dict[Hashable, list[_Candidate]]:
+    groups: dict[Hashable, list[_Candidate]] = {}
+    for key, each in pairs:
+        groups.setdefault(key, []).append(each)
+    return groups

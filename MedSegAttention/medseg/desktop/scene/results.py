@@ -1,0 +1,144 @@
+"""A finished job -> segments in the scene, with what made them written on the node, and one way back."""
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from medseg.bundles.catalogue import Bundle
+from medseg.bundles.digest import weights_digest
+from medseg.desktop.scene.undo_step import UndoStep
+from medseg.imaging.image import Image
+from medseg.mrml.grids import Node
+from medseg.mrml.merging import merge_segments
+from medseg.mrml.overlap import Overlap
+from medseg.mrml.placing import place_beside
+from medseg.mrml.segmentations import add_segmentation
+from medseg.spec.events import Finished
+from medseg.spec.job import Job
+from medseg.spec.manifest import LabelSpec
+
+PROVENANCE = "MedSegAttention.Provenance"  # attribute of the node and tag of its segments, JSON
+Mode: TypeAlias = Literal["add", "replace"]
+
+
+class ShownResult(NamedTuple):
+    """Where labels are in the scene."""
+
+    node: Node  # the segmentation
+    step: UndoStep | None  # takes them back out of a segmentation that was there before; None for a new one
+    segment_ids: tuple[str, ...]  # of each label, in the order of the labels
+    overwritten: tuple[tuple[str, int], ...] = ()  # segments that lost voxels by the overlap rule: name, how many
+
+
+def show_labels(
+    scene: Node,
+    labels: Image,
+    specs: Sequence[LabelSpec],
+    volume_node: Node,
+    *,
+    target: Node = None,
+    mode: Mode = "add",
+    overlap: Overlap = "allow",
+) -> ShownResult:
+    """Put labels into the scene, as a new segmentation or into one that is there.
+
+    Args:
+        scene: the MRML scene.
+        labels: ``(1, I, J, K)`` on the volume's grid, in the world.
+        specs: the segments.
+        volume_node: what was segmented; None where it is no longer in the scene.
+        target: a segmentation to join; None: a new one.
+        mode: "add" keeps every segment, "replace" takes the place of those with the same names.
+        overlap: whether the new segments take voxels away from the others of the target, see ``merge_segments``.
+
+    Raises:
+        MedSegError: as ``merge_segments``; whatever it raises, the target is as it was before.
+    """
+    if target is None:
+        name = "Segmentation" if volume_node is None else f"{volume_node.GetName()} segmentation"
+        node = add_segmentation(scene, labels, specs, name=name, reference_node=volume_node)
+        place_beside(scene, node, volume_node)
+        return ShownResult(node, None, tuple(f"Segment_{spec.value}" for spec in specs))
+    step = UndoStep(target, PROVENANCE)
+    with ExitStack() as on_failure:
+        on_failure.callback(step.restore)
+        merge = merge_segments(target, labels, specs, mode=mode, overlap=overlap)
+        on_failure.pop_all()
+    step.done()
+    names = {each: target.GetSegmentation().GetSegment(each).GetName() for each in merge.lost}
+    return ShownResult(target, step, merge.ids, tuple((names[each], count) for each, count in merge.lost.items()))
+
+
+def write_provenance(
+    node: Node,
+    bundle: Bundle,
+    job: Job,
+    finished: Finished,
+    versions: dict[str, str],
+    segment_ids: Sequence[str] = (),
+) -> None:
+    """Append to a node which model made its segments, how, where and when; saved with the scene.
+
+    A .seg.nrrd file keeps nothing of a node but its segments, so the short of it is written on those too.
+
+    Args:
+        node: the segmentation.
+        bundle: the model.
+        job: what was done.
+        finished: how it ended.
+        versions: of the programs that took part.
+        segment_ids: the segments that were made.
+    """
+    entry = {
+        "model": bundle.manifest.model_id,
+        "model_version": bundle.manifest.version,
+        "weights_sha256": weights_digest(bundle),
+        "options": asdict(job.options),
+        "device": finished.device,
+        "engine": finished.engine,
+        "seconds": round(finished.seconds, 2),
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions,
+    }
+    node.SetAttribute(PROVENANCE, json.dumps([*read_provenance(node), entry]))
+    short = {name: entry[name] for name in ("model", "model_version", "weights_sha256", "time")}
+    for segment_id in segment_ids:
+        segment = node.GetSegmentation().GetSegment(segment_id)
+        segment.SetTag(PROVENANCE, json.dumps(short).replace("|", " "))  # the file's own mark between two tags
+
+
+def read_provenance(node: Node) -> list[dict[str, Any]]:
+    """What ``write_provenance`` wrote, oldest first; empty where nothing readable is."""
+    try:
+        entries = json.loads(node.GetAttribute(PROVENANCE) or "[]")
+    except ValueError:
+        return []
+    return entries if isinstance(entries, list) else []
+
+
+def newest_result(scene: Node) -> Node:
+    """The segmentation of a scene that a model drew last, by what is written on it; None where none did."""
+    kind, found, latest = "vtkMRMLSegmentationNode", None, ""
+    for number in range(scene.GetNumberOfNodesByClass(kind)):
+        node = scene.GetNthNodeByClass(number, kind)
+        times = [str(entry.get("time", "")) for entry in read_provenance(node) if isinstance(entry, dict)]
+        if times and max(times) >= latest:
+            found, latest = node, max(times)
+    return found
+
+
+def read_segment_provenance(segment: Any) -> dict[str, Any] | None:
+    """Which model made a ``vtkSegment``: model, model_version, weights_sha256, time; None where nothing says so."""
+    import vtk
+
+    text = vtk.reference("")
+    if not segment.GetTag(PROVENANCE, text):
+        return None
+    try:
+        entry = json.loads(str(text))
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None

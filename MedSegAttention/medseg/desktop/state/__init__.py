@@ -1,0 +1,1 @@
+"""What the panel remembers and says: settings, their node in the scene, preferences, sentences."""

@@ -1,0 +1,1 @@
+"""Many cases: listed, carried out, remembered, reported."""

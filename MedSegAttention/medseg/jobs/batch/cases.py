@@ -1,0 +1,151 @@
+"""Which cases a batch has: image files, DICOM series and numbered channels of a folder, or the lines of a CSV file."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from medseg.io.dicom_slice import NOT_IMAGES, is_dicom, read_tags
+from medseg.io.formats import READ_SUFFIXES, image_name
+from medseg.jobs.batch.case_list import read_list
+from medseg.spec.errors import ImageError, JobError
+from medseg.spec.manifest import ModelManifest
+
+_NUMBERED = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+_NOT_A_SCAN = (".seg.nrrd", ".dcm")  # a result; a slice, which comes with its series
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case before it is run."""
+
+    name: str  # of its row, and of its output without the ending
+    inputs: tuple[str, ...]  # file or DICOM folder, one a channel
+    output: PurePath  # below the batch's output folder
+    problem: str = ""  # why it cannot be run; the others can
+
+
+def find_cases(source: Path, manifest: ModelManifest, output_folder: Path, suffix: str) -> list[Case]:
+    """List the cases of a folder or of a CSV file.
+
+    A folder has a case for each image file directly in it, and for each DICOM series in it or any folder below. For a
+    model of several channels, files called ``case_0000.nii.gz``, ``case_0001.nii.gz`` ... are the channels of one case.
+
+    Args:
+        source: folder or CSV file.
+        manifest: of the model.
+        output_folder: is not searched.
+        suffix: of the outputs, as ".seg.nrrd".
+
+    Raises:
+        JobError: if there is no case, two have one name, or the CSV file cannot be understood.
+    """
+    if source.is_file():
+        listed = read_list(source, [channel.name for channel in manifest.channels])
+        cases = [Case(row.name, row.inputs, PurePath(row.output or row.name + suffix)) for row in listed]
+    elif source.is_dir():
+        found = [*_files(source, manifest), *_series(source, output_folder)]
+        cases = [
+            Case(name, inputs, PurePath(name + suffix), problem)
+            for name, inputs, problem in sorted(found, key=lambda case: case[0].casefold())
+        ]
+    else:
+        msg = f"{source}: there is no such folder or CSV file; check the path"
+        raise JobError(msg)
+    if not cases:
+        rule = "a batch is a folder with images or DICOM series, or a CSV file with cases"
+        msg = f"{source}: {rule}, and none was found; the endings read are {', '.join(READ_SUFFIXES)}"
+        raise JobError(msg)
+    _check_apart(source, cases, "name", lambda case: case.name)
+    _check_apart(source, cases, "output", lambda case: str(case.output))
+    return cases
+
+
+_Found = tuple[str, tuple[str, ...], str]  # name, inputs, problem
+
+
+def _files(folder: Path, manifest: ModelManifest) -> Iterator[_Found]:
+    """Image files directly in a folder."""
+    files = [path for path in sorted(folder.iterdir()) if _is_scan(path)]
+    numbered = {path: _NUMBERED.fullmatch(image_name(path)) for path in files}
+    count = len(manifest.channels)
+    if count == 1:
+        # nnU-Net's habit of numbering the only channel; where one file has another ending, the digits are its name.
+        is_habit = all(match is not None and match["channel"] == "0000" for match in numbered.values())
+        for path, match in numbered.items():
+            yield (match["case"] if is_habit and match else image_name(path)), (str(path),), ""
+        return
+    grouped: defaultdict[str, list[tuple[int, Path]]] = defaultdict(list)
+    for path, match in numbered.items():
+        if match is None:
+            yield image_name(path), (str(path),), ""
+        else:
+            grouped[match["case"]].append((int(match["channel"]), path))
+    for name, channels in grouped.items():
+        numbers = [number for number, _ in sorted(channels)]
+        problem = ""
+        if numbers != list(range(count)):
+            names = ", ".join(f"{n:04d} ({channel.name})" for n, channel in enumerate(manifest.channels))
+            got = ", ".join(f"{number:04d}" for number in numbers)
+            problem = f"{folder / name}: the model takes the channels {names}, got {got}; complete the case"
+        yield name, tuple(str(path) for _, path in sorted(channels)), problem
+
+
+def _series(folder: Path, output_folder: Path) -> Iterator[_Found]:
+    """DICOM series in a folder and all folders below, one case each."""
+    if folder.resolve() == output_folder.resolve() or folder.name.startswith("."):
+        return
+    yield from _series_directly_in(folder, folder.resolve().name)
+    for below in sorted(path for path in folder.rglob("*") if path.is_dir()):
+        inside = below.relative_to(folder)
+        is_hidden = any(part.startswith(".") for part in inside.parts)
+        if not is_hidden and not below.resolve().is_relative_to(output_folder.resolve()):
+            yield from _series_directly_in(below, "_".join(inside.parts))
+
+
+def _series_directly_in(folder: Path, name: str) -> Iterator[_Found]:
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and _is_slice(path)]
+    if not files:
+        return
+    try:
+        tags = [read_tags(path) for path in files]
+    except ImageError as error:
+        yield name, (str(folder),), str(error)
+        return
+    first = {piece.series: piece for piece in reversed(tags) if piece is not None and piece.modality not in NOT_IMAGES}
+    if len(first) <= 1:  # none: reading it says why
+        if first:
+            yield name, (str(folder),), ""
+        return
+    for series, piece in sorted(first.items()):
+        described = re.sub(r"[^\w.-]+", "-", piece.description).strip("-.")
+        ending = "-".join(filter(None, [described, series.rpartition(".")[2]]))
+        yield f"{name}_{ending}", (str(piece.path),), ""
+
+
+def _is_scan(path: Path) -> bool:
+    name = path.name.lower()
+    return (
+        path.is_file() and not name.startswith(".") and name.endswith(READ_SUFFIXES) and not name.endswith(_NOT_A_SCAN)
+    )
+
+
+def _is_slice(path: Path) -> bool:
+    if path.name == "DICOMDIR" or path.name.startswith("."):
+        return False
+    try:
+        return is_dicom(path)
+    except OSError:  # may not be read: it is no case, and does not stop the others
+        return False
+
+
+def _check_apart(source: Path, cases: Sequence[Case], what: str, key: Callable[[Case], str]) -> None:
+    """Refuse two cases of one name; also names that some file systems take for one."""
+    seen: dict[str, Case] = {}
+    for case in cases:
+        other = seen.setdefault(key(case).casefold(), case)
+        if other is not case:
+            both = f"{' '.join(other.inputs)} and {' '.join(case.inputs)}"
+            msg = f"{source}: every case has a {what} of its own, and {both} both have {key(case)!r}; rename one"
+            raise JobError(msg)

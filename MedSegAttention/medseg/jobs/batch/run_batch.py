@@ -1,0 +1,175 @@
+"""A whole folder, case by case: a failed case never stops the rest, and what was interrupted goes on. No torch."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from medseg.bundles.catalogue import find_bundle
+from medseg.io.atomic import check_target
+from medseg.io.formats import WRITE_SUFFIXES, output_suffix
+from medseg.io.read import read_labels
+from medseg.jobs.batch.cases import Case, find_cases
+from medseg.jobs.batch.report import BatchReport, CaseRow
+from medseg.jobs.batch.state import BatchState
+from medseg.jobs.run.progress import IsCancelled, OnEvent, ignore_event, never
+from medseg.jobs.worker.serve import RunJob
+from medseg.spec.errors import EXPECTED_ERRORS, Cancelled, JobError, MedSegError
+from medseg.spec.events import Event, Finished, Warned
+from medseg.spec.job import Job, Options
+from medseg.spec.manifest import LabelSpec, ModelManifest
+
+OnCase: TypeAlias = Callable[[int, int, CaseRow], None]
+"""Hears the number of a case from 1, how many there are, and its row: when it begins, and when it has ended."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaseRunner:
+    """How cases are run."""
+
+    manifest: ModelManifest
+    run: RunJob
+    options: Options
+    overwrite: bool
+    on_event: OnEvent
+    cancelled: IsCancelled
+
+
+def ignore_case(number: int, total: int, row: CaseRow) -> None:
+    """Listen to nothing."""
+    del number, total, row
+
+
+def segment_folder(
+    source: Path,
+    model: str,
+    output_folder: Path,
+    *,
+    run: RunJob,
+    options: Options = Options(),  # noqa: B008 - frozen
+    suffix: str = ".seg.nrrd",
+    overwrite: bool = False,
+    versions: Mapping[str, str] | None = None,
+    on_case: OnCase = ignore_case,
+    on_event: OnEvent = ignore_event,
+    cancelled: IsCancelled = never,
+) -> BatchReport:
+    """Segment every case of a folder or a CSV list and keep a report beside the results.
+
+    A case that an earlier batch did with the same model, weights, options and images is not done again. Outputs
+    appear whole, and the report is replaced before and after each case, so that a batch which was ended in any runner
+    goes on where it stopped when it is run again. One batch at a time can use an output folder.
+
+    Args:
+        source: folder or CSV file; see ``find_cases``.
+        model: id of a bundle.
+        output_folder: for the outputs, ``report.csv`` and ``report.html``; made when it is not there.
+        run: does a job, as ``run_job`` does or in another process.
+        options: for all cases.
+        suffix: how outputs are written: ".seg.nrrd", ".nii.gz", ".nii", ".nrrd" or ".mha".
+        overwrite: whether outputs may be replaced that another model or other options made, or somebody else.
+        versions: of the programs that take part, for the report.
+        on_case: hears each row when it begins and when it ends.
+        on_event: hears what is told while a case runs.
+        cancelled: asked between cases and between windows; True stops.
+
+    Raises:
+        JobError: if there is no case, two have one name, or the report cannot be written.
+        OutputExists: if the folder holds a report that is none of ours, or an output that another recipe made.
+        ModelNotFound: if there is no such model.
+    """
+    if suffix not in WRITE_SUFFIXES:
+        msg = f"outputs end in one of {', '.join(WRITE_SUFFIXES)}, got {suffix!r}; choose one of these"
+        raise JobError(msg)
+    if source.is_dir() and output_folder.resolve() == source.resolve():
+        msg = f"{output_folder} is the folder of the images; choose another one for the results"
+        raise JobError(msg)
+    bundle = find_bundle(model)
+    cases = find_cases(source, bundle.manifest, output_folder, suffix)
+    state = BatchState(source, output_folder, cases, bundle, options, versions or {})
+    runner = CaseRunner(bundle.manifest, run, options, overwrite, on_event, cancelled)
+    if not overwrite:
+        state.check_outputs()
+    try:
+        skipped = _run_all(cases, state, runner, on_case)
+    finally:
+        state.clear()
+    state.check_written()
+    return BatchReport(output_folder, state.rows, len(cases), skipped)
+
+
+def _run_all(cases: Sequence[Case], state: BatchState, runner: CaseRunner, on_case: OnCase) -> int:
+    """Run what is not done yet; gives how many cases were done before."""
+    skipped = 0
+    for number, case in enumerate(cases, start=1):
+        if runner.cancelled():
+            break
+        if state.done(case) is not None:
+            skipped += 1
+        elif _attempt(case, state, runner, partial(on_case, number, len(cases))).status == "cancelled":
+            break
+    return skipped
+
+
+def _attempt(case: Case, state: BatchState, runner: CaseRunner, tell: Callable[[CaseRow], None]) -> CaseRow:
+    """Run a case and write down what became of it, whatever that is."""
+    may_replace = runner.overwrite or state.is_ours(case)
+    row = state.begin(case)
+    state.put(row)
+    tell(row)
+    begun = time.monotonic()
+    warnings: list[str] = []
+    try:
+        row = _run(case, row, state, runner, warnings, may_replace=may_replace)
+    except (Cancelled, KeyboardInterrupt) as error:
+        row = replace(row, status="cancelled")
+        if isinstance(error, KeyboardInterrupt):
+            state.put(row)
+            raise
+    except EXPECTED_ERRORS as error:
+        words = str(error) if isinstance(error, MedSegError) else f"{type(error).__name__}: {error}"
+        row = replace(row, status="failed", error=words)
+    row = replace(row, seconds=round(time.monotonic() - begun, 2), warnings=tuple(warnings))
+    state.put(row)
+    tell(row)
+    return row
+
+
+def _run(
+    case: Case, row: CaseRow, state: BatchState, runner: CaseRunner, warnings: list[str], *, may_replace: bool
+) -> CaseRow:
+    """Compute beside the results, measure, and let the output appear."""
+    if case.problem:
+        raise JobError(case.problem)
+    output = state.output(case)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    check_target(output, overwrite=may_replace)
+    unfinished = state.work / f"output{output_suffix(output)}"
+    unfinished.unlink(missing_ok=True)
+    device = engine = ""
+
+    def hear(event: Event) -> None:
+        nonlocal device, engine
+        if isinstance(event, Warned):
+            warnings.append(event.message)
+        elif isinstance(event, Finished):
+            device, engine = event.device, event.engine
+        runner.on_event(event)
+
+    job = Job(inputs=case.inputs, model=runner.manifest.model_id, output=str(unfinished), options=runner.options)
+    runner.run(job, hear, runner.cancelled)
+    volumes = _volumes(unfinished, runner.manifest.labels)
+    check_target(output, overwrite=may_replace)  # a file that came meanwhile is kept
+    unfinished.replace(output)
+    return replace(row, status="done", device=device, engine=engine, volumes_ml=volumes)
+
+
+def _volumes(path: Path, labels: tuple[LabelSpec, ...]) -> dict[str, float]:
+    """Millilitres of each segment, from the file as it was written."""
+    image = read_labels(path)
+    counts = np.bincount(image.array.ravel(), minlength=max(label.value for label in labels) + 1)
+    return {label.name: float(counts[label.value]) * image.voxel_volume_mm3 / 1000 for label in labels}

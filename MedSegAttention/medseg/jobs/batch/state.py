@@ -1,0 +1,162 @@
+"""A batch's memory: which cases are done, in this run or an earlier one, written down after every change."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from medseg.bundles.catalogue import Bundle
+from medseg.bundles.digest import weights_digest
+from medseg.jobs.batch.cases import Case
+from medseg.jobs.batch.page import page
+from medseg.jobs.batch.report import CaseRow, Recipe, read_rows, write_rows
+from medseg.spec.errors import JobError, OutputExists
+from medseg.spec.job import Options
+
+_WORK = ".unfinished"  # holds what is not whole yet; belongs to the batch and is emptied when one begins
+
+
+class BatchState:
+    """The report of one batch, on disk at any time.
+
+    Args:
+        source: what the cases come from; named in the report.
+        folder: of the outputs and the report; made when it is not there.
+        cases: of this batch.
+        bundle: the model.
+        options: for all cases.
+        versions: of the programs that take part.
+
+    Raises:
+        JobError: if the folder cannot be made.
+        OutputExists: if the folder holds a report that is none of ours.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        folder: Path,
+        cases: Sequence[Case],
+        bundle: Bundle,
+        options: Options,
+        versions: Mapping[str, str],
+    ) -> None:
+        self._source = source
+        self._base = source if source.is_dir() else source.parent
+        self._folder = folder
+        self._cases = cases
+        self._manifest = bundle.manifest
+        self._versions = versions
+        self._recipe = Recipe(
+            f"{bundle.manifest.model_id} {bundle.manifest.version}",
+            weights_digest(bundle) or "",
+            _written(options),
+        )
+        self.work = folder / _WORK
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._rows = read_rows(folder)
+            shutil.rmtree(self.work, ignore_errors=True)
+            self.work.mkdir(exist_ok=True)
+        except OSError as error:
+            msg = f"{folder} cannot be used for results ({error.strerror or error}); choose another folder"
+            raise JobError(msg) from error
+        self._complaint: JobError | None = None
+
+    @property
+    def rows(self) -> tuple[CaseRow, ...]:
+        """The rows of this batch's cases so far, in its order."""
+        return tuple(self._rows[case.name] for case in self._cases if case.name in self._rows)
+
+    def done(self, case: Case) -> CaseRow | None:
+        """The row of a case that need not be done again; None where it must."""
+        row = self._rows.get(case.name)
+        if row is None or row.status != "done" or not self.output(case).is_file():
+            return None
+        return row if (row.recipe, row.inputs, row.output) == self._key(case) else None
+
+    def check_outputs(self) -> None:
+        """Refuse to begin where a result would take the place of a file that this batch has not made.
+
+        Raises:
+            OutputExists: names the first of them.
+        """
+        strange = [case for case in self._cases if self.output(case).exists() and not self._is_known(case)]
+        if strange:
+            first = self.output(strange[0])
+            more = f" ({len(strange)} such files)" if len(strange) > 1 else ""
+            msg = (
+                f"{first} was made from other images, by another model, with other options or by hand, and is kept"
+                f"{more}; choose another output folder, or allow overwriting (--overwrite)"
+            )
+            raise OutputExists(msg)
+
+    def is_ours(self, case: Case) -> bool:
+        """Whether a file that has the name of a case's output was left by a batch that was ended just then."""
+        row = self._rows.get(case.name)
+        return row is not None and row.status == "running" and row.output == case.output.as_posix()
+
+    def output(self, case: Case) -> Path:
+        """Where the result of a case goes."""
+        return self._folder / case.output
+
+    def begin(self, case: Case) -> CaseRow:
+        """A row for a case that begins now."""
+        recipe, inputs, output = self._key(case)
+        return CaseRow(case=case.name, status="running", inputs=inputs, output=output, recipe=recipe)
+
+    def put(self, row: CaseRow) -> None:
+        """Take a row and write the report; where that is in use now, the next time will do."""
+        self._rows[row.case] = row
+        labels = [label.name for label in self._manifest.labels]
+        others = [each for name, each in self._rows.items() if name not in {case.name for case in self._cases}]
+        html = page(self._manifest.title, self.rows, len(self._cases), labels, self._facts())
+        try:
+            write_rows(self._folder, self.work, [*self.rows, *others], labels, html)
+            self._complaint = None
+        except JobError as error:
+            self._complaint = error
+
+    def clear(self) -> None:
+        """Remove what is not whole."""
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def check_written(self) -> None:
+        """Say so when the report could not be written the last time.
+
+        Raises:
+            JobError: names the file and the reason.
+        """
+        if self._complaint is not None:
+            raise self._complaint
+
+    def _is_known(self, case: Case) -> bool:
+        return self.done(case) is not None or self.is_ours(case)
+
+    def _key(self, case: Case) -> tuple[Recipe, tuple[str, ...], str]:
+        return self._recipe, tuple(map(self._short, case.inputs)), case.output.as_posix()
+
+    def _short(self, name: str) -> str:
+        """An input as seen from the source, so that a batch goes on when everything was moved together."""
+        base, path = self._base.resolve(), Path(name).resolve()
+        return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "Model": self._recipe.model,
+            "SHA-256 of its weights": self._recipe.weights_sha256,
+            "Options": self._recipe.options,
+            "Images": str(self._source),
+            "Written": datetime.now().astimezone().isoformat(sep=" ", timespec="seconds"),
+            **{f"Version of {program}": version for program, version in self._versions.items()},
+        }
+
+
+def _written(options: Options) -> str:
+    """Options as a recipe keeps them; an engine that nobody named is left out, as before there were engines."""
+    written = asdict(options)
+    if written["engine"] == Options().engine:
+        del written["engine"]
+    return json.dumps(written, sort_keys=True)

@@ -1,0 +1,1 @@
+"""One case through the network: the path that every door takes."""

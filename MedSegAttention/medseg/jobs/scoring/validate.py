@@ -1,0 +1,215 @@
+"""Score a model on labelled cases and write what was found into its model card."""
+
+import dataclasses
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from medseg.bundles.catalogue import Bundle
+from medseg.bundles.weights import load_network
+from medseg.bundles.write import update_bundle
+from medseg.imaging.image import Image
+from medseg.inference.device import choose_device
+from medseg.inference.forecast import MEMORY_KEY, SECONDS_KEY
+from medseg.io.atomic import replacing
+from medseg.io.dataset import CaseFiles, read_case
+from medseg.jobs.run.kept_engines import KeptEngines
+from medseg.jobs.run.segment import segment_images
+from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, evaluate_pair, summarise
+from medseg.jobs.scoring.score_tables import bias_table, score_table, worst_table
+from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
+from medseg.spec.errors import JobError
+from medseg.spec.job import Options
+
+WORST = 3  # cases whose pictures go into the card
+
+
+@dataclasses.dataclass(frozen=True)
+class Validation:
+    """What a model scores on labelled cases.
+
+    Attributes:
+        plain: scores of the cases as they are.
+        mirrored: scores of the same cases with left and right exchanged, images and labels alike: what the model
+            is worth on the other side of the body.
+        seconds: median wall time of a case, from image in memory to labels on its grid.
+        device: what it ran on.
+        window_seconds: median time of one forward pass of one window.
+        engine: what ran the network.
+        warnings: what was said of the runs, each sentence once.
+        memory_mb: most memory this process took, on the device where that is a graphics card; None: not known.
+        worst: the cases with the lowest mean Dice as they are, worst first.
+    """
+
+    plain: Evaluation
+    mirrored: Evaluation
+    seconds: float
+    device: str
+    window_seconds: float
+    memory_mb: int | None = None
+    worst: tuple[WorstCase, ...] = ()
+    engine: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def validate(
+    bundle: Bundle,
+    cases: Sequence[CaseFiles],
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    worst_count: int = WORST,
+    on_case: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Validation:
+    """Segment every case, plain and mirrored, and compare with the expert's labels.
+
+    Args:
+        bundle: the model.
+        cases: none of them seen in training.
+        options: how to run it.
+        worst_count: how many of the worst cases are kept for their pictures.
+        on_case: told (cases done, cases in all).
+
+    Raises:
+        ImageError: if a case cannot be read or its labels lie on another grid.
+    """
+    network, engines = load_network(bundle), KeptEngines()
+    values = [label.value for label in bundle.manifest.labels]
+    rows: tuple[list[CaseScores], list[CaseScores]] = ([], [])
+    seconds, paces, device = [], [], ""
+    worst: tuple[WorstCase, ...] = ()
+    engine, warnings = "", dict[str, None]()
+    for done, files in enumerate(cases, start=1):
+        image, labels = read_case(files)
+        for into, picture, truth in (
+            (rows[0], image, labels),
+            (rows[1], exchange_sides(image), exchange_sides(labels)),
+        ):
+            begun = time.perf_counter()
+            found = segment_images([picture], bundle, options, network=network, engines=engines)
+            seconds.append(time.perf_counter() - begun)
+            if found.window_count:  # a volume of nothing but air needs none
+                paces.append(found.windows_seconds / found.window_count)
+            device, engine = found.device, found.engine
+            warnings |= dict.fromkeys(found.warnings)
+            answer, truth = _looked_at(found.labels, truth, files)
+            scored = [CaseScores(files.name, scores) for scores in evaluate_pair(answer, truth, values)]
+            into.extend(scored)
+            if into is rows[0]:
+                dice = float(np.mean([row.scores.dice for row in scored]))
+                worst = keep_worst(worst, WorstCase(files.name, dice, picture, truth, answer), worst_count)
+        on_case(done, len(cases))
+    plain, mirrored = (Evaluation(tuple(part), summarise(row.scores for row in part)) for part in rows)
+    return Validation(
+        plain,
+        mirrored,
+        statistics.median(seconds),
+        device,
+        statistics.median(paces or [0.0]),
+        peak_memory_mb(choose_device(options.device)),
+        worst,
+        engine,
+        tuple(warnings),
+    )
+
+
+def exchange_sides(image: Image) -> Image:
+    """Mirror the anatomy at a sagittal plane: what was left is right.
+
+    The array is reversed along the axis closest to left-right while the affine is kept; reversing both would only
+    store the same anatomy in another order.
+    """
+    axis = int(np.argmax(np.abs(image.affine[0, :3]) / np.linalg.norm(image.affine[:3, :3], axis=0)))
+    return Image(np.flip(image.array, axis=axis + 1), image.affine)
+
+
+def write_scores(bundle: Bundle, validation: Validation, *, dataset: str, window_mb: int | None = None) -> Bundle:
+    """Put scores, pictures of the worst cases, time and memory into the bundle's metadata and card; the weights stay.
+
+    Args:
+        bundle: the model that was validated.
+        validation: its scores.
+        dataset: what the cases were, in words, e.g. "MSD Hippocampus, fold 0, 44 cases".
+        window_mb: what ``window_memory_mb`` measured on the same device; None: nothing.
+    """
+    names = {label.value: label.name for label in bundle.manifest.labels}
+    tables: dict[str, Any] = {
+        "as they are": score_table(validation.plain, names),
+        "left and right exchanged": score_table(validation.mirrored, names),
+        "volume bias": bias_table(validation.plain, names),
+    }
+    if pictures := _write_pictures(bundle, validation.worst):
+        tables["worst cases"] = worst_table(validation.plain, pictures)
+    timings: dict[str, Any] = {
+        f"seconds a case, median ({validation.device})": round(validation.seconds, 2),
+        f"{SECONDS_KEY} ({validation.device})": float(f"{validation.window_seconds:.3g}"),
+    }
+    if validation.memory_mb is not None:
+        timings[f"most memory, MiB ({validation.device})"] = validation.memory_mb
+    if window_mb:
+        timings[f"{MEMORY_KEY} ({validation.device})"] = window_mb
+    return _rewrite(bundle, {dataset: tables}, timings)
+
+
+def write_evaluation(bundle: Bundle, evaluation: Evaluation, *, dataset: str) -> Bundle:
+    """Put scores of predictions made elsewhere into the bundle's metadata and model card.
+
+    Args:
+        bundle: the model that made them.
+        evaluation: of its predictions.
+        dataset: what the cases were, in words.
+
+    Raises:
+        JobError: when labels were scored that the model does not have.
+    """
+    names = {label.value: label.name for label in bundle.manifest.labels}
+    if unknown := [scores.label for scores in evaluation.summary if scores.label not in names]:
+        msg = f"{bundle.manifest.model_id} has no label {unknown[0]}; score its own labels (--labels)"
+        raise JobError(msg)
+    tables = {"as they are": score_table(evaluation, names), "volume bias": bias_table(evaluation, names)}
+    return _rewrite(bundle, {dataset: tables}, {})
+
+
+def peak_memory_mb(device: torch.device) -> int | None:
+    """Most memory so far, MiB: of a CUDA card, else of this process; None where the system does not count it."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device) // 2**20
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(most // (2**20 if sys.platform == "darwin" else 2**10))
+
+
+def _rewrite(bundle: Bundle, scores: dict[str, Any], timings: dict[str, Any]) -> Bundle:
+    manifest = dataclasses.replace(
+        bundle.manifest,
+        scores={**bundle.manifest.scores, **scores},
+        timings={**bundle.manifest.timings, **timings},
+    )
+    return update_bundle(bundle, manifest)
+
+
+def _write_pictures(bundle: Bundle, worst: Sequence[WorstCase]) -> dict[str, str]:
+    """Draw the worst cases into the bundle; case -> path seen from the card."""
+    paths = {}
+    for number, case in enumerate(worst, start=1):
+        path = bundle.folder / "docs" / "worst" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, overwrite=True) as temporary:
+            draw_worst(case, bundle.manifest.labels).save(temporary, format="PNG")
+        paths[case.name] = f"worst/{path.name}"
+    return paths
+
+
+def _looked_at(found: Image, truth: Image, files: CaseFiles) -> tuple[Image, Image]:
+    """Leave out what nobody looked at, on both sides."""
+    if files.ignore is None:
+        return found, truth
+    seen = truth.array != files.ignore
+    return Image(found.array * seen, found.affine), Image(truth.array * seen, truth.affine)

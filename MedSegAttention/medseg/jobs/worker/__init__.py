@@ -1,0 +1,1 @@
+"""The worker process, both ends of its pipe."""

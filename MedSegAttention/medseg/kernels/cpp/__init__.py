@@ -1,0 +1,1 @@
+"""C++ kernels for training on a processor, compiled on first use; without a compiler PyTorch's own operators run."""

@@ -1,0 +1,1 @@
+"""Prepared cases, patches out of them, and their random changes."""

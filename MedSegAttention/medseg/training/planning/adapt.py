@@ -1,0 +1,91 @@
+"""A plan that follows a bundle: the same network, spacing and intensities, for other cases and perhaps other labels."""
+
+import dataclasses
+import math
+
+import torch
+
+from medseg.bundles.build import label_argument
+from medseg.io.dataset import Dataset
+from medseg.spec.errors import JobError
+from medseg.spec.manifest import ModelManifest
+from medseg.training.planning.fingerprint import Fingerprint
+from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES
+from medseg.training.planning.plan import Plan
+from medseg.training.planning.propose import propose_labels, propose_recipe, training_data
+from medseg.training.planning.propose_patch import choose_patch
+from medseg.training.planning.propose_window import MemoryBudget
+from medseg.training.planning.side_heads import storable
+
+_GENTLER = 0.3  # learning rate of a fine-tuning, compared with a beginning at random
+
+
+def adapt(
+    manifest: ModelManifest,
+    dataset: Dataset,
+    fingerprint: Fingerprint,
+    model_id: str,
+    *,
+    keep_labels: bool = False,
+    fine_tuning: bool = True,
+    seconds: float = math.inf,
+    device: torch.device = torch.device("cpu"),  # noqa: B008 - a value
+) -> Plan:
+    """Plan the training of another bundle's network on a data set.
+
+    Args:
+        manifest: of the bundle, or a metadata.json that somebody wrote.
+        dataset: its cases.
+        fingerprint: of them.
+        model_id: of the new model.
+        keep_labels: the labels are the manifest's whatever the data set calls them.
+        fine_tuning: begin with the bundle's weights, and so with smaller steps.
+        seconds: time limit of the run.
+        device: where it will run.
+
+    Raises:
+        JobError: when the data set has another number of channels, or labels with gaps.
+    """
+    if len(fingerprint.channels) != len(manifest.channels):
+        msg = (
+            f"{manifest.model_id} takes {len(manifest.channels)} channel(s), the data set has "
+            f"{len(fingerprint.channels)}; choose another model to start from"
+        )
+        raise JobError(msg)
+    reasons: dict[str, str] = {"model.network": f"as in {manifest.model_id}", "model.spacing_mm": "the same"}
+    labels = propose_labels(dataset, fingerprint)
+    known = {label.name.lower(): label for label in manifest.labels}
+    if keep_labels or [label.name.lower() for label in labels] == list(known):
+        labels = manifest.labels
+    else:  # colours and codes of labels that have a known name stay
+        labels = tuple(dataclasses.replace(known.get(label.name.lower(), label), value=label.value) for label in labels)
+    arguments = {**storable(manifest), label_argument(manifest.network): len(labels) + 1}
+    model = dataclasses.replace(
+        manifest,
+        model_id=model_id,
+        version="1.0.0",
+        title=manifest.title if keep_labels else f"{dataset.title} ({manifest.network})",
+        labels=labels,
+        arguments=arguments,
+        scores={},
+        timings={},
+        training_data=manifest.training_data if keep_labels else _history(manifest, dataset, fingerprint),
+        description=manifest.description
+        if keep_labels
+        else f"Segments {', '.join(each.name for each in labels)}; fine-tuned from {manifest.model_id}.",
+    )
+    batch, axis = (2, None) if manifest.slices is None else (8, manifest.slices.axis)
+    spacing = manifest.spacing_mm or fingerprint.median_spacing_mm
+    budget = MemoryBudget(manifest.network, arguments, len(manifest.channels), len(labels) + 1, spacing, axis, device)
+    patch, fitting = choose_patch(budget, arguments, manifest.window_shape, batch, seconds, reasons)
+    recipe = propose_recipe(fingerprint, manifest.network, batch, None, reasons, fitting_steps=fitting)
+    recipe = dataclasses.replace(recipe, patch_shape=patch)
+    if fine_tuning:
+        rate = LEARNING_RATES.get(manifest.network, CAREFUL_RATE) * _GENTLER
+        recipe = dataclasses.replace(recipe, learning_rate=rate)
+        reasons["training.learning_rate"] = "smaller than for a beginning at random: most weights are good already"
+    return Plan(model=model, training=recipe, reasons=reasons)
+
+
+def _history(manifest: ModelManifest, dataset: Dataset, fingerprint: Fingerprint) -> str:
+    return f"{training_data(dataset, fingerprint)}. Started from {manifest.model_id}: {manifest.training_data}"

@@ -1,0 +1,63 @@
+"""What a user decides about a training. Nothing heavy is imported: the shell's help needs it."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.spec.errors import JobError, OutputExists
+from medseg.spec.manifest import IntTriple, Triple
+
+
+@dataclass(kw_only=True)
+class TrainingConfig:
+    """Every choice of ``medseg train``; None: propose it.
+
+    Attributes:
+        start: id or folder of a bundle to fine-tune.
+        teachers: ids or folders of bundles whose answers are learned besides the labels.
+    """
+
+    dataset: Path
+    output: Path
+    labels: Path | None = None
+    network: str | None = None
+    start: str | None = None
+    teachers: tuple[str, ...] = ()
+    like: Path | None = None
+    plan: Path | None = None
+    folds: str | None = None
+    fold: str = "0"
+    subjects: str | None = None
+    seconds: float = math.inf
+    steps: int | None = None
+    batch: int | None = None
+    patch: IntTriple | None = None
+    window: IntTriple | None = None
+    spacing: Triple | None = None
+    slice_axis: int | None = None
+    learning_rate: float | None = None
+    changes: tuple[str, ...] = ()
+    licence: Path | None = None
+    seed: int | None = None
+    device: str = "auto"
+    workers: int | None = None
+    restart: bool = False
+
+    def check(self) -> None:
+        """Refuse choices that exclude each other, before anything is read.
+
+        Raises:
+            JobError: names them.
+            OutputExists: when the output folder is there.
+        """
+        if self.output.exists():
+            msg = f"{self.output} exists and is kept; name another output folder or remove it first"
+            raise OutputExists(msg)
+        sources = {"--network": self.network, "--from": self.start, "--like": self.like}
+        given = [flag for flag, value in sources.items() if value is not None]
+        if len(given) > 1:
+            msg = f"{' and '.join(given)} each say what to train; give one of them"
+            raise JobError(msg)
+        if self.slice_axis is not None and (self.start or self.like or self.plan):
+            msg = "--slices plans a new model, and the one given has its own way to read volumes; leave it out"
+            raise JobError(msg)

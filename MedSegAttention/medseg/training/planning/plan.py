@@ -1,0 +1,143 @@
+"""A plan: what is trained and how, with the reasons; a JSON file that can be read, changed and followed again."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medseg.io.atomic import replacing
+from medseg.spec.errors import FieldError, JobError
+from medseg.spec.fields import read_record
+from medseg.spec.manifest import ModelManifest
+from medseg.training.planning.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The model to be, the numbers of the run, and why they were chosen.
+
+    Attributes:
+        model: everything the bundle will say about itself, without scores.
+        training: the numbers of the run.
+        reasons: choice -> one sentence; empty for what the user chose.
+    """
+
+    model: ModelManifest
+    training: Recipe
+    reasons: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def patch_shape(self) -> tuple[int, int, int]:
+        """Voxels of a training patch, without the neighbours that a slice-wise network sees."""
+        return self.training.patch_shape or self.model.window_shape
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write a plan, in one step; a file that is there is replaced.
+
+    Raises:
+        JobError: when it cannot be written there.
+    """
+    text = json.dumps(dataclasses.asdict(plan), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    with replacing(path, overwrite=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.
+
+    Raises:
+        JobError: when the file is missing, not JSON, or a field is unknown, missing or impossible.
+    """
+    try:
+        return read_record(Plan, json.loads(path.read_text(encoding="utf-8")), "")
+    except (OSError, ValueError, FieldError) as error:
+        msg = f"{path} is not a plan ({error}); write one with: medseg train DATASET --dry-run"
+        raise JobError(msg) from error
+
+
+def override(plan: Plan, changes: Mapping[str, Any]) -> Plan:
+    """Change values of a plan by their path.
+
+    Args:
+        plan: stays as it is.
+        changes: e.g. ``{"training.batch": 4, "model.arguments.widths": "M"}``, JSON values. Parts that are not there
+            yet may be named, e.g. ``model.slices.context`` needs ``model.slices``.
+
+    Returns:
+        The changed plan; reasons of what changed are dropped.
+
+    Raises:
+        JobError: when there is no such value or it cannot be so.
+    """
+    document = json.loads(json.dumps(dataclasses.asdict(plan)))
+    for path, value in changes.items():
+        _set(document, path.split("."), value, path)
+        document["reasons"].pop(path, None)
+    try:
+        return read_record(Plan, document, "")
+    except FieldError as error:
+        msg = f"the plan cannot be changed so: {error}"
+        raise JobError(msg) from error
+
+
+def parse_changes(texts: Sequence[str]) -> dict[str, Any]:
+    """Read ``path=value`` pairs; a value that is not JSON is text.
+
+    Raises:
+        JobError: when one has no "=".
+
+    Example:
+        >>> parse_changes(["training.batch=4", "model.arguments.widths=M"])
+        {'training.batch': 4, 'model.arguments.widths': 'M'}
+    """
+    changes: dict[str, Any] = {}
+    for text in texts:
+        path, sign, value = text.partition("=")
+        if not sign or not path.strip():
+            msg = f"a change of the plan is PATH=VALUE, got {text!r}; write e.g. training.batch=4"
+            raise JobError(msg)
+        try:
+            changes[path.strip()] = json.loads(value)
+        except ValueError:
+            changes[path.strip()] = value
+    return changes
+
+
+def describe_plan(plan: Plan) -> list[tuple[str, str, str]]:
+    """Rows (what, value, why) for people."""
+    model, training = plan.model, plan.training
+    rows: list[tuple[str, Any]] = [
+        ("model.network", model.network),
+        *((f"model.arguments.{name}", value) for name, value in model.arguments.items()),
+        ("model.spacing_mm", model.spacing_mm),
+        ("model.window_shape", model.window_shape),
+        ("model.slices", None if model.slices is None else dataclasses.asdict(model.slices)),
+        ("model.intensity", {k: v for k, v in dataclasses.asdict(model.intensity).items() if v is not None}),
+        ("model.mirror_axes", model.mirror_axes),
+        *((f"training.{name}", value) for name, value in dataclasses.asdict(training).items()),
+    ]
+    return [
+        (name, json.dumps(_rounded(value)), plan.reasons.get(name, "")) for name, value in rows if value is not None
+    ]
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {name: _rounded(each) for name, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _set(document: dict[str, Any], path: Sequence[str], value: Any, shown: str) -> None:
+    *above, last = path
+    place: Any = document
+    for name in above:
+        place = place.get(name) if isinstance(place, dict) else None
+    if not above or not isinstance(place, dict) or (last not in place and above != ["model", "arguments"]):
+        known = ", ".join(f"{'.'.join([*above, name])}" for name in place) if above and isinstance(place, dict) else ""
+        msg = f"the plan has no value {shown!r}; known: {known or 'model.*, training.*'}"
+        raise JobError(msg)
+    place[last] = value

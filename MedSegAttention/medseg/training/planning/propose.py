@@ -1,0 +1,207 @@
+"""Propose a plan from a fingerprint, the way a senior engineer would, and say why."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from medseg.bundles.label_specs import label_specs
+from medseg.io.dataset import Dataset
+from medseg.spec.errors import JobError
+from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, ModelManifest, SliceRule, Triple
+from medseg.training.planning.fingerprint import Fingerprint
+from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES, needs_slices, window_multiple
+from medseg.training.planning.plan import Plan
+from medseg.training.planning.propose_patch import choose_patch
+from medseg.training.planning.propose_window import MemoryBudget, choose_batch, choose_window
+from medseg.training.planning.recipe import Recipe
+
+_THICK = 3.0  # an axis this many times coarser than the finest takes the finer end of its spacings, as in nnU-Net
+_PASSES, _FEWEST_STEPS, _MOST_STEPS = 200, 2_000, 50_000
+_SIDED = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanConstraints:
+    """What the user has decided already; None: propose it."""
+
+    model_id: str
+    network: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    spacing_mm: Triple | None = None
+    window_shape: IntTriple | None = None
+    slice_axis: int | None = None  # 0, 1 or 2 trains a 2D network on slices across that axis
+    batch: int | None = None
+    steps: int | None = None
+    seconds: float = math.inf  # time limit of the run
+
+
+def propose(dataset: Dataset, fingerprint: Fingerprint, wishes: PlanConstraints, device: torch.device) -> Plan:
+    """Plan the training of a network on a data set.
+
+    Args:
+        dataset: what its folder says.
+        fingerprint: of its cases.
+        wishes: what is decided already; everything else fits itself to that.
+        device: where training will run; its free memory and speed bound window and batch.
+
+    Raises:
+        JobError: when labels are not numbered 1, 2, ... or nothing fits the memory.
+        ManifestError: when a wish cannot be fulfilled by the network.
+    """
+    reasons: dict[str, str] = {}
+    labels = propose_labels(dataset, fingerprint)
+    axis = wishes.slice_axis if wishes.slice_axis is not None else 2 if needs_slices(wishes.network) else None
+    spacing = wishes.spacing_mm or _spacing(fingerprint, reasons)
+    median = fingerprint.median_shape(spacing)
+    budget = MemoryBudget(
+        wishes.network, dict(wishes.arguments), len(fingerprint.channels), len(labels) + 1, spacing, axis, device
+    )
+    window = wishes.window_shape or choose_window(budget, median, reasons)
+    arguments = budget.arguments(window)
+    batch = wishes.batch or choose_batch(budget, window, reasons)
+    patch, fitting = choose_patch(budget, arguments, window, batch, wishes.seconds, reasons)
+    if window_multiple(wishes.network) and wishes.window_shape is None:
+        reasons["model.arguments"] = "follow the window: axes are halved while they are long and fine enough"
+    model = ModelManifest(
+        model_id=wishes.model_id,
+        title=f"{dataset.title} ({wishes.network})",
+        version="1.0.0",
+        description=dataset.description or f"Segments {', '.join(label.name for label in labels)}.",
+        network=wishes.network,
+        arguments=arguments,
+        labels=labels,
+        channels=_channels(dataset, len(fingerprint.channels)),
+        orientation="RAS",
+        spacing_mm=spacing,
+        intensity=_intensity(dataset, fingerprint, reasons),
+        window_shape=window,
+        slices=None if axis is None else SliceRule(axis=axis),
+        mirror_axes=_mirror_axes(labels, axis, reasons),
+        anatomy=dataset.title,
+        intended_use="Research. Not a medical device: every result must be checked by a person who knows the anatomy.",
+        licence=dataset.licence or "not stated; ask the owners of the training data before sharing",
+        authors="not stated",
+        training_data=training_data(dataset, fingerprint),
+        references=(dataset.reference,) if dataset.reference else (),
+    )
+    recipe = propose_recipe(fingerprint, wishes.network, batch, wishes.steps, reasons, fitting_steps=fitting)
+    return Plan(model=model, training=dataclasses.replace(recipe, patch_shape=patch), reasons=reasons)
+
+
+def propose_recipe(
+    fingerprint: Fingerprint,
+    network: str,
+    batch: int,
+    wanted_steps: int | None,
+    reasons: dict[str, str],
+    *,
+    fitting_steps: float = math.inf,
+) -> Recipe:
+    """Number of steps, learning rate and what else follows from the cases; sentences are added to ``reasons``.
+
+    ``fitting_steps`` is about how many the time limit holds.
+    """
+    count = len(fingerprint.cases)
+    proposed = min(_MOST_STEPS, max(_FEWEST_STEPS, round(_PASSES * count / batch)))
+    if wanted_steps is None:
+        reasons["training.steps"] = (
+            f"about {_PASSES} passes over {count} cases, between {_FEWEST_STEPS} and {_MOST_STEPS}; "
+            "a time limit may end it sooner, with a finished schedule"
+        )
+    rate = LEARNING_RATES.get(network, CAREFUL_RATE)
+    reasons["training.learning_rate"] = (
+        "trained well with this network" if network in LEARNING_RATES else "careful, as attention likes it"
+    )
+    share, rarest = fingerprint.foreground_share(), min(fingerprint.label_shares().values(), default=1.0)
+    foreground = 1 / 3 if share > 0.005 else 2 / 3
+    reasons["training.foreground"] = (
+        f"{share:.2%} of a typical image is labelled and the rarest label is {rarest:.1%} of that; "
+        "labels are drawn equally often, so that a small one is seen as often as a large one"
+    )
+    steps = wanted_steps or proposed
+    decay = round(min(0.998, 1 - 1 / max(2.0, min(steps, fitting_steps) / 40)), 4)
+    reasons["training.ema_decay"] = "weights are averaged over at most the last fortieth of the run"
+    return Recipe(steps=steps, batch=batch, learning_rate=rate, foreground=foreground, ema_decay=decay)
+
+
+def propose_labels(dataset: Dataset, fingerprint: Fingerprint) -> tuple[LabelSpec, ...]:
+    """Names, colours and codes of what the data set labels.
+
+    Raises:
+        JobError: when labels are not numbered 1, 2, ... without gaps.
+    """
+    values = sorted(dataset.label_names) or list(fingerprint.label_values)
+    if values != list(range(1, len(values) + 1)):
+        shown = ", ".join(map(str, values))
+        msg = f"labels are numbered 1, 2, ... without gaps, got {shown}; renumber them in the files and dataset.json"
+        raise JobError(msg)
+    return label_specs([dataset.label_names.get(value, f"label {value}") for value in values])
+
+
+def _channels(dataset: Dataset, count: int) -> tuple[ChannelSpec, ...]:
+    names = dataset.channel_names or ("",) * count
+    made = []
+    for number, name in enumerate(names):
+        kind = name.upper()
+        modality = "CT" if kind == "CT" else "PT" if kind in ("PET", "PT") else "MR"
+        shown = name if name and names.count(name) == 1 else f"{name or 'image'} {number + 1}".strip()
+        made.append(ChannelSpec(name=name if count == 1 and name else shown, modality=modality))
+    return tuple(made)
+
+
+def _spacing(fingerprint: Fingerprint, reasons: dict[str, str]) -> Triple:
+    median = np.array(fingerprint.median_spacing_mm)
+    every = np.array([case.spacing_mm for case in fingerprint.cases])
+    if np.allclose(every, median, rtol=1e-2):
+        reasons["model.spacing_mm"] = "every case has it: nothing is interpolated"
+    else:
+        reasons["model.spacing_mm"] = "median of the cases: half of them lose and half gain resolution"
+    coarsest = int(np.argmax(median))
+    if median[coarsest] >= _THICK * np.delete(median, coarsest).max():
+        median[coarsest] = np.percentile(every[:, coarsest], 10)
+        reasons["model.spacing_mm"] += "; slices are thick, so their distance is the finer end (10 %) of the cases"
+    i, j, k = (float(f"{mm:.5g}") for mm in median)
+    return i, j, k
+
+
+def _intensity(dataset: Dataset, fingerprint: Fingerprint, reasons: dict[str, str]) -> IntensityRule:
+    names = {name.upper() for name in dataset.channel_names}
+    first = fingerprint.channels[0]
+    if len(fingerprint.channels) == 1 and (names == {"CT"} or (not names - {""} and first.lowest <= -900)):
+        reasons["model.intensity"] = (
+            "CT values mean the same in every scan: clipped to the 0.5 and 99.5 percentiles of labelled voxels, then "
+            "their mean and standard deviation"
+        )
+        return IntensityRule(
+            kind="clip_zscore",
+            lower=first.percentile_00_5,
+            upper=first.percentile_99_5,
+            mean=first.mean,
+            std=max(first.std, 1e-3),
+        )
+    reasons["model.intensity"] = "grey values are arbitrary outside CT: every image gets mean 0, standard deviation 1"
+    return IntensityRule(kind="zscore")
+
+
+def _mirror_axes(labels: tuple[LabelSpec, ...], slice_axis: int | None, reasons: dict[str, str]) -> tuple[int, ...]:
+    if any(_SIDED.search(label.name) for label in labels):
+        reasons["model.mirror_axes"] = "labels have a side, so a mirrored patient would be labelled wrongly"
+        return ()
+    if slice_axis == 0:
+        reasons["model.mirror_axes"] = "slices are sagittal, so left and right cannot be exchanged in them"
+        return ()
+    reasons["model.mirror_axes"] = "no label has a side: left and right are exchanged half of the time"
+    return (0,)
+
+
+def training_data(dataset: Dataset, fingerprint: Fingerprint) -> str:
+    """What the model card says about the cases."""
+    sizes = " x ".join(str(math.floor(size)) for size in np.median([c.shape for c in fingerprint.cases], axis=0))
+    left_out = f"; {len(fingerprint.problems)} could not be used" if fingerprint.problems else ""
+    return f"{dataset.title}, {len(fingerprint.cases)} cases of about {sizes} voxels{left_out}"

@@ -1,0 +1,68 @@
+"""Whatever way the pipe cuts it, a worker's talk is the same events and lines."""
+
+import pytest
+
+from medseg.desktop.worker.event_stream import EventStreamParser, raise_failure
+from medseg.spec.errors import Cancelled, JobError
+from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Warned, encode_event
+
+EVENTS = [Progress("windows", 1, 4, 2.5), Warned("größer als nichts"), Finished(("a.nrrd",), "cpu", 1.5)]
+
+
+@pytest.fixture
+def heard():
+    return [], []
+
+
+@pytest.fixture
+def dialogue(heard):
+    events, lines = heard
+    return EventStreamParser(events.append, lines.append)
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 1000])
+def test_events_and_log_lines_are_found_however_the_stream_is_cut(heard, dialogue, step):
+    text = "loading\n" + "".join(encode_event(event) + "\r\n" for event in EVENTS) + "grüße\n"
+    stream = text.encode()
+    for start in range(0, len(stream), step):
+        dialogue.hear_output(stream[start : start + step])
+    assert heard == (EVENTS, ["loading", "grüße"])
+
+
+def test_a_progress_bar_is_one_line_as_the_eye_saw_it_last(heard, dialogue):
+    dialogue.hear_errors(b"10%\r50%\r100%\nnext\r\n")
+    assert heard[1] == ["100%", "next"]
+
+
+def test_bytes_that_are_no_text_do_not_stop_the_talk(heard, dialogue):
+    dialogue.hear_errors(b"\xff\xfe oh\n")
+    assert len(heard[1]) == 1
+    assert heard[1][0].endswith(" oh")
+
+
+def test_an_event_on_the_error_stream_is_only_text(heard, dialogue):
+    dialogue.hear_errors(encode_event(EVENTS[0]).encode() + b"\n")
+    assert heard[0] == []
+
+
+def test_a_crash_is_told_with_the_last_words(dialogue):
+    dialogue.hear_errors(b"Traceback\nOverflowError: too many\nunfinished wor")
+    end = dialogue.end(-11, cancelled=False)
+    assert end.is_bug
+    assert "SIGSEGV" in end.message
+    assert "OverflowError: too many" in end.message
+    assert "unfinished wor" in end.message
+
+
+def test_a_process_that_was_killed_after_a_cancel_was_cancelled(dialogue):
+    assert dialogue.end(-9, cancelled=True) == Failed(CANCELLED, is_bug=False)
+
+
+def test_failures_become_the_exceptions_they_were():
+    assert raise_failure(EVENTS[2]) is EVENTS[2]
+    with pytest.raises(Cancelled):
+        raise_failure(Failed(CANCELLED, is_bug=False))
+    with pytest.raises(JobError, match="too small"):
+        raise_failure(Failed("too small", is_bug=False))
+    with pytest.raises(RuntimeError, match="KeyError"):
+        raise_failure(Failed("KeyError", is_bug=True))

@@ -1,0 +1,132 @@
+"""What a model card says about scores: intervals, bias, the worst cases and their pictures."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from scipy import stats
+
+from Integration.tiny import write_tiny_bundle
+from medseg.bundles.metadata import read_manifest
+from medseg.cli.main import run
+from medseg.imaging.image import Image
+from medseg.io.dataset import CaseFiles
+from medseg.io.write import write_image
+from medseg.jobs.scoring.bootstrap import mean_interval
+from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, LabelScores, summarise
+from medseg.jobs.scoring.score_tables import bias_table, score_table
+from medseg.jobs.scoring.validate import validate, write_scores
+from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
+from medseg.spec.errors import JobError
+from medseg.spec.job import Options
+
+
+def evaluation(dice, ml=None):
+    ml = ml or [0.0] * len(dice)
+    rows = tuple(
+        CaseScores(f"c{n}", LabelScores(1, d, d, 1.0, 2.0, m, 5.0))
+        for n, (d, m) in enumerate(zip(dice, ml, strict=True))
+    )
+    return Evaluation(rows, summarise(row.scores for row in rows))
+
+
+def test_the_interval_is_scipys():
+    values = np.random.default_rng(0).normal(0.9, 0.03, size=40)
+    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=9999, rng=1).confidence_interval
+    found = mean_interval(values.tolist())
+    assert found.mean == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx(tuple(theirs), abs=6e-4)
+
+
+def test_equal_values_have_no_spread_and_no_values_no_interval():
+    assert mean_interval([0.5] * 4) == mean_interval([0.5, np.nan, 0.5])
+    assert np.isnan(mean_interval([np.nan]).mean)
+
+
+def test_a_row_holds_the_mean_and_its_interval_in_words():
+    table = score_table(evaluation([0.8, 0.9, 1.0]), {1: "ball"})
+    assert table["ball"]["Dice"] == 0.9
+    assert table["ball"]["Dice, 95 %"] == "0.8000 to 1.0000"
+    assert json.dumps(table)
+
+
+def test_bias_and_limits_of_agreement_are_those_of_bland_and_altman():
+    row = bias_table(evaluation([1, 1, 1], ml=[0.1, 0.2, 0.3]), {1: "ball"})["ball"]
+    assert row["mean difference ml"] == 0.2
+    assert row["limits of agreement ml"] == f"{0.2 - 0.196:.4f} to {0.2 + 0.196:.4f}"
+
+
+def case(name, dice):
+    image = Image(np.random.default_rng(0).normal(size=(1, 12, 14, 10)).astype(np.float32))
+    truth = np.zeros((1, 12, 14, 10), dtype=np.uint8)
+    truth[0, 3:8, 3:8, 3:8] = 1
+    return WorstCase(name, dice, image, Image(truth), Image(np.roll(truth, 2, axis=2)))
+
+
+def test_the_worst_are_kept_worst_first():
+    kept = ()
+    for name, dice in (("a", 0.9), ("b", 0.2), ("c", 0.5), ("d", 0.8)):
+        kept = keep_worst(kept, case(name, dice), 2)
+    assert [each.name for each in kept] == ["b", "c"]
+
+
+def test_expert_and_model_are_drawn_apart(tmp_path):
+    specs = write_tiny_bundle(tmp_path).manifest.labels
+    picture = np.asarray(draw_worst(case("a", 0.4), specs)).astype(int)
+    left, right = picture[24:, 6:246], picture[24:, 252:492]
+    assert left.shape == right.shape
+    assert (left != right).any()
+    assert (left[..., 0] - left[..., 2] > 60).any()  # the first label is red
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return write_tiny_bundle(tmp_path)
+
+
+def cases_on_disk(folder, count=2):
+    rng = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+    made = []
+    for n in range(count):
+        files = CaseFiles(f"c{n}", folder / "images" / f"c{n}.nii.gz", folder / "labels" / f"c{n}.nii.gz")
+        write_image(files.image, Image(rng.normal(size=(1, 16, 16, 16)).astype(np.float32)))
+        labels = np.zeros((1, 16, 16, 16), dtype=np.uint8)
+        labels[0, 4:9, 4:9, 4:9], labels[0, 9:12, 4:9, 4:9] = 1, 2
+        write_image(files.labels, Image(labels))
+        made.append(files)
+    return made
+
+
+def test_a_card_shows_intervals_bias_memory_and_pictures_of_the_worst_cases(bundle, tmp_path):
+    validation = validate(bundle, cases_on_disk(tmp_path), Options(device="cpu"), worst_count=1)
+    scored = write_scores(bundle, validation, dataset="noise")
+    card = (bundle.folder / "docs" / "README.md").read_text()
+    assert "Dice, 95 %" in card
+    assert "limits of agreement ml" in card
+    assert "most memory, MiB" in card
+    (name,) = scored.manifest.scores["noise"]["worst cases"]
+    assert f"![{name}](worst/1.png)" in card
+    with Picture.open(bundle.folder / "docs" / "worst" / "1.png") as picture:
+        assert picture.size == (498, 768)
+    assert validation.memory_mb > 50
+
+
+def test_predictions_made_elsewhere_reach_the_card_by_the_command(bundle, tmp_path, capsys):
+    cases_on_disk(tmp_path)
+    labels = str(tmp_path / "labels")
+    assert run(["evaluate", labels, labels, "--card", str(bundle.folder), "--dataset", "itself"]) == 0
+    assert "now says so" in capsys.readouterr().out
+    scores = read_manifest(bundle.folder / "configs" / "metadata.json").scores["itself"]["as they are"]
+    assert scores["front"]["Dice"] == 1
+    assert "itself, volume bias" in (bundle.folder / "docs" / "README.md").read_text()
+
+
+def test_labels_the_model_does_not_have_are_refused(bundle):
+    from medseg.jobs.scoring.validate import write_evaluation
+
+    row = LabelScores(7, 1, 1, 1, 1, 1, 1)
+    with pytest.raises(JobError, match="has no label 7"):
+        write_evaluation(bundle, Evaluation((CaseScores("a", row),), (row,)), dataset="x")

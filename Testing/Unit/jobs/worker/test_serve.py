@@ -1,0 +1,111 @@
+import weakref
+
+import pytest
+
+from medseg.jobs.worker.inbox import Inbox
+from medseg.jobs.worker.serve import bug_report, serve
+from medseg.spec.errors import Cancelled, JobError
+from medseg.spec.events import CANCELLED, Described, Failed, Finished, Started
+from medseg.spec.job import Job
+from medseg.spec.wire import Cancel, Describe, Quit, Run, encode_request
+
+JOB = Job(inputs=("a",), model="m", output="o")
+DONE = Finished(("o",), "cpu", 1.0)
+
+
+def served(run, *requests, lines=()):
+    inbox, told = Inbox(), []
+    inbox.listen([*lines, *(encode_request(request).encode() for request in requests)])
+    well = serve(inbox, told.append, run, idle_seconds=0)
+    return told, well
+
+
+def finish(_job, tell, _cancelled):
+    tell(DONE)
+
+
+def failing(error):
+    def run(_job, _tell, _cancelled):
+        raise error
+
+    return run
+
+
+def test_each_job_is_answered_in_turn():
+    told, well = served(finish, Run(JOB, "1"), Run(JOB, "2"))
+    assert told == [Started("1"), DONE, Started("2"), DONE]
+    assert well
+
+
+def test_nothing_is_done_after_quit():
+    assert served(finish, Run(JOB, "1"), Quit(), Run(JOB, "2")) == ([Started("1"), DONE], True)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (JobError("overlap must lie in 0..0.9"), "overlap must lie in 0..0.9"),
+        (Cancelled("stopped as asked"), CANCELLED),
+        (OSError(28, "No space left on device", "o.nrrd"), "No space left on device"),
+        (MemoryError(), "too little memory"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_error_the_user_can_mend_is_said_and_the_worker_goes_on(error, message):
+    told, well = served(failing(error), Run(JOB), Run(JOB))
+    assert [type(event) for event in told] == [Started, Failed, Started, Failed]
+    assert message in told[1].message
+    assert not told[1].is_bug
+    assert not well
+
+
+def test_a_job_cancelled_before_it_began_is_not_begun():
+    told, _ = served(failing(AssertionError("was begun")), Run(JOB), Cancel())
+    assert told == [Started(""), Failed(CANCELLED, is_bug=False)]
+
+
+def test_after_each_job_what_it_held_is_free_before_the_next():
+    held, seen = [], []
+
+    class Tensor:
+        pass
+
+    def run(_job, _tell, _cancelled):
+        tensor = Tensor()
+        held.append(weakref.ref(tensor))
+        raise Cancelled(CANCELLED)
+
+    inbox = Inbox()
+    inbox.put(Run(JOB))
+    inbox.put(Run(JOB))
+    serve(inbox, lambda _: None, run, idle_seconds=0, after_job=lambda: seen.append([each() for each in held]))
+    assert seen == [[None], [None, None]]
+
+
+def test_a_line_that_is_no_request_is_answered_and_the_next_job_runs():
+    told, well = served(finish, Run(JOB, "1"), lines=[b'{"run": {"input": 1}}'])
+    assert "job.input: no such field" in told[0].message
+    assert told[1:] == [Started("1"), DONE]
+    assert not well
+
+
+def test_a_bug_ends_the_worker():
+    with pytest.raises(ZeroDivisionError):
+        served(failing(ZeroDivisionError("oops")), Run(JOB), Run(JOB))
+
+
+def test_a_bug_report_names_the_error_and_the_place():
+    try:
+        served(failing(ZeroDivisionError("oops")), Run(JOB))
+    except ZeroDivisionError as error:
+        report = bug_report(error)
+    assert report.is_bug
+    assert report.message.splitlines()[0] == "ZeroDivisionError: oops"
+    assert "test_serve.py" in report.message
+
+
+def test_a_request_to_describe_is_answered_in_its_turn():
+    inbox, told = Inbox(), []
+    inbox.listen(encode_request(request).encode() for request in (Run(JOB, "1"), Describe(), Run(JOB, "2")))
+    assert serve(inbox, told.append, finish, idle_seconds=0, describe=lambda: told.append(Described(())))
+    assert told == [Started("1"), DONE, Described(()), Started("2"), DONE]
