@@ -25,6 +25,7 @@ from medseg.spec.manifest import (
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 # what the bundle's inference.json needs in MONAI beyond its core
 _MONAI_EXTRAS = ("medsegattention", "nibabel", "safetensors")
+_SEE = "see Models/README.md for the format"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,19 +94,15 @@ def read_manifest(path: Path) -> ModelManifest:
             impossible; the message names the file, the field, what was found and what is allowed.
     """
     try:
-        return _manifest_of(_read_file(path))
+        document = read_object(path)
     except ManifestError as error:
-        reason = str(error) if str(error).startswith(str(path)) else f"{path}: {error}"
-        msg = f"{reason}; see Models/README.md for the format"
+        msg = f"{error}; {_SEE}"
         raise ManifestError(msg) from error
-
-
-def _read_file(path: Path) -> MetadataFile:
-    document = read_object(path)
     try:
-        return read_record(MetadataFile, document, "")
-    except FieldError as error:
-        raise ManifestError(str(error)) from error
+        return _manifest_of(read_record(MetadataFile, document, ""))
+    except (FieldError, ManifestError) as error:
+        msg = f"{path}: {error}; {_SEE}"
+        raise ManifestError(msg) from error
 
 
 def _manifest_of(file: MetadataFile) -> ModelManifest:
@@ -122,9 +119,8 @@ def _manifest_of(file: MetadataFile) -> ModelManifest:
             **ours,
         )
     except ManifestError as error:
-        name = str(error).partition(":")[0]
-        msg = f"medseg.{error}" if name in ours else str(error).replace("title:", "name:", 1)
-        raise ManifestError(msg) from error
+        field = f"medseg.{error.field}" if error.field in ours else {"title": "name"}.get(error.field, error.field)
+        raise ManifestError(error.problem, field=field) from error
     _require_agreement(file.network_data_format, manifest)
     return manifest
 
@@ -139,11 +135,11 @@ def _require_agreement(stated: Mapping[str, Any], manifest: ModelManifest) -> No
         try:
             found = stated[side][key]["num_channels"]
         except (KeyError, TypeError) as error:
-            msg = f"{path}: this field is missing and has no default"
-            raise ManifestError(msg) from error
+            msg = "this field is missing and has no default"
+            raise ManifestError(msg, field=path) from error
         if found != count:
-            msg = f"{path}: expected {count}, as listed under medseg, got {found!r}"
-            raise ManifestError(msg)
+            msg = f"expected {count}, as listed under medseg, got {found!r}"
+            raise ManifestError(msg, field=path)
 
 
 def write_manifest(manifest: ModelManifest, path: Path, *, changelog: Mapping[str, str] | None = None) -> None:
@@ -155,7 +151,7 @@ def write_manifest(manifest: ModelManifest, path: Path, *, changelog: Mapping[st
         changelog: version -> what changed; None: that of the file being replaced, else a first entry.
     """
     if changelog is None and path.is_file():
-        changelog = _read_file(path).changelog
+        changelog = read_record(MetadataFile, read_object(path), "").changelog
     document = metadata_document(manifest, changelog or {manifest.version: "First version"})
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     partial = path.with_name(f".{path.name}.{os.getpid()}")

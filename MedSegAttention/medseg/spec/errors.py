@@ -2,7 +2,18 @@
 
 
 class MedSegError(Exception):
-    """Base of every error that is the user's to mend; anything else is a bug of ours."""
+    """Base of every error that is the user's to mend; anything else is a bug of ours.
+
+    Args:
+        problem: what is wrong, one sentence.
+        field: path of the field of a record or document that is wrong, e.g. "labels[1].name"; it comes first in the
+            text. Empty: it is not about one field.
+    """
+
+    def __init__(self, problem: str = "", *, field: str = "") -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.problem = problem
+        self.field = field
 
 
 class ImageError(MedSegError):
@@ -18,7 +29,7 @@ class WeightsError(MedSegError):
 
 
 class FieldError(MedSegError):
-    """A field of a JSON document is unknown, missing, of a wrong type or impossible; its path comes first."""
+    """A field of a JSON document is unknown, missing, of a wrong type or impossible; ``field`` is its path."""
 
 
 class ModelNotFound(MedSegError):

@@ -1,7 +1,6 @@
 """From JSON to a frozen dataclass: the type hints are the schema, and a wrong field is named by its path."""
 
 import json
-import re
 from dataclasses import MISSING, fields, is_dataclass
 from math import isfinite
 from types import NoneType, UnionType
@@ -34,19 +33,17 @@ def read_record(kind: type[Record], value: object, path: str) -> Record:
         _refuse(path, "an object", value)
     hints = get_type_hints(kind)
     if unknown := [name for name in value if name not in hints]:
-        msg = f"{_join(path, unknown[0])}: no such field; known here: {', '.join(hints)}"
-        raise FieldError(msg)
+        msg = f"no such field; known here: {', '.join(hints)}"
+        raise FieldError(msg, field=_join(path, unknown[0]))
     required = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
     if missing := [name for name in required if name not in value]:
-        msg = f"{_join(path, missing[0])}: this field is missing and has no default"
-        raise FieldError(msg)
+        msg = "this field is missing and has no default"
+        raise FieldError(msg, field=_join(path, missing[0]))
     parsed = {name: read_value(hints[name], entry, _join(path, name)) for name, entry in value.items()}
     try:
         return kind(**parsed)
-    except MedSegError as error:  # the record's own checks; many begin with the name of a field
-        name = re.match(r"(\w+)[\w.\[\]]*: ", str(error))
-        msg = _join(path, str(error)) if name and name[1] in hints else f"{path}: {error}"
-        raise FieldError(msg) from error
+    except MedSegError as error:  # the record's own checks
+        raise FieldError(error.problem, field=_join(path, error.field)) from error
 
 
 def read_value(hint: Any, value: object, path: str) -> Any:
@@ -101,12 +98,12 @@ def _read_tuple(arguments: tuple[Any, ...], value: object, path: str) -> tuple[A
 
 
 def _refuse(path: str, expected: str, found: object) -> NoReturn:
-    msg = f"{path}: expected {expected}, got {shorten(found)}"
-    raise FieldError(msg) from None
+    msg = f"expected {expected}, got {shorten(found)}"
+    raise FieldError(msg, field=path) from None
 
 
 def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+    return f"{path}.{name}" if path and name else path or name
 
 
 def shorten(value: object) -> str:

@@ -1,6 +1,6 @@
 """A trained model, described well enough to run it without asking its author.
 
-Every class refuses nonsense when it is built: a ``ManifestError`` that starts with the name of the field.
+Every class refuses nonsense when it is built: a ``ManifestError`` that names the field.
 """
 
 import re
@@ -16,8 +16,8 @@ IntTriple: TypeAlias = tuple[int, int, int]
 
 
 def _refuse(name: str, expected: str, found: object) -> NoReturn:
-    msg = f"{name}: expected {expected}, got {found!r}"
-    raise ManifestError(msg)
+    msg = f"expected {expected}, got {found!r}"
+    raise ManifestError(msg, field=name)
 
 
 def _require_text(**texts: str) -> None:
@@ -75,8 +75,8 @@ class ChannelSpec:
         try:
             re.compile(self.pattern)
         except re.error as error:
-            msg = f"pattern: expected a regular expression, got {self.pattern!r} ({error})"
-            raise ManifestError(msg) from error
+            msg = f"expected a regular expression, got {self.pattern!r} ({error})"
+            raise ManifestError(msg, field="pattern") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +107,7 @@ class IntensityRule:
             if not self.lower < self.upper:
                 _refuse("upper", f"more than lower, which is {self.lower}", self.upper)
             if self.kind == "percentile" and not (self.lower >= 0 and self.upper <= 100):
-                _refuse("lower, upper", "percents 0..100", [self.lower, self.upper])
+                _refuse("lower" if self.lower < 0 else "upper", "a percent 0..100", [self.lower, self.upper])
         if self.std is not None and self.std <= 0:
             _refuse("std", "a positive number", self.std)
         if self.nonzero_only and self.kind != "zscore":

@@ -16,8 +16,8 @@ class Inner:
 
     def __post_init__(self):
         if self.name == "bad":
-            msg = "name: expected something good, got 'bad'"
-            raise FieldError(msg)
+            msg = "expected something good, got 'bad'"
+            raise FieldError(msg, field="name")
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,7 @@ def test_a_wrong_field_is_named_with_what_was_found_and_what_is_allowed(changes,
     with pytest.raises(FieldError) as caught:
         read_record(Outer, {"count": 1, **changes}, "top")
     assert str(caught.value) == sentence
+    assert (caught.value.field, caught.value.problem) == tuple(sentence.split(": ", 1))
 
 
 def test_a_long_value_is_shortened():

@@ -116,8 +116,8 @@ def test_an_impossible_model_is_refused_by_field_and_value(manifest, changes, wo
             r"upper: expected more than lower, which is 1\.0",
         ),
         (lambda: IntensityRule(kind="zscore", mean=1.0), "mean: expected nothing"),
-        (lambda: IntensityRule(kind="percentile", lower=-1.0, upper=99.0), r"lower, upper: expected percents 0\.\.100"),
-        (lambda: IntensityRule(kind="percentile", lower=1.0, upper=101.0), r"lower, upper: expected percents 0\.\.100"),
+        (lambda: IntensityRule(kind="percentile", lower=-1.0, upper=99.0), r"lower: expected a percent 0\.\.100"),
+        (lambda: IntensityRule(kind="percentile", lower=1.0, upper=101.0), r"upper: expected a percent 0\.\.100"),
         (
             lambda: IntensityRule(kind="clip_zscore", lower=0.0, upper=1.0, mean=0.0, std=0.0),
             "std: expected a positive",

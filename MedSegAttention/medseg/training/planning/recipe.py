@@ -52,8 +52,8 @@ class Recipe:
         )
         for name, fits, expected in checks:
             if not fits:
-                msg = f"{name}: expected {expected}, got {getattr(self, name)!r}"
-                raise ManifestError(msg)
+                msg = f"expected {expected}, got {getattr(self, name)!r}"
+                raise ManifestError(msg, field=name)
 
     def rate(self, elapsed: float) -> float:
         """Learning rate when a part 0..1 of the run is over."""
