@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -68,82 +67,114 @@ def texts(widget):
     return {entry.get("name"): "".join(entry.itertext()).strip() for entry in widget.findall("property")}
 
 
-CASES = [
-    pytest.param(path, widget, id=f"{path.stem}-{widget.get('name')}")
-    for path in FILES
-    for widget in widgets(path)
-    if widget.get("class") in CONTROLS
-]
+CONTROLS_OF = [(path, widget) for path in FILES for widget in widgets(path) if widget.get("class") in CONTROLS]
+
+
+def place(path, widget):
+    return f"{path.name}: {widget.get('name')}"
 
 
 def test_there_are_ui_files():
     assert {"ModelPicker", "Performance", "Postprocessing", "Region"} <= {path.stem for path in FILES}
+    assert len(CONTROLS_OF) > 50
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_only_classes_that_were_judged_for_their_accessibility_are_used(path):
-    used = {widget.get("class") for widget in widgets(path)}
-    assert used <= CONTROLS | PASSIVE, "add the class to one of the lists of this test"
-
-
-@pytest.mark.parametrize(("path", "widget"), CASES)
-def test_a_control_has_an_accessible_name_and_a_tool_tip(path, widget):
-    said = texts(widget)
-    assert said.get("accessibleName"), path.name
-    assert said.get("toolTip"), path.name
-    assert said["accessibleName"] == re.sub("&(.)", r"\1", said["accessibleName"]), "read aloud: no mnemonic in it"
-
-
-@pytest.mark.parametrize(("path", "widget"), CASES)
-def test_a_control_is_labelled(path, widget):
-    if widget.get("class") in WITH_TEXT:
-        assert texts(widget).get("text"), "a button says what it does"
-    elif widget.get("class") not in READ_ONLY:
-        assert widget.get("name") in {texts(label).get("buddy") for label in widgets(path)}, "no label has it as buddy"
-
-
-@pytest.mark.parametrize(("path", "widget"), CASES)
-def test_a_control_can_be_reached_by_the_keyboard(path, widget):
-    policy = texts(widget).get("focusPolicy", "Qt::StrongFocus")
-    assert policy in {"Qt::StrongFocus", "Qt::TabFocus", "Qt::WheelFocus"}, path.name
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_buddies_exist_and_their_labels_have_a_mnemonic_that_is_unique_in_the_file(path):
-    every = list(widgets(path))
-    names = Counter(widget.get("name") for widget in every)
-    assert max(names.values()) == 1, names.most_common(1)
-    mnemonics = []
-    for widget in every:
-        said = texts(widget)
-        if "buddy" in said:
-            assert said["buddy"] in names, said["buddy"]
-            assert re.search("&[^&]", said["text"]), f"{said['text']!r} has no mnemonic"
-        mnemonics += [letter.lower() for letter in re.findall("&([^&])", said.get("text", ""))]
-    assert max(Counter(mnemonics).values(), default=1) == 1, Counter(mnemonics).most_common(3)
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_a_label_that_says_something_is_not_hidden_from_screen_readers_by_a_name(path):
-    """Qt reads a label's accessible name instead of its text."""
-    for widget in widgets(path):
-        said = texts(widget)
-        if widget.get("class") == "QLabel" and "accessibleName" in said:
-            assert "text" not in said, f"{widget.get('name')}: its text would not be read"
-            assert "wordWrap" not in said, f"{widget.get('name')}: it holds text, which would not be read"
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_no_colours_are_set_and_every_text_wraps(path: Path):
-    text = path.read_text(encoding="utf-8")
-    assert "styleSheet" not in text
-    assert "palette" not in text
-    assert "vtkMRMLScene" not in text, "the scene is given in Python"
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_no_mnemonic_takes_a_letter_that_opens_a_menu_of_slicer(path):
-    letters = {
-        letter.lower() for each in widgets(path) for letter in re.findall("&([^&])", texts(each).get("text", ""))
+def test_only_classes_that_were_judged_for_their_accessibility_are_used():
+    unknown = {
+        place(path, widget): widget.get("class")
+        for path in FILES
+        for widget in widgets(path)
+        if widget.get("class") not in CONTROLS | PASSIVE
     }
-    assert not letters & set("fevh"), "File, Edit, View, Help: with two owners Alt and the letter opens neither"
+    assert unknown == {}, "add the class to one of the lists of this test"
+
+
+def test_a_control_has_an_accessible_name_and_a_tool_tip():
+    lacking = {
+        place(path, widget): lacks
+        for path, widget in CONTROLS_OF
+        if (lacks := {"accessibleName", "toolTip"} - {name for name, text in texts(widget).items() if text})
+    }
+    assert lacking == {}
+
+
+def test_an_accessible_name_is_read_aloud_and_has_no_mnemonic():
+    names = {place(path, widget): texts(widget).get("accessibleName", "") for path, widget in CONTROLS_OF}
+    assert {at: name for at, name in names.items() if name != re.sub("&(.)", r"\1", name)} == {}
+
+
+def test_a_control_is_labelled_by_its_own_text_or_by_a_label_whose_buddy_it_is():
+    wrong = []
+    for path, widget in CONTROLS_OF:
+        if widget.get("class") in WITH_TEXT:
+            labelled = bool(texts(widget).get("text"))
+        else:
+            buddies = {texts(label).get("buddy") for label in widgets(path)}
+            labelled = widget.get("class") in READ_ONLY or widget.get("name") in buddies
+        if not labelled:
+            wrong.append(place(path, widget))
+    assert wrong == []
+
+
+def test_a_control_can_be_reached_by_the_keyboard():
+    policies = {place(path, widget): texts(widget).get("focusPolicy") for path, widget in CONTROLS_OF}
+    reached = {None, "Qt::StrongFocus", "Qt::TabFocus", "Qt::WheelFocus"}
+    assert {at: policy for at, policy in policies.items() if policy not in reached} == {}
+
+
+def test_names_are_unique_in_a_file_and_buddies_exist():
+    for path in FILES:
+        every = list(widgets(path))
+        names = Counter(widget.get("name") for widget in every)
+        assert max(names.values()) == 1, (path.name, names.most_common(1))
+        buddies = {texts(widget)["buddy"] for widget in every if "buddy" in texts(widget)}
+        assert buddies <= set(names), (path.name, buddies - set(names))
+
+
+def test_labels_of_buddies_have_a_mnemonic_and_each_is_unique_in_its_file():
+    for path in FILES:
+        said = [texts(widget) for widget in widgets(path)]
+        without = [each["text"] for each in said if "buddy" in each and not re.search("&[^&]", each["text"])]
+        assert without == [], path.name
+        mnemonics = Counter(letter for each in said for letter in mnemonics_in(each))
+        assert max(mnemonics.values(), default=1) == 1, (path.name, mnemonics.most_common(3))
+
+
+def test_no_mnemonic_takes_a_letter_that_opens_a_menu_of_slicer():
+    """File, Edit, View, Help: with two owners Alt and the letter opens neither."""
+    taken = {
+        place(path, widget): letters
+        for path in FILES
+        for widget in widgets(path)
+        if (letters := set(mnemonics_in(texts(widget))) & set("fevh"))
+    }
+    assert taken == {}
+
+
+def mnemonics_in(said):
+    return [letter.lower() for letter in re.findall("&([^&])", said.get("text", ""))]
+
+
+def test_a_label_that_says_something_is_not_hidden_from_screen_readers_by_a_name():
+    """Qt reads a label's accessible name instead of its text; a label that wraps holds text later."""
+    hidden = [
+        place(path, widget)
+        for path in FILES
+        for widget in widgets(path)
+        if widget.get("class") == "QLabel"
+        and "accessibleName" in (said := texts(widget))
+        and {"text", "wordWrap"} & set(said)
+    ]
+    assert hidden == []
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        ("styleSheet", "colours are the user's"),
+        ("palette", "colours are the user's"),
+        ("vtkMRMLScene", "the scene is given in Python"),
+    ],
+)
+def test_no_file_sets_colours_or_a_scene(word, why):
+    assert [path.name for path in FILES if word in path.read_text(encoding="utf-8")] == [], why
