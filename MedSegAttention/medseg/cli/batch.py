@@ -6,21 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli.choices import (
-    DeviceName,
-    EngineChoice,
-    FillHoles,
-    KeepLargest,
-    MinIsland,
-    Mirror,
-    ModelId,
-    Overlap,
-    PrecisionName,
-    Region,
-    WindowBatch,
-    changed_rule,
-    read_roi,
-)
+from medseg.cli.options import ModelId, with_options
 from medseg.spec.job import Options
 
 if TYPE_CHECKING:
@@ -31,36 +17,18 @@ if TYPE_CHECKING:
 EXIT_CASES, EXIT_INTERRUPTED = 1, 130
 
 
+@with_options
 def batch(
     source: Annotated[
         Path, typer.Argument(help="Folder of images or DICOM series, or a CSV file with the columns case and image.")
     ],
     model: ModelId,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results and the report.")],
+    options: Options,
     suffix: Annotated[str, typer.Option(help=".seg.nrrd, .nii.gz, .nii, .nrrd or .mha")] = ".seg.nrrd",
-    roi: Region = None,
-    device: DeviceName = "auto",
-    overlap: Overlap = None,
-    mirror: Mirror = None,
-    precision: PrecisionName = "float32",
-    engine: EngineChoice = "auto",
-    window_batch: WindowBatch = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made in another way.")] = False,
-    keep_largest: KeepLargest = None,
-    min_island_mm3: MinIsland = None,
-    fill_holes_mm3: FillHoles = None,
 ) -> None:
     """Segment every case of a folder or a list; the same command again goes on where it stopped."""
-    options = Options(
-        device=device,
-        overlap=overlap,
-        mirror=mirror,
-        window_batch=window_batch,
-        precision=precision,  # type: ignore[arg-type] # Options checks it
-        engine=engine,  # type: ignore[arg-type] # Options checks it
-        roi_ras_mm=read_roi(roi),
-        postprocess=changed_rule(model, keep_largest, min_island_mm3, fill_holes_mm3),
-    )
     from medseg import __version__
     from medseg.cli.console import Reporter, errors
     from medseg.inference.device import choose_device
@@ -71,7 +39,7 @@ def batch(
 
     engines = KeptEngines()
     networks = LoadedNetworks(limit=1, dropped=engines.forget)
-    choose_device(device)  # refused here rather than in every case
+    choose_device(options.device)  # refused here rather than in every case
     try:
         with Reporter() as reporter:
             report = segment_folder(
@@ -109,11 +77,11 @@ def _show(report: "BatchReport") -> None:
     from medseg.cli.console import output
 
     console = output()
-    told = [f"{report.count('done')} of {report.total} done"]
+    words = [f"{report.count('done')} of {report.total} done"]
     if report.skipped:
-        told.append(f"{report.skipped} of them before")
+        words.append(f"{report.skipped} of them before")
     if report.count("failed"):
-        told.append(f"{report.count('failed')} failed")
-    console.print(", ".join(told), markup=False)
+        words.append(f"{report.count('failed')} failed")
+    console.print(", ".join(words), markup=False)
     for path in (report.csv_path, report.html_path):
         console.print(f"wrote {path}", markup=False, soft_wrap=True)

@@ -5,30 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli.choices import (
-    Coarser,
-    DeviceName,
-    EngineChoice,
-    FillHoles,
-    KeepLargest,
-    MinIsland,
-    Mirror,
-    ModelId,
-    Overlap,
-    PrecisionName,
-    Quick,
-    Region,
-    WindowBatch,
-    changed_rule,
-    read_roi,
-    read_spacing_factor,
-)
+from medseg.cli.options import ModelId, with_options
 from medseg.spec.job import Job, Options
 
 if TYPE_CHECKING:
     from medseg.jobs.run.segment import Segmentation
 
 
+@with_options
 def segment(
     inputs: Annotated[
         list[str],
@@ -36,22 +20,11 @@ def segment(
     ],
     model: ModelId,
     output: Annotated[str, typer.Option("--output", "-o", help=".seg.nrrd, .nii.gz, .nii, .nrrd or .mha")],
-    roi: Region = None,
-    device: DeviceName = "auto",
-    overlap: Overlap = None,
-    mirror: Mirror = None,
-    precision: PrecisionName = "float32",
-    engine: EngineChoice = "auto",
-    window_batch: WindowBatch = 1,
-    spacing_factor: Coarser = None,
-    quick: Quick = False,
+    options: Options,
     frame: Annotated[int | None, typer.Option(help="Time point of a 4-D input, from 0.")] = None,
     probabilities: Annotated[str | None, typer.Option(help="Also write probabilities, one channel a label.")] = None,
     preview: Annotated[str | None, typer.Option(help="Also draw a .png: three planes and a surface.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
-    keep_largest: KeepLargest = None,
-    min_island_mm3: MinIsland = None,
-    fill_holes_mm3: FillHoles = None,
     forecast: Annotated[bool, typer.Option("--forecast", help="Say what it will take, and stop there.")] = False,
 ) -> None:
     """Segment one case."""
@@ -59,17 +32,7 @@ def segment(
         inputs=tuple(inputs),
         model=model,
         output=output,
-        options=Options(
-            device=device,
-            overlap=overlap,
-            mirror=mirror,
-            window_batch=window_batch,
-            precision=precision,  # type: ignore[arg-type] # Options checks it
-            engine=engine,  # type: ignore[arg-type] # Options checks it
-            roi_ras_mm=read_roi(roi),
-            spacing_factor=read_spacing_factor(spacing_factor, quick=quick),
-            postprocess=changed_rule(model, keep_largest, min_island_mm3, fill_holes_mm3),
-        ),
+        options=options,
         probabilities=probabilities,
         preview=preview,
         overwrite=overwrite,

@@ -5,21 +5,21 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.choices import DeviceName, EngineChoice, PrecisionName
+from medseg.cli.options import with_options
+from medseg.spec.job import Options
 
 
+@with_options
 def validate(
     model: Annotated[str, typer.Argument(help="Id of a model, or the folder of a bundle.")],
     dataset: Annotated[Path, typer.Argument(help="Decathlon or nnU-Net raw folder, or a folder of images.")],
+    options: Options,
     labels: Annotated[Path | None, typer.Option(help="Folder of labels, when DATASET holds images alone.")] = None,
     folds: Annotated[Path | None, typer.Option(help="JSON list of folds; without it all cases are used.")] = None,
     fold: Annotated[int, typer.Option(help="Which fold's validation cases to use.")] = 0,
     card: Annotated[
         str | None, typer.Option(help="Write the scores into the model card under this name of the data.")
     ] = None,
-    device: DeviceName = "auto",
-    precision: PrecisionName = "float32",
-    engine: EngineChoice = "auto",
     csv: Annotated[Path | None, typer.Option("--csv", help="Also write every case and label here.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing CSV file.")] = False,
 ) -> None:
@@ -32,11 +32,9 @@ def validate(
     from medseg.jobs.scoring.validate import validate as run
     from medseg.jobs.scoring.validate import write_scores
     from medseg.jobs.scoring.window_memory import window_memory_mb
-    from medseg.spec.job import Options
 
     if csv is not None:
         check_target(csv, overwrite=overwrite)
-    options = Options(device=device, precision=precision, engine=engine)  # type: ignore[arg-type] # it checks them
     bundle = open_bundle(model)
     cases = read_dataset(dataset, labels)
     files = choose_cases(cases, list(cases) if folds is None else read_fold(folds, fold)[1])
@@ -55,7 +53,7 @@ def validate(
     for warning in result.warnings:
         errors().print(f"warning: {warning}", style="yellow", markup=False)
     if card is not None:
-        window_mb = window_memory_mb(bundle, choose_device(device))
+        window_mb = window_memory_mb(bundle, choose_device(options.device))
         write_scores(bundle, result, dataset=card, window_mb=window_mb)
         output().print(f"{bundle.folder}/docs/README.md now says so", markup=False)
     if csv is not None:

@@ -1,62 +1,132 @@
-"""One request: every option a user has, in one place; the panel, the flags and the console are views of it."""
+"""One request: every option a user has, in one place; the panel, the flags and the keywords are views of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import PostprocessRule
+from medseg.spec.option import faults, keywords_of, option
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 EngineName: TypeAlias = Literal["auto", "torch", "openvino"]  # what runs the network; auto: the fastest that agrees
+Bounds: TypeAlias = tuple[float, float, float, float, float, float]  # R-, R+, A-, A+, S-, S+ in mm
+VoxelBounds: TypeAlias = tuple[int, int, int, int, int, int]  # i, i stop, j, j stop, k, k stop
+
+QUICK = 2.0  # the spacing factor of a quick preview
+QUICK_HELP = "A faster and coarser preview, on voxels twice as large, to see whether model and region fit"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to run a model; None means what the model's manifest says."""
+class RunOptions:
+    """What can be chosen before there is a case; None means what the model's manifest says."""
 
-    device: str = "auto"  # auto, cpu, cuda, cuda:1, mps
-    overlap: float | None = None  # 0..0.9
-    mirror: bool | None = None
-    window_batch: int = 1
-    precision: Precision = "float32"
-    roi_ras_mm: tuple[float, float, float, float, float, float] | None = None  # R-, R+, A-, A+, S-, S+
-    roi_voxels: tuple[int, int, int, int, int, int] | None = None  # of the input: i, i stop, j, j stop, k, k stop
-    postprocess: PostprocessRule | None = None
-    spacing_factor: float = 1.0  # voxels this many times larger than the model's: a quick preview
-    engine: EngineName = "auto"
+    device: str = option("auto", "What the network runs on", title="Device", values="auto, cpu, cuda, cuda:1 or mps")
+    overlap: float | None = option(
+        None,
+        "Share of a window that its neighbour sees too; more is slower and smoother",
+        title="Overlap",
+        low=0,
+        high=0.9,
+    )
+    mirror: bool | None = option(
+        None, "Average over mirrored copies of the volume; slower, often better", title="Mirroring"
+    )
+    precision: Precision = option(
+        "float32",
+        "How exactly the network calculates; half precision needs half the memory of a graphics card",
+        title="Precision",
+    )
+    engine: EngineName = option(
+        "auto",
+        "What runs the network on a processor; left alone it is OpenVINO where that is installed, runs the network "
+        "faster and gives the same answer, else PyTorch",
+        title="Engine",
+    )
+    window_batch: int = option(
+        1,
+        "How many windows the network sees in one go; more can be faster on a graphics card and takes more memory",
+        title="Windows at once",
+        unit="window",
+        low=1,
+    )
+    spacing_factor: float = option(
+        1.0, "Voxels this many times larger than the model's: faster and coarser", title="Spacing factor", low=1, high=8
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        if self.overlap is not None and not 0 <= self.overlap <= 0.9:
-            msg = f"overlap must lie in 0..0.9, got {self.overlap}"
+        for name, rule, value in faults(self):
+            msg = f"{name} {rule}, got {value!r}"
             raise JobError(msg)
-        for name, value, known in (("precision", self.precision, Precision), ("engine", self.engine, EngineName)):
-            if value not in get_args(known):
-                msg = f"{name} is one of {', '.join(get_args(known))}, got {value!r}"
-                raise JobError(msg)
-        if not 1 <= self.spacing_factor <= 8:
-            msg = f"voxels can be made 1 to 8 times coarser, got {self.spacing_factor}"
-            raise JobError(msg)
-        if self.window_batch < 1:
-            msg = f"a batch holds at least 1 window, got {self.window_batch}"
-            raise JobError(msg)
-        if self.roi_ras_mm is not None:
-            for low, high in zip(self.roi_ras_mm[::2], self.roi_ras_mm[1::2], strict=True):
-                if not low < high:
-                    msg = f"a ROI is R-,R+,A-,A+,S-,S+ in mm, lower before upper bound, got {self.roi_ras_mm}"
-                    raise JobError(msg)
-        self._check_voxels()
 
-    def _check_voxels(self) -> None:
-        """Refuse a box of voxels that holds none, or that comes beside another region."""
-        if self.roi_voxels is None:
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """How to run a model, where, and what to do with the labels; None means what the model's manifest says."""
+
+    roi_ras_mm: Bounds | None = option(
+        None, "Segment only in this box", title="Region", unit="RAS mm", values="R-,R+,A-,A+,S-,S+", keyword="roi"
+    )
+    roi_voxels: VoxelBounds | None = option(
+        None,
+        "Segment only in this box along the volume's own axes",
+        title="Region in voxels",
+        unit="voxels of the input",
+        values="i,i stop,j,j stop,k,k stop",
+    )
+    postprocess: PostprocessRule | None = option(
+        None, "Clean the segments as the model says, or with values of your own", title="Clean-up"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing, and two regions."""
+        super().__post_init__()
+        box, voxels = self.roi_ras_mm, self.roi_voxels
+        if box is not None and not all(low < high for low, high in zip(box[::2], box[1::2], strict=True)):
+            msg = f"a ROI is R-,R+,A-,A+,S-,S+ in mm, lower before upper bound, got {box}"
+            raise JobError(msg)
+        if voxels is None:
             return
-        if not all(0 <= low < stop for low, stop in zip(self.roi_voxels[::2], self.roi_voxels[1::2], strict=True)):
-            msg = f"a ROI in voxels is the first and the stop along i, j and k, got {self.roi_voxels}"
+        if not all(0 <= low < stop for low, stop in zip(voxels[::2], voxels[1::2], strict=True)):
+            msg = f"a ROI in voxels is the first and the stop along i, j and k, got {voxels}"
             raise JobError(msg)
-        if self.roi_ras_mm is not None:
-            msg = f"a ROI is given in mm or in voxels, got {self.roi_ras_mm} mm and {self.roi_voxels}; leave one out"
+        if box is not None:
+            msg = f"a ROI is given in mm or in voxels, got {box} mm and {voxels}; leave one out"
             raise JobError(msg)
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The options as keywords of Python; a test compares them with ``Options``, which says what each one means."""
+
+    device: str
+    overlap: float | None
+    mirror: bool | None
+    precision: Precision
+    engine: EngineName
+    window_batch: int
+    spacing_factor: float
+    roi: Bounds | None
+    roi_voxels: VoxelBounds | None
+    postprocess: PostprocessRule | None
+
+
+def options_from(keywords: Mapping[str, Any]) -> Options:
+    """Options from the keywords of a call; a list passes for a tuple.
+
+    Raises:
+        TypeError: for a keyword that is no option, as Python itself raises it.
+        JobError: for a value that means nothing.
+    """
+    known = keywords_of(Options)
+    if unknown := [name for name in keywords if name not in known]:
+        msg = f"{unknown[0]!r} is no option; the options are {', '.join(known)}"
+        raise TypeError(msg)
+    values: dict[str, Any] = {known[name].field: value for name, value in keywords.items()}
+    for name in ("roi_ras_mm", "roi_voxels"):
+        if isinstance(values.get(name), list):
+            values[name] = tuple(values[name])
+    return Options(**values)
 
 
 @dataclass(frozen=True, kw_only=True)

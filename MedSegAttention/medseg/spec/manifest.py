@@ -10,6 +10,7 @@ from math import inf, isfinite
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from medseg.spec.errors import ManifestError
+from medseg.spec.option import faults, option
 
 Triple: TypeAlias = tuple[float, float, float]
 IntTriple: TypeAlias = tuple[int, int, int]
@@ -127,15 +128,30 @@ _INTENSITY_NUMBERS: dict[str, tuple[str, ...]] = {
 class PostprocessRule:
     """What is done to the labels at the end; volumes in cubic millimetres."""
 
-    keep_largest: bool = False  # per label, only its largest connected component
-    min_island_mm3: float = 0.0  # components of a label smaller than this are removed
-    fill_holes_mm3: float = 0.0  # background holes inside a label up to this size are filled
+    keep_largest: bool = option(
+        False,
+        "Of each segment, keep only the piece with the most voxels",
+        title="Keep only the largest piece",
+    )
+    min_island_mm3: float = option(
+        0.0,
+        "Pieces of a segment smaller than this volume are removed; 0 removes none",
+        title="Remove pieces below",
+        unit="mm3",
+        low=0,
+    )
+    fill_holes_mm3: float = option(
+        0.0,
+        "Holes inside a segment up to this volume are filled; 0 fills none",
+        title="Fill holes up to",
+        unit="mm3",
+        low=0,
+    )
 
     def __post_init__(self) -> None:
         """Refuse negative volumes."""
-        for name in ("min_island_mm3", "fill_holes_mm3"):
-            if not getattr(self, name) >= 0:
-                _refuse(name, "a volume in mm3, 0 or more", getattr(self, name))
+        for name, rule, value in faults(self):
+            _refuse(name, rule.removeprefix("is "), value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,8 +126,8 @@ def test_an_impossible_model_is_refused_by_field_and_value(manifest, changes, wo
         (lambda: SliceRule(axis=3), "axis: expected 0, 1 or 2, got 3"),
         (lambda: SliceRule(axis=0, context=-1), "context: expected an integer from 0, got -1"),
         (lambda: SliceRule(axis=0, fit="crop"), "fit: expected one of windows, resize, got 'crop'"),
-        (lambda: PostprocessRule(min_island_mm3=-1.0), "min_island_mm3: expected a volume in mm3"),
-        (lambda: PostprocessRule(fill_holes_mm3=float("nan")), "fill_holes_mm3: expected a volume in mm3"),
+        (lambda: PostprocessRule(min_island_mm3=-1.0), "min_island_mm3: expected at least 0 mm3"),
+        (lambda: PostprocessRule(fill_holes_mm3=float("nan")), "fill_holes_mm3: expected at least 0 mm3"),
     ],
 )
 def test_an_impossible_part_is_refused_by_field_and_value(build, words):

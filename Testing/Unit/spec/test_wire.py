@@ -82,7 +82,7 @@ def test_fields_that_are_left_out_have_their_defaults():
         ({"options": []}, "job.options: expected an object"),
         ({"options": {"overlap": "half"}}, "job.options.overlap: expected a finite number"),
         ({"options": {"overlap": 1}}, r"job.options: overlap must lie in 0..0.9, got 1"),
-        ({"options": {"spacing_factor": 0.5}}, "job.options: voxels can be made 1 to 8 times coarser, got 0.5"),
+        ({"options": {"spacing_factor": 0.5}}, "job.options: spacing_factor must lie in 1..8, got 0.5"),
         ({"options": {"overlap": 10**400}}, "job.options.overlap: expected a finite number"),
         ({"options": {"engine": "onnx"}}, "job.options.engine: expected one of auto, torch, openvino"),
         ({"options": {"precision": "int8"}}, "job.options.precision: expected one of float32, bfloat16, float16"),
