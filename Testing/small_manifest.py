@@ -1,6 +1,7 @@
 """The manifest of a model that tests need only to be valid; each test names what matters to it."""
 
 from medseg.spec.manifest import ChannelSpec, IntensityRule, ModelManifest
+from medseg.spec.measured import DatasetScores, Estimate, ScoreTable, SegmentScores
 
 
 def small_manifest(*, labels, **fields):
@@ -21,3 +22,16 @@ def small_manifest(*, labels, **fields):
         "training_data": "none",
     }
     return ModelManifest(labels=labels, **(given | fields))
+
+
+def dataset_scores(dataset="44 cases", segment="front", dice=0.91234, hd95_mm=1.5, **others):
+    """Scores of one segment; ``others`` are fields of ``DatasetScores``."""
+    row = SegmentScores(
+        segment=segment,
+        dice=Estimate(dice, 0.9, 0.92),
+        surface_dice=Estimate(0.95),
+        hd95_mm=Estimate(hd95_mm),
+        volume_difference_percent=Estimate(),
+    )
+    table = ScoreTable(segments=(row,), mean_dice=Estimate(dice), mean_hd95_mm=hd95_mm)
+    return DatasetScores(dataset=dataset, plain=table, **others)

@@ -47,16 +47,16 @@ def test_shipped_weights_are_small_and_the_folder_is_complete(bundle):
 def test_the_card_of_a_shipped_model_holds_the_scores_of_its_metadata(bundle):
     card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     assert bundle.manifest.scores
-    for table in bundle.manifest.scores.values():
-        for title in ("as they are", "left and right exchanged"):
-            assert f"{table[title]['mean']['Dice']:.4g}" in card
+    for scores in bundle.manifest.scores:
+        for table in (scores.plain, scores.mirrored):
+            assert f"{table.mean_dice.mean:.4g}" in card
 
 
 def test_the_hippocampus_model_keeps_its_bars_on_both_sides(hippocampus):
-    (tables,) = hippocampus.manifest.scores.values()
-    for title in ("as they are", "left and right exchanged"):
-        assert tables[title]["mean"]["Dice"] >= BARS[hippocampus.manifest.model_id]
-        assert tables[title]["mean"]["HD95 mm"] < 1.6
+    (scores,) = hippocampus.manifest.scores
+    for table in (scores.plain, scores.mirrored):
+        assert table.mean_dice.mean >= BARS[hippocampus.manifest.model_id]
+        assert table.mean_hd95_mm < 1.6
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -88,9 +88,9 @@ def test_it_finds_the_hippocampus_in_cases_of_its_validation_fold(hippocampus, s
     folder = shared / "data" / "hippocampus"
     _, names = read_fold(folder / "splits_final.json", 0)
     validation = validate(hippocampus, choose_cases(read_dataset(folder), names[::11]))
-    claimed = next(iter(hippocampus.manifest.scores.values()))
-    for evaluation, title in ((validation.plain, "as they are"), (validation.mirrored, "left and right exchanged")):
-        assert evaluation.mean_dice() == pytest.approx(claimed[title]["mean"]["Dice"], abs=0.04)
+    (claimed,) = hippocampus.manifest.scores
+    for evaluation, table in ((validation.plain, claimed.plain), (validation.mirrored, claimed.mirrored)):
+        assert evaluation.mean_dice() == pytest.approx(table.mean_dice.mean, abs=0.04)
 
 
 def test_monai_runs_the_shipped_bundle_and_agrees(hippocampus, checkout, tmp_path):

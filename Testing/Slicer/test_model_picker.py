@@ -6,6 +6,7 @@ import pytest
 
 from medseg.bundles.catalogue import Bundle, scan
 from medseg.spec.manifest import ChannelSpec, Code, LabelSpec
+from small_manifest import dataset_scores
 
 
 @pytest.fixture
@@ -233,8 +234,8 @@ def test_more_shows_the_details_and_hides_them(picker, models, shipped):
     details = child(made, "details")
     assert not details.isHidden()
     text = details.toPlainText()
-    (tables,) = shipped.manifest.scores.values()
-    dice = f"{tables['as they are']['anterior hippocampus']['Dice']:.4g}"
+    (scores,) = shipped.manifest.scores
+    dice = f"{scores.plain.segments[0].dice.mean:.4g}"
     for said in ("SNOMED 5366008", "anterior hippocampus", "HD95", dice, shipped.manifest.licence):
         assert said in text
     child(made, "more").click()
@@ -271,9 +272,8 @@ def test_the_picker_is_never_wider_than_the_panel_whatever_a_manifest_says(picke
 
 def test_where_none_was_chosen_the_model_with_the_best_dice_counts(picker, models):
     bundles = models(3)
-    scores = {"some data": {"as they are": {"liver": {"Dice": 0.99}, "mean": {"Dice": 0.97}}}}
-    better = replace(bundles["model-2"].manifest, scores=scores)
-    unscored = replace(bundles["model-1"].manifest, scores={})
+    better = replace(bundles["model-2"].manifest, scores=(dataset_scores(dice=0.97),))
+    unscored = replace(bundles["model-1"].manifest, scores=())
     made = picker(bundles | {m.model_id: Bundle(bundles[m.model_id].folder, m) for m in (better, unscored)})
     assert made.current.manifest.model_id == "model-2"
     assert picker({}).current is None

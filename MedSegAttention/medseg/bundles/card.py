@@ -1,20 +1,39 @@
 """The model card, docs/README.md: everything a person asks before trusting a model, out of its manifest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from medseg.spec.manifest import Code, IntensityRule, LabelSpec, ModelManifest, PostprocessRule, SliceRule
+from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing, VolumeBias
+
+# field of SegmentScores, title, digits of its interval
+_FIGURES = (
+    ("dice", "Dice", 4),
+    ("surface_dice", "surface Dice at 1 mm", 4),
+    ("hd95_mm", "HD95 mm", 3),
+    ("volume_difference_percent", "volume difference %", 2),
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]  # each begins with its name, which has no column title
 
 
 def model_card(manifest: ModelManifest) -> str:
-    """Write a model card in Markdown; scores and times are listed as the manifest has them, none is made up."""
+    """Write a model card in Markdown; scores and times are those of the manifest, none is made up."""
     sections = (
         ("Intended use", manifest.intended_use),
         ("Segments", _segments(manifest)),
         ("Input", _input(manifest)),
         ("Training data", manifest.training_data),
-        ("Scores", _scores(manifest.scores) or "Not measured."),
-        ("Measured times", _figures(manifest.timings) or "Not measured."),
+        ("Scores", "\n\n".join(map(_markdown, score_grids(manifest.scores))) or "Not measured."),
+        ("Measured times", _times_table(manifest.timings) or "Not measured."),
         ("Licence", manifest.licence),
         ("Authors", manifest.authors),
         ("References", "\n".join(f"- {reference}" for reference in manifest.references)),
@@ -94,46 +113,77 @@ def _arguments(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"`{name}={value}`" for name, value in arguments.items()) or "its own defaults"
 
 
-def _scores(scores: Mapping[str, Any]) -> str:
-    """One table for each way the cases of a data set were shown, or a plain list where scores are not nested so."""
-    if not all(_is_nested(tables, 2) for tables in scores.values()):
-        return _figures(scores)
-    return "\n\n".join(
-        f"{name}, {title}:\n\n{_grid(rows)}" for name, tables in scores.items() for title, rows in tables.items()
+def score_grids(scores: Sequence[DatasetScores]) -> list[Grid]:
+    """Tables of scores: for each data set one for each way its cases were shown, then bias and worst cases."""
+    grids = []
+    for each in scores:
+        grids.append(_score_grid(f"{each.dataset}, as they are", each.plain))
+        if each.mirrored is not None:
+            grids.append(_score_grid(f"{each.dataset}, left and right exchanged", each.mirrored))
+        if each.volume_bias:
+            columns = ("mean difference ml", "95 %", "limits of agreement ml")
+            grids.append(Grid(f"{each.dataset}, volume bias", columns, tuple(map(_bias_row, each.volume_bias))))
+        if each.worst_cases:
+            columns = ("Dice", *(("expert (left), model (right)",) if any(c.picture for c in each.worst_cases) else ()))
+            rows = tuple(_case_row(case)[: 1 + len(columns)] for case in each.worst_cases)
+            grids.append(Grid(f"{each.dataset}, worst cases", columns, rows))
+    return grids
+
+
+def timing_rows(timings: Sequence[Timing]) -> list[tuple[str, str]]:
+    """What was measured on which device, and the figure; those that are not known are left out."""
+    figures = (
+        ("seconds_per_case", "seconds a case, median"),
+        ("seconds_per_window", "seconds a window, one pass, median"),
+        ("peak_memory_mib", "most memory, MiB"),
+        ("window_memory_mib", "MiB a window"),
     )
+    return [
+        (f"{title} ({timing.device} ({timing.device_kind}))", f"{getattr(timing, name):g}")
+        for timing in timings
+        for name, title in figures
+        if getattr(timing, name) is not None
+    ]
 
 
-def _is_nested(value: object, levels: int) -> bool:
-    """Whether a value holds mappings, ``levels`` deep below itself."""
-    if not isinstance(value, Mapping):
-        return False
-    return levels == 0 or all(_is_nested(below, levels - 1) for below in value.values())
+def _score_grid(title: str, table: ScoreTable) -> Grid:
+    columns = tuple(column for _, name, _ in _FIGURES for column in (name, f"{name}, 95 %"))
+    rows = [
+        (each.segment, *(cell for name, _, digits in _FIGURES for cell in _cells(getattr(each, name), digits)))
+        for each in table.segments
+    ]
+    mean = {"dice": table.mean_dice, "hd95_mm": Estimate(table.mean_hd95_mm)}
+    means = (cell for name, _, digits in _FIGURES for cell in _cells(mean.get(name, Estimate()), digits))
+    return Grid(title, columns, (*rows, ("mean", *means)))
 
 
-def _grid(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
-    lines = [f"| | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
-    for title, row in rows.items():
-        lines.append(f"| {title} | {' | '.join(_number(row.get(column, '')) for column in columns)} |")
-    return "\n".join(lines)
+def _bias_row(bias: VolumeBias) -> tuple[str, ...]:
+    limits = Estimate(None, *(bias.limits_of_agreement_ml or (None, None)))
+    return (bias.segment, *_cells(bias.difference_ml, 4), _cells(limits, 4)[1])
 
 
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _case_row(case: CaseDice) -> tuple[str, ...]:
+    return case.case, _number(case.dice), f"![{case.case}]({case.picture})" if case.picture else ""
 
 
-def _figures(figures: Mapping[str, Any]) -> str:
-    rows = [f"| {name} | {value} |" for name, value in _flat(figures, "")]
+def _cells(estimate: Estimate, digits: int) -> tuple[str, str]:
+    """The mean and its interval in words; nothing where it is not known."""
+    known = estimate.low is not None and estimate.high is not None
+    return _number(estimate.mean), f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}" if known else ""
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
+
+
+def _markdown(grid: Grid) -> str:
+    lines = (f"{grid.title}:\n", f"| | {' | '.join(grid.columns)} |", f"| --- |{' --- |' * len(grid.columns)}")
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in grid.rows)])
+
+
+def _times_table(timings: Sequence[Timing]) -> str:
+    rows = [f"| {name} | {value} |" for name, value in timing_rows(timings)]
     return "\n".join(["| what | value |", "| --- | --- |", *rows]) if rows else ""
-
-
-def _flat(figures: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
-    for name, value in figures.items():
-        title = f"{above}, {name}" if above else name
-        if isinstance(value, Mapping):
-            yield from _flat(value, title)
-        else:
-            yield title, _number(value)
 
 
 def _run(manifest: ModelManifest) -> str:

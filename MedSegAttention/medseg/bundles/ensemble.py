@@ -51,8 +51,8 @@ def combine(
         title=f"{first.title}, ensemble of {len(bundles)}",
         description=f"{first.description} The logits of {len(bundles)} networks are averaged.",
         training_data="; ".join(dict.fromkeys(bundle.manifest.training_data for bundle in bundles)),
-        scores={},
-        timings={},
+        scores=(),
+        timings=(),
     )
     network = Ensemble(_members(bundles))
     licence = bundles[0].folder / "LICENSE"

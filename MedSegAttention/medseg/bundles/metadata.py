@@ -21,6 +21,7 @@ from medseg.spec.manifest import (
     SliceRule,
     Triple,
 )
+from medseg.spec.measured import DatasetScores, Timing
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 # what the bundle's inference.json needs in MONAI beyond its core
@@ -49,8 +50,8 @@ class MedsegFields:
     postprocess: PostprocessRule = field(default_factory=PostprocessRule)
     anatomy: str
     licence: str
-    scores: dict[str, Any] = field(default_factory=dict)
-    timings: dict[str, Any] = field(default_factory=dict)
+    scores: tuple[DatasetScores, ...] = ()
+    timings: tuple[Timing, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,7 @@ def list_models(context: typer.Context) -> None:
 @models.command()
 def show(model_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a model.")]) -> None:
     """Show everything known about one model."""
+    from medseg.bundles.card import timing_rows
     from medseg.bundles.catalogue import find_bundle
     from medseg.cli.console import output, table
 
@@ -53,8 +54,9 @@ def show(model_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a mod
         "spacing": "the image's own" if manifest.spacing_mm is None else f"{manifest.spacing_mm} mm",
         "window": f"{manifest.window_shape} voxels, overlap {manifest.overlap:g}",
         "training": manifest.training_data,
-        "scores": ", ".join(f"{name} {value}" for name, value in manifest.scores.items()) or "none",
-        "timings": ", ".join(f"{name} {value}" for name, value in manifest.timings.items()) or "none",
+        "scores": "; ".join(f"mean Dice {each.plain.mean_dice.mean} ({each.dataset})" for each in manifest.scores)
+        or "none",
+        "timings": ", ".join(f"{name} {value}" for name, value in timing_rows(manifest.timings)) or "none",
         "licence": manifest.licence,
         "authors": manifest.authors,
         "references": "; ".join(manifest.references) or "none",

@@ -48,7 +48,9 @@ def validate(
             shown.add_row(title, names[scores.label], *(f"{figure:.4f}" for figure in figures))
         shown.add_row(title, "mean", f"{evaluation.mean_dice():.4f}", "", "", "", end_section=True)
     output().print(shown)
-    output().print(f"{len(files)} cases, median {result.seconds:.2f} s a case on {result.device}", markup=False)
+    timing = result.timing
+    took = f"median {timing.seconds_per_case} s a case on {timing.device} ({timing.device_kind})"
+    output().print(f"{len(files)} cases, {took}", markup=False)
     output().print(f"engine: {result.engine}", markup=False)
     for warning in result.warnings:
         errors().print(f"warning: {warning}", style="yellow", markup=False)

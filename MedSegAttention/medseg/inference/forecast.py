@@ -6,14 +6,10 @@ from math import prod
 from medseg.imaging.image import Affine, Shape
 from medseg.imaging.preprocess import plan_grids
 from medseg.inference.mirror_axes import mirror_axes
-from medseg.inference.network_memory import MEMORY_KEY, choose_runner, measured_figure, network_bytes
+from medseg.inference.network_memory import choose_runner, network_bytes
 from medseg.inference.window_plan import WindowPlan
 from medseg.spec.job import Options
 from medseg.spec.manifest import ModelManifest
-
-__all__ = ["MEMORY_KEY", "SECONDS_KEY", "WORKER_MB", "Forecast", "forecast"]
-
-SECONDS_KEY = "seconds a window, one pass, median"  # in a manifest's timings, with the device after it in brackets
 
 WORKER_MB = 320  # resident memory of a worker that has loaded everything but a network: measured, torch 2.13 on a CPU
 CUDA_WORKER_MB = 1500  # the same with CUDA's libraries and context: an estimate
@@ -123,7 +119,8 @@ def forecast(
         tidies=_tidies(manifest, options),
         probabilities=probabilities,
     )
-    pace = seconds_per_window if seconds_per_window is not None else measured_figure(manifest, SECONDS_KEY, device)
+    timed = (timing.seconds_per_window for timing in manifest.timings if timing.device_kind == device)
+    pace = seconds_per_window if seconds_per_window is not None else next(filter(None, timed), None)
     card = stitched + _FLOAT * sizes.padded * len(manifest.channels)
     return Forecast(
         windows=windows,

@@ -1,14 +1,11 @@
 """How much memory a network takes beside its images: weights, their copies, activations. Arithmetic only; no torch."""
 
-import re
 from importlib.util import find_spec
 from math import prod
 from typing import Literal, TypeAlias
 
 from medseg.spec.job import Options
 from medseg.spec.manifest import ModelManifest
-
-MEMORY_KEY = "MiB a window"  # in a manifest's timings, with the device after it in brackets
 
 # An engine as far as memory goes: the network itself, PyTorch's lean copy of it, or OpenVINO.
 Runner: TypeAlias = Literal["plain", "lean", "openvino"]
@@ -90,9 +87,9 @@ def network_bytes(manifest: ModelManifest, runner: Runner, *, device: str, batch
 
 def activations(manifest: ModelManifest, device: str) -> float:
     """Bytes that PyTorch takes for one window, beside the weights."""
-    measured = measured_figure(manifest, MEMORY_KEY, device)
-    if measured is not None:
-        return measured * _MB
+    for timing in manifest.timings:
+        if timing.device_kind == device and timing.window_memory_mib is not None:
+            return timing.window_memory_mib * _MB
     return FIRST_PASS_MB * _MB + _FLOAT * _values(manifest) * prod(manifest.window_shape)
 
 
@@ -107,10 +104,3 @@ def _values(manifest: ModelManifest) -> float:
         first = widths[0] if isinstance(widths, list | tuple) and widths else _BASE_WIDTH
         return _VALUES_UNPOOLED * max(1, int(first)) / _BASE_WIDTH
     return _VALUES.get((manifest.network, dimensions), _VALUES_UNKNOWN[dimensions])
-
-
-def measured_figure(manifest: ModelManifest, key: str, device: str) -> float | None:
-    """A figure of the manifest that was measured on a device of this kind, e.g. "... (NVIDIA RTX A2000 (cuda:0))"."""
-    pattern = re.compile(rf"{re.escape(key)} \(.*\b{re.escape(device)}(:\d+)?\)+")
-    found = (value for name, value in manifest.timings.items() if pattern.fullmatch(name))
-    return next((float(value) for value in found if isinstance(value, int | float) and value > 0), None)

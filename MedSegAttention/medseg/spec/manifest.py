@@ -10,6 +10,7 @@ from math import inf, isfinite
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from medseg.spec.errors import ManifestError
+from medseg.spec.measured import DatasetScores, Timing
 from medseg.spec.option import faults, option
 
 Triple: TypeAlias = tuple[float, float, float]
@@ -204,8 +205,8 @@ class ModelManifest:
     licence: str
     authors: str
     training_data: str
-    scores: dict[str, Any] = field(default_factory=dict)
-    timings: dict[str, Any] = field(default_factory=dict)
+    scores: tuple[DatasetScores, ...] = ()
+    timings: tuple[Timing, ...] = ()
     references: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

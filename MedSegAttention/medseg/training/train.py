@@ -141,7 +141,7 @@ def _write(output: Path, folder: Path, plan: Plan, lesson: TrainingModule, setti
     if progress.best_dice >= 0 and progress.best_step != progress.step:
         averaged = load_weights(averaged, folder / BEST)
         settings.on_note(f"the weights of step {progress.best_step} scored best and are kept")
-    model = dataclasses.replace(plan.model, scores={}, timings={}, arguments=storable(plan.model))
+    model = dataclasses.replace(plan.model, scores=(), timings=(), arguments=storable(plan.model))
     bundle = write_bundle(output, model, without_side_heads(averaged, model), licence_text=settings.licence_text)
     kept = output / "docs" / "training"
     kept.mkdir(exist_ok=True)

@@ -6,6 +6,8 @@ import torch
 from medseg.bundles.write import write_bundle
 from medseg.networks import build_network
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
+from medseg.spec.measured import Timing
+from small_manifest import dataset_scores
 
 ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
 HIPPOCAMPUS = Code("SCT", "5366008", "Hippocampus")
@@ -44,8 +46,8 @@ def manifest() -> ModelManifest:
         licence="Apache-2.0",
         authors="Somebody",
         training_data="Nothing at all.",
-        scores={"Dice": {"front": 0.91234, "back": 0.9}},
-        timings={"one CPU core": "2 s"},
+        scores=(dataset_scores(),),
+        timings=(Timing(device="one core", device_kind="cpu", seconds_per_case=2.0),),
         references=("A paper, doi 10/abc",),
     )
 

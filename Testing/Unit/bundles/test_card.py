@@ -4,19 +4,37 @@ from dataclasses import replace
 
 from medseg.bundles.card import model_card
 from medseg.spec.manifest import SliceRule
+from medseg.spec.measured import CaseDice, Estimate, Timing, VolumeBias
+from small_manifest import dataset_scores
 
 
 def test_scores_of_a_validation_become_one_table_for_each_way_the_cases_were_shown(bundle):
-    rows = {"front": {"Dice": 0.91234, "HD95 mm": 1.5}, "mean": {"Dice": 0.9}}
-    card = model_card(replace(bundle.manifest, scores={"44 cases": {"as they are": rows, "mirrored": rows}}))
-    assert "44 cases, mirrored:\n\n| | Dice | HD95 mm |\n| --- | --- | --- |\n| front | 0.9123 | 1.5 |" in card
-    assert "| mean | 0.9 |  |" in card
+    scores = (dataset_scores(), dataset_scores("3 cases", mirrored=dataset_scores(dice=0.8).plain))
+    card = model_card(replace(bundle.manifest, scores=scores))
+    assert "44 cases, as they are:\n\n| | Dice | Dice, 95 % | surface Dice at 1 mm |" in card
+    assert "| front | 0.9123 | 0.9000 to 0.9200 | 0.95 |  | 1.5 |  |  |  |\n| mean | 0.9123 |  |  |  | 1.5 |" in card
+    assert "3 cases, left and right exchanged:\n\n" in card
+    assert "| front | 0.8 | 0.9000 to 0.9200 |" in card
+    assert "44 cases, left and right exchanged" not in card
 
 
-def test_other_scores_are_listed_one_by_one(bundle):
-    card = model_card(replace(bundle.manifest, scores={"Dice": {"front": 0.91234}, "cases": 3}))
-    assert "| Dice, front | 0.9123 |" in card
-    assert "| cases | 3 |" in card
+def test_bias_and_worst_cases_have_tables_of_their_own_and_pictures_where_there_are_some(bundle):
+    bias = VolumeBias(segment="front", difference_ml=Estimate(0.2, 0.1, 0.3), limits_of_agreement_ml=(-0.5, 0.9))
+    seen = CaseDice(case="c7", dice=0.5, picture="worst/1.png")
+    scores = dataset_scores(volume_bias=(bias,), worst_cases=(seen, CaseDice(case="c9", dice=0.6)))
+    card = model_card(replace(bundle.manifest, scores=(scores,)))
+    assert "| | mean difference ml | 95 % | limits of agreement ml |" in card
+    assert "| front | 0.2 | 0.1000 to 0.3000 | -0.5000 to 0.9000 |" in card
+    assert "| c7 | 0.5 | ![c7](worst/1.png) |\n| c9 | 0.6 |  |" in card
+    bare = dataset_scores(worst_cases=(CaseDice(case="c9", dice=0.6),))
+    assert "| | Dice |\n| --- | --- |\n| c9 | 0.6 |\n" in model_card(replace(bundle.manifest, scores=(bare,)))
+
+
+def test_times_name_the_figure_the_unit_and_the_device(bundle):
+    timing = Timing(device="P", device_kind="cuda", seconds_per_window=0.0413, peak_memory_mib=12345)
+    card = model_card(replace(bundle.manifest, timings=(timing,)))
+    assert "| seconds a window, one pass, median (P (cuda)) | 0.0413 |\n| most memory, MiB (P (cuda)) | 12345 |" in card
+    assert "seconds a case" not in card
 
 
 def test_how_a_2d_network_reads_a_volume_is_said(bundle):
@@ -26,4 +44,4 @@ def test_how_a_2d_network_reads_a_volume_is_said(bundle):
 
 
 def test_without_scores_the_card_says_so(bundle):
-    assert "Not measured." in model_card(replace(bundle.manifest, scores={}, timings={}))
+    assert "Not measured." in model_card(replace(bundle.manifest, scores=(), timings=()))

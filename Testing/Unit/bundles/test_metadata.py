@@ -11,6 +11,7 @@ from monai.bundle.properties import MetaProperties
 from medseg.bundles.metadata import read_manifest, write_manifest
 from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import IntensityRule, SliceRule
+from small_manifest import dataset_scores
 
 
 @pytest.fixture
@@ -105,6 +106,13 @@ def test_what_monai_requires_of_metadata_is_there(path):
         (("medseg", "intensity", "lower"), 3, "medseg.intensity.lower: expected nothing for intensity rule 'zscore'"),
         (("medseg", "channels"), [], "medseg.channels: expected at least one, got []"),
         (("medseg", "model_id"), "../up", "medseg.model_id: expected lower-case letters"),
+        (("medseg", "scores", 0, "plain", "mean_dice"), 0.9, "medseg.scores[0].plain.mean_dice: expected an object"),
+        (("medseg", "timings", 0, "device_kind"), "tpu", "medseg.timings[0].device_kind: expected one of cpu, cuda"),
+        (
+            ("medseg", "timings", 0, "seconds_per_case"),
+            0,
+            "medseg.timings[0].seconds_per_case: expected a number",
+        ),
         (("medseg",), ..., "medseg: this field is missing and has no default"),
         (("name",), "  ", "name: expected some text, got '  '"),
         (("version",), 1, "version: expected text, got 1"),
@@ -133,10 +141,10 @@ def test_a_missing_file_is_named_once(tmp_path):
 
 def test_rewriting_keeps_the_changelog_and_leaves_no_other_file(path, manifest):
     write_manifest(manifest, path, changelog={"1.2.0": "Better", "1.1.0": "First"})
-    write_manifest(replace(manifest, scores={"Dice": 0.9}), path)
+    write_manifest(replace(manifest, scores=(dataset_scores("other cases"),)), path)
     document = json.loads(path.read_text(encoding="utf-8"))
     assert document["changelog"] == {"1.2.0": "Better", "1.1.0": "First"}
-    assert read_manifest(path).scores == {"Dice": 0.9}
+    assert read_manifest(path).scores == (dataset_scores("other cases"),)
     assert [entry.name for entry in path.parent.iterdir()] == ["metadata.json"]
 
 

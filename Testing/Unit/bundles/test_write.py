@@ -10,6 +10,7 @@ from medseg.bundles.weights import load_network
 from medseg.bundles.write import update_bundle, write_bundle
 from medseg.networks import build_network
 from medseg.spec.errors import OutputExists, WeightsError
+from small_manifest import dataset_scores
 
 
 def files(folder):
@@ -65,9 +66,9 @@ def test_half_precision_bundles_load(tmp_path, manifest, network):
 
 def test_new_scores_reach_metadata_and_card_and_leave_the_weights(bundle, manifest):
     weights = bundle.weights_path.read_bytes()
-    updated = update_bundle(bundle, replace(manifest, scores={"Dice": {"front": 0.95678}}))
-    assert updated.manifest.scores == {"Dice": {"front": 0.95678}}
-    assert "| Dice, front | 0.9568 |" in (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    updated = update_bundle(bundle, replace(manifest, scores=(dataset_scores(dice=0.95678),)))
+    assert updated.manifest.scores == (dataset_scores(dice=0.95678),)
+    assert "| front | 0.9568 |" in (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     assert bundle.weights_path.read_bytes() == weights
 
 
@@ -79,8 +80,8 @@ def test_the_card_says_what_a_reader_needs(manifest):
         "| 2 | back | #0000ff | Hippocampus (SCT 5366008), Left (SCT 7771000) |",
         "Orientation of i, j, k: RAS; spacing: 1 x 1 x 1 mm",
         "mirrored axes: i",
-        "| Dice, front | 0.9123 |",
-        "| one CPU core | 2 s |",
+        "| front | 0.9123 |",
+        "| seconds a case, median (one core (cpu)) | 2 |",
         "- A paper, doi 10/abc",
         "Apache-2.0",
         "--model tiny-model",
@@ -89,4 +90,4 @@ def test_the_card_says_what_a_reader_needs(manifest):
 
 
 def test_a_card_without_scores_says_so(manifest):
-    assert "## Scores\n\nNot measured." in model_card(replace(manifest, scores={}))
+    assert "## Scores\n\nNot measured." in model_card(replace(manifest, scores=()))

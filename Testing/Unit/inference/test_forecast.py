@@ -10,7 +10,7 @@ import torch
 
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import plan_grids, prepare
-from medseg.inference.forecast import MEMORY_KEY, SECONDS_KEY, WORKER_MB, forecast
+from medseg.inference.forecast import WORKER_MB, forecast
 from medseg.inference.network_memory import LEAN_PAYS_AFTER, OPENVINO_PAYS_AFTER
 from medseg.inference.predictor import predict
 from medseg.inference.window_plan import WindowPlan
@@ -18,6 +18,7 @@ from medseg.kernels.engines import make
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
 from medseg.spec.manifest import PostprocessRule, SliceRule
+from medseg.spec.measured import Timing
 
 MB = 2**20
 BIG = (256, 256, 200)
@@ -102,14 +103,18 @@ def test_seconds_are_windows_times_passes_times_the_pace(manifest):
     assert (found.windows, found.passes, found.seconds) == (8, 2, 4.0)
 
 
+def timing(kind, **figures):
+    return Timing(device="P", device_kind=kind, **figures)
+
+
 def test_the_pace_of_a_manifest_is_used_for_its_kind_of_device_only(manifest):
-    manifest = replace(manifest, timings={"seconds a case, median (P (cpu))": 9.0, f"{SECONDS_KEY} (P (cpu))": 0.5})
+    manifest = replace(manifest, timings=(timing("cpu", seconds_per_case=9.0), timing("cpu", seconds_per_window=0.5)))
     affine = diagonal(1, 1, 1)
     assert forecast((8, 6, 4), affine, manifest, Options(device="cpu")).seconds == 0.5
     assert forecast((8, 6, 4), affine, manifest, Options(device="auto")).seconds == 0.5
     assert forecast((8, 6, 4), affine, manifest, Options(device="auto"), auto_device="cuda").seconds is None
     assert forecast((8, 6, 4), affine, manifest, Options(device="cuda:1")).seconds is None
-    card = replace(manifest, timings={f"{SECONDS_KEY} (NVIDIA RTX A2000 (cuda:0))": 0.125})
+    card = replace(manifest, timings=(timing("cuda", seconds_per_window=0.125),))
     assert forecast((8, 6, 4), affine, card, Options(device="cuda:1")).seconds == 0.125
     assert forecast((8, 6, 4), affine, card, Options(device="cpu")).seconds is None
 
@@ -161,7 +166,7 @@ def test_the_sums_lie_on_the_card_where_there_is_one(manifest):
     assert host.device_memory_mb is None
     held = WindowPlan(BIG, (64, 64, 64), manifest.overlap).voxels_held
     assert card.device_memory_mb > (4 * np.prod(BIG) + 4 * 4 * held) / MB  # a channel; the weights and three labels
-    measured = replace(manifest, timings={f"{MEMORY_KEY} (cuda:0)": 900.0})
+    measured = replace(manifest, timings=(timing("cuda", window_memory_mib=900.0),))
     one, four = (
         forecast(BIG, diagonal(1, 1, 1), measured, Options(device="cuda", window_batch=n)).device_memory_mb
         for n in (1, 4)

@@ -17,6 +17,7 @@ from medseg.io.dataset import choose_cases, read_dataset, read_fold
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, LabelScores
 from medseg.jobs.scoring.validate import Validation, exchange_sides, validate, write_scores
 from medseg.spec.errors import ImageError, JobError, OutputExists
+from medseg.spec.measured import Estimate, Timing
 from medseg.training.data.cases import IGNORE, load_case, load_cases
 from medseg.training.loop import watch
 from medseg.training.loop.run_lock import alone_in
@@ -68,19 +69,21 @@ def test_scores_reach_the_metadata_and_the_model_card(trained: Bundle, phantoms:
     validation = validate(trained, fold_of(phantoms)[1])
     weights = (trained.folder / "models" / "model.safetensors").read_bytes()
     scored = write_scores(trained, validation, dataset="two phantoms")
-    table = scored.manifest.scores["two phantoms"]["as they are"]["mean"]
-    assert table["Dice"] == pytest.approx(validation.plain.mean_dice(), abs=1e-4)
-    assert str(table["Dice"]) in (trained.folder / "docs" / "README.md").read_text()
+    (scores,) = scored.manifest.scores
+    assert scores.dataset == "two phantoms"
+    assert scores.plain.mean_dice.mean == pytest.approx(validation.plain.mean_dice(), abs=1e-4)
+    assert f"| mean | {scores.plain.mean_dice.mean:.4g} |" in (trained.folder / "docs" / "README.md").read_text()
     assert (trained.folder / "models" / "model.safetensors").read_bytes() == weights
 
 
 def test_a_score_that_does_not_exist_leaves_the_bundle_readable(trained: Bundle):
     nothing = LabelScores(1, 0.0, 0.0, math.nan, 0.0, -1.0, -100.0)
     evaluation = Evaluation((CaseScores("a", nothing),), (nothing,))
-    scored = write_scores(trained, Validation(evaluation, evaluation, 1.0, "cpu", 0.25), dataset="found nothing")
-    table = scored.manifest.scores["found nothing"]["as they are"]["ball"]
-    assert table["Dice"] == 0
-    assert "HD95 mm" not in table  # JSON has no word for a distance that does not exist
+    timing = Timing(device="P", device_kind="cpu", seconds_per_case=1.0, seconds_per_window=0.25)
+    scored = write_scores(trained, Validation(evaluation, evaluation, timing), dataset="found nothing")
+    (ball,) = next(each for each in scored.manifest.scores if each.dataset == "found nothing").plain.segments
+    assert ball.dice.mean == 0
+    assert ball.hd95_mm == Estimate()  # there is no such distance
 
 
 def test_training_never_replaces_a_bundle(trained: Bundle):

@@ -1,14 +1,15 @@
 """The card of a model as text: one line that says what it finds, and the rest as HTML. No Qt."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
+from medseg.bundles.card import Grid, score_grids, timing_rows
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.model_filter import dimensions, weights_mb
 from medseg.desktop.state.texts import _
 from medseg.spec.manifest import Code, LabelSpec, ModelManifest, PostprocessRule
+from medseg.spec.measured import Timing
 
 _NAMED = 4  # labels that the one line names
 _SCORES = ("dice", "hd95")  # beginnings of the metrics that a table of several has room for
@@ -39,8 +40,8 @@ def card_html(bundle: Bundle) -> str:
         (_("Segments"), _labels(manifest.labels)),
         (_("Input"), escape(channel_names(manifest))),
         (_("Intended use"), escape(manifest.intended_use)),
-        (_("Measured scores"), _scores(manifest.scores) or escape(_("Not measured."))),
-        (_("Measured times"), _figures(manifest.timings) or escape(_("Not measured."))),
+        (_("Measured scores"), "".join(map(_table, score_grids(manifest.scores))) or escape(_("Not measured."))),
+        (_("Measured times"), _times(manifest.timings) or escape(_("Not measured."))),
         (_("Training data"), escape(manifest.training_data)),
         (_("Clean-up"), escape(describe_postprocess(manifest.postprocess))),
         (_("Size"), escape(_size(bundle))),
@@ -115,48 +116,19 @@ def _size(bundle: Bundle) -> str:
     )
 
 
-def _scores(scores: Mapping[str, Any]) -> str:
-    """A table a data set where scores are nested data set > condition > segment > metric, else a list."""
-    if not _is_nested(scores, 3):
-        return _figures(scores)
-    return "".join(
-        f"<p>{escape(name)}, {escape(condition)}</p>{_table(rows)}"
-        for name, conditions in scores.items()
-        for condition, rows in conditions.items()
-    )
+def _times(timings: Iterable[Timing]) -> str:
+    return "<br>".join(f"{escape(name)}: {value}" for name, value in timing_rows(tuple(timings)))
 
 
-def _is_nested(value: Any, levels: int) -> bool:
-    if not isinstance(value, Mapping) or not value:
-        return False
-    return levels == 0 or all(_is_nested(below, levels - 1) for below in value.values())
-
-
-def _table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    every = list(dict.fromkeys(metric for row in rows.values() for metric in row))
-    metrics = [metric for metric in every if metric.casefold().startswith(_SCORES)] or every
-    body = (_row(name, [_number(row.get(metric, "")) for metric in metrics]) for name, row in rows.items())
-    head = "".join(f"<th align='right'>{escape(metric)}</th>" for metric in metrics)
-    return f"<table cellpadding='3'><tr><th></th>{head}</tr>{''.join(body)}</table>"
+def _table(grid: Grid) -> str:
+    """The metrics that a narrow panel has room for, or all where none of them is there."""
+    wanted = [n for n, title in enumerate(grid.columns) if title.casefold().startswith(_SCORES)]
+    columns = wanted or range(len(grid.columns))
+    head = "".join(f"<th align='right'>{escape(grid.columns[n])}</th>" for n in columns)
+    body = "".join(_row(row[0], [row[n + 1] for n in columns]) for row in grid.rows)
+    return f"<p>{escape(grid.title)}</p><table cellpadding='3'><tr><th></th>{head}</tr>{body}</table>"
 
 
 def _row(name: str, cells: Sequence[str]) -> str:
     numbers = "".join(f"<td align='right'>{escape(cell)}</td>" for cell in cells)
     return f"<tr><td>{escape(name)}</td>{numbers}</tr>"
-
-
-def _figures(figures: Mapping[str, Any]) -> str:
-    return "<br>".join(f"{escape(name)}: {escape(value)}" for name, value in _flat(figures, ""))
-
-
-def _flat(figures: Mapping[str, Any], above: str) -> Iterator[tuple[str, str]]:
-    for name, value in figures.items():
-        title = f"{above}, {name}" if above else str(name)
-        if isinstance(value, Mapping):
-            yield from _flat(value, title)
-        else:
-            yield title, _number(value)
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

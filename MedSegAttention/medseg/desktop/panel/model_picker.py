@@ -1,6 +1,6 @@
 """The part of the panel where a model is chosen: a list, a search for those who have many, and the model's card."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import qt
@@ -13,6 +13,7 @@ from medseg.desktop.panel.model_filter import Entry, Facet, Filter, facets, make
 from medseg.desktop.panel.ui import load_ui
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.texts import _
+from medseg.spec.measured import DatasetScores
 
 _FEW = 5  # models that a list shows well enough; with more the search is open until one is chosen
 _PICTURE = 72  # pixels, its longer edge
@@ -172,12 +173,9 @@ class ModelPicker:
             self._ui.picture.setAccessibleName(_("Picture of {title}").format(title=bundle.manifest.title))
 
 
-def _mean_dice(scores: Any) -> float:
-    """The best mean Dice anywhere in a card's scores; below 0 where there is none."""
-    if not isinstance(scores, dict):
-        return -1.0
-    dice = scores["mean"].get("Dice") if isinstance(scores.get("mean"), dict) else None
-    return max([float(dice) if isinstance(dice, int | float) else -1.0, *map(_mean_dice, scores.values())])
+def _mean_dice(scores: Iterable[DatasetScores]) -> float:
+    """The best mean Dice over the data sets of a card; below 0 where there is none."""
+    return max((each.plain.mean_dice.mean or 0.0 for each in scores), default=-1.0)
 
 
 def _not_installed(model_id: str) -> str:

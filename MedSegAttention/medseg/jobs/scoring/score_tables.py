@@ -1,55 +1,77 @@
-"""Scores as the tables of a model card: means with bootstrap intervals, volume bias, worst cases. JSON values only."""
+"""Scores as a model card holds them: means with bootstrap intervals, volume bias, worst cases."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from medseg.jobs.scoring.bootstrap import Interval, mean_interval
-from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, LabelScores
+from medseg.jobs.scoring.evaluate import CaseScores, Evaluation
+from medseg.spec.measured import CaseDice, Estimate, ScoreTable, SegmentScores, VolumeBias
 
-_COLUMNS: tuple[tuple[str, str, int], ...] = (  # field of LabelScores, title, digits
-    ("dice", "Dice", 4),
-    ("surface_dice", "surface Dice at 1 mm", 4),
-    ("hd95_mm", "HD95 mm", 3),
-    ("volume_difference_percent", "volume difference %", 2),
-)
 _AGREEMENT = 1.96  # standard deviations on both sides hold 95 % of normal differences
+_RESAMPLES, _BATCH = 5000, 500  # so many at a time, so that many cases need little memory
 
 
-def score_table(evaluation: Evaluation, names: Mapping[int, str]) -> dict[str, Any]:
-    """One row a label with the mean of each score and its 95 % interval, and a row "mean"."""
-    table: dict[str, Any] = {names[scores.label]: _figures(scores, evaluation) for scores in evaluation.summary}
-    cases = mean_dice_by_case(evaluation.rows)
-    table["mean"] = {
-        "Dice": round(evaluation.mean_dice(), 4),
-        "Dice, 95 %": _range(mean_interval(list(cases.values())), 4),
-        "HD95 mm": _figure(float(np.mean([scores.hd95_mm for scores in evaluation.summary])), 3),
-    }
-    return table
+def mean_interval(values: Sequence[float], *, digits: int | None = None, seed: int = 0) -> Estimate:
+    """Mean with its 95 % interval, by the percentile bootstrap over cases; values that are not finite are left out.
+
+    Efron and Tibshirani, An Introduction to the Bootstrap, 1993.
+
+    Args:
+        values: one a case.
+        digits: to round to; None: all.
+        seed: the same gives the same interval.
+    """
+    known = [value for value in values if math.isfinite(value)]
+    if not known:
+        return Estimate()
+    mean = float(np.mean(known))
+    ends = (mean, mean)  # of one case or equal ones
+    if len(set(known)) > 1:
+        random = np.random.default_rng(seed)
+        settings = {"n_resamples": _RESAMPLES, "batch": _BATCH, "method": "percentile", "random_state": random}
+        ends = tuple(stats.bootstrap((known,), np.mean, **settings).confidence_interval)
+    return Estimate(*(float(value) if digits is None else round(float(value), digits) for value in (mean, *ends)))
 
 
-def bias_table(evaluation: Evaluation, names: Mapping[int, str]) -> dict[str, Any]:
-    """By label, whether volumes come out too large or too small, and how much single cases scatter.
+def score_table(evaluation: Evaluation, names: Mapping[int, str]) -> ScoreTable:
+    """The mean of each score and its 95 % interval, by segment and over all."""
+    distance = float(np.mean([scores.hd95_mm for scores in evaluation.summary]))
+    return ScoreTable(
+        segments=tuple(
+            SegmentScores(
+                segment=names[scores.label],
+                dice=_estimate(evaluation, scores.label, "dice", 4),
+                surface_dice=_estimate(evaluation, scores.label, "surface_dice", 4),
+                hd95_mm=_estimate(evaluation, scores.label, "hd95_mm", 3),
+                volume_difference_percent=_estimate(evaluation, scores.label, "volume_difference_percent", 2),
+            )
+            for scores in evaluation.summary
+        ),
+        mean_dice=mean_interval(list(mean_dice_by_case(evaluation.rows).values()), digits=4),
+        mean_hd95_mm=round(distance, 3) if math.isfinite(distance) else None,
+    )
+
+
+def bias_table(evaluation: Evaluation, names: Mapping[int, str]) -> tuple[VolumeBias, ...]:
+    """By segment, whether volumes come out too large or too small, and how much single cases scatter.
 
     Limits of agreement are those of Bland and Altman, Lancet 327 (1986) 307-310.
     """
-    table: dict[str, Any] = {}
+    table = []
     for scores in evaluation.summary:
         differences = _values(evaluation, scores.label, "volume_difference_ml")
-        interval = mean_interval(differences)
-        scatter = float(np.std(differences, ddof=1)) if len(differences) > 1 else math.nan
-        low, high = interval.mean - _AGREEMENT * scatter, interval.mean + _AGREEMENT * scatter
-        table[names[scores.label]] = {
-            "mean difference ml": _figure(interval.mean, 4),
-            "95 %": _range(interval, 4),
-            "limits of agreement ml": _range(Interval(interval.mean, low, high), 4),
-        }
-    return table
+        mean, limits = float(np.mean(differences)), None
+        if len(differences) > 1:
+            reach = _AGREEMENT * float(np.std(differences, ddof=1))
+            limits = (round(mean - reach, 4), round(mean + reach, 4))
+        difference = mean_interval(differences, digits=4)
+        table.append(VolumeBias(segment=names[scores.label], difference_ml=difference, limits_of_agreement_ml=limits))
+    return tuple(table)
 
 
-def worst_table(evaluation: Evaluation, pictures: Mapping[str, str]) -> dict[str, Any]:
+def worst_table(evaluation: Evaluation, pictures: Mapping[str, str]) -> tuple[CaseDice, ...]:
     """The worst cases, worst first.
 
     Args:
@@ -57,10 +79,8 @@ def worst_table(evaluation: Evaluation, pictures: Mapping[str, str]) -> dict[str
         pictures: case -> path of its picture, seen from the card; these are the cases shown.
     """
     dice = mean_dice_by_case(evaluation.rows)
-    return {
-        case: {"Dice": round(dice[case], 4), "expert (left), model (right)": f"![{case}]({path})"}
-        for case, path in sorted(pictures.items(), key=lambda item: dice[item[0]])
-    }
+    shown = sorted(pictures.items(), key=lambda item: dice[item[0]])
+    return tuple(CaseDice(case=case, dice=round(dice[case], 4), picture=path) for case, path in shown)
 
 
 def mean_dice_by_case(rows: Sequence[CaseScores]) -> dict[str, float]:
@@ -71,25 +91,9 @@ def mean_dice_by_case(rows: Sequence[CaseScores]) -> dict[str, float]:
     return {case: float(np.mean(values)) for case, values in found.items()}
 
 
-def _figures(scores: LabelScores, evaluation: Evaluation) -> dict[str, Any]:
-    figures: dict[str, Any] = {}
-    for field, title, digits in _COLUMNS:
-        figures[title] = _figure(getattr(scores, field), digits)
-        figures[f"{title}, 95 %"] = _range(mean_interval(_values(evaluation, scores.label, field)), digits)
-    return figures
+def _estimate(evaluation: Evaluation, label: int, field: str, digits: int) -> Estimate:
+    return mean_interval(_values(evaluation, label, field), digits=digits)
 
 
 def _values(evaluation: Evaluation, label: int, field: str) -> list[float]:
     return [getattr(row.scores, field) for row in evaluation.rows if row.scores.label == label]
-
-
-def _range(interval: Interval, digits: int) -> str | None:
-    """Both ends in words; None, which JSON can say, where there is no interval."""
-    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
-        return None
-    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"
-
-
-def _figure(value: float, digits: int) -> float | None:
-    """Round for a table; None where there is no such score."""
-    return round(value, digits) if math.isfinite(value) else None

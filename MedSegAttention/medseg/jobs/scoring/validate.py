@@ -5,7 +5,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import get_args
 
 import numpy as np
 import torch
@@ -14,8 +14,7 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import load_network
 from medseg.bundles.write import update_bundle
 from medseg.imaging.image import Image
-from medseg.inference.device import choose_device
-from medseg.inference.forecast import MEMORY_KEY, SECONDS_KEY
+from medseg.inference.device import choose_device, device_title
 from medseg.io.atomic import replacing
 from medseg.io.dataset import CaseFiles, read_case
 from medseg.jobs.run.kept_engines import KeptEngines
@@ -25,6 +24,7 @@ from medseg.jobs.scoring.score_tables import bias_table, score_table, worst_tabl
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
+from medseg.spec.measured import DatasetScores, DeviceKind, Timing
 
 WORST = 3  # cases whose pictures go into the card
 
@@ -37,21 +37,15 @@ class Validation:
         plain: scores of the cases as they are.
         mirrored: scores of the same cases with left and right exchanged, images and labels alike: what the model
             is worth on the other side of the body.
-        seconds: median wall time of a case, from image in memory to labels on its grid.
-        device: what it ran on.
-        window_seconds: median time of one forward pass of one window.
+        timing: time and memory on the device it ran on.
         engine: what ran the network.
         warnings: what was said of the runs, each sentence once.
-        memory_mb: most memory this process took, on the device where that is a graphics card; None: not known.
         worst: the cases with the lowest mean Dice as they are, worst first.
     """
 
     plain: Evaluation
     mirrored: Evaluation
-    seconds: float
-    device: str
-    window_seconds: float
-    memory_mb: int | None = None
+    timing: Timing
     worst: tuple[WorstCase, ...] = ()
     engine: str = ""
     warnings: tuple[str, ...] = ()
@@ -80,7 +74,7 @@ def validate(
     network, engines = load_network(bundle), KeptEngines()
     values = [label.value for label in bundle.manifest.labels]
     rows: tuple[list[CaseScores], list[CaseScores]] = ([], [])
-    seconds, paces, device = [], [], ""
+    seconds, paces = [], []
     worst: tuple[WorstCase, ...] = ()
     engine, warnings = "", dict[str, None]()
     for done, files in enumerate(cases, start=1):
@@ -94,7 +88,7 @@ def validate(
             seconds.append(time.perf_counter() - begun)
             if found.window_count:  # a volume of nothing but air needs none
                 paces.append(found.windows_seconds / found.window_count)
-            device, engine = found.device, found.engine
+            engine = found.engine
             warnings |= dict.fromkeys(found.warnings)
             answer, truth = _looked_at(found.labels, truth, files)
             scored = [CaseScores(files.name, scores) for scores in evaluate_pair(answer, truth, values)]
@@ -105,15 +99,7 @@ def validate(
         on_case(done, len(cases))
     plain, mirrored = (Evaluation(tuple(part), summarise(row.scores for row in part)) for part in rows)
     return Validation(
-        plain,
-        mirrored,
-        statistics.median(seconds),
-        device,
-        statistics.median(paces or [0.0]),
-        peak_memory_mb(choose_device(options.device)),
-        worst,
-        engine,
-        tuple(warnings),
+        plain, mirrored, _timing(choose_device(options.device), seconds, paces), worst, engine, tuple(warnings)
     )
 
 
@@ -137,22 +123,14 @@ def write_scores(bundle: Bundle, validation: Validation, *, dataset: str, window
         window_mb: what ``window_memory_mb`` measured on the same device; None: nothing.
     """
     names = {label.value: label.name for label in bundle.manifest.labels}
-    tables: dict[str, Any] = {
-        "as they are": score_table(validation.plain, names),
-        "left and right exchanged": score_table(validation.mirrored, names),
-        "volume bias": bias_table(validation.plain, names),
-    }
-    if pictures := _write_pictures(bundle, validation.worst):
-        tables["worst cases"] = worst_table(validation.plain, pictures)
-    timings: dict[str, Any] = {
-        f"seconds a case, median ({validation.device})": round(validation.seconds, 2),
-        f"{SECONDS_KEY} ({validation.device})": float(f"{validation.window_seconds:.3g}"),
-    }
-    if validation.memory_mb is not None:
-        timings[f"most memory, MiB ({validation.device})"] = validation.memory_mb
-    if window_mb:
-        timings[f"{MEMORY_KEY} ({validation.device})"] = window_mb
-    return _rewrite(bundle, {dataset: tables}, timings)
+    scores = DatasetScores(
+        dataset=dataset,
+        plain=score_table(validation.plain, names),
+        mirrored=score_table(validation.mirrored, names),
+        volume_bias=bias_table(validation.plain, names),
+        worst_cases=worst_table(validation.plain, _write_pictures(bundle, validation.worst)),
+    )
+    return _rewrite(bundle, scores, dataclasses.replace(validation.timing, window_memory_mib=window_mb or None))
 
 
 def write_evaluation(bundle: Bundle, evaluation: Evaluation, *, dataset: str) -> Bundle:
@@ -170,8 +148,8 @@ def write_evaluation(bundle: Bundle, evaluation: Evaluation, *, dataset: str) ->
     if unknown := [scores.label for scores in evaluation.summary if scores.label not in names]:
         msg = f"{bundle.manifest.model_id} has no label {unknown[0]}; score its own labels (--labels)"
         raise JobError(msg)
-    tables = {"as they are": score_table(evaluation, names), "volume bias": bias_table(evaluation, names)}
-    return _rewrite(bundle, {dataset: tables}, {})
+    plain, bias = score_table(evaluation, names), bias_table(evaluation, names)
+    return _rewrite(bundle, DatasetScores(dataset=dataset, plain=plain, volume_bias=bias))
 
 
 def peak_memory_mb(device: torch.device) -> int | None:
@@ -186,13 +164,30 @@ def peak_memory_mb(device: torch.device) -> int | None:
     return int(most // (2**20 if sys.platform == "darwin" else 2**10))
 
 
-def _rewrite(bundle: Bundle, scores: dict[str, Any], timings: dict[str, Any]) -> Bundle:
-    manifest = dataclasses.replace(
-        bundle.manifest,
-        scores={**bundle.manifest.scores, **scores},
-        timings={**bundle.manifest.timings, **timings},
+def _timing(device: torch.device, seconds: Sequence[float], paces: Sequence[float]) -> Timing:
+    """Medians in three digits; a data set of nothing but air has timed no window."""
+    per_case, per_window = (float(f"{statistics.median(times):.3g}") if times else None for times in (seconds, paces))
+    kind = next(kind for kind in get_args(DeviceKind) if kind == device.type)
+    return Timing(
+        device=device_title(device),
+        device_kind=kind,
+        seconds_per_case=per_case,
+        seconds_per_window=per_window,
+        peak_memory_mib=peak_memory_mb(device),
     )
-    return update_bundle(bundle, manifest)
+
+
+def _rewrite(bundle: Bundle, scores: DatasetScores, timing: Timing | None = None) -> Bundle:
+    """Put scores and times in the place of those of the same data set and device; what was not measured stays."""
+    manifest = bundle.manifest
+    others = tuple(each for each in manifest.scores if each.dataset != scores.dataset)
+    timings = manifest.timings
+    if timing is not None:
+        known = {name: figure for name, figure in dataclasses.asdict(timing).items() if figure is not None}
+        place = (timing.device, timing.device_kind)
+        same = [each for each in timings if (each.device, each.device_kind) == place]
+        timings = (*(each for each in timings if each not in same), dataclasses.replace((*same, timing)[0], **known))
+    return update_bundle(bundle, dataclasses.replace(manifest, scores=(*others, scores), timings=timings))
 
 
 def _write_pictures(bundle: Bundle, worst: Sequence[WorstCase]) -> dict[str, str]:

@@ -67,8 +67,8 @@ def adapt(
         title=manifest.title if keep_labels else f"{dataset.title} ({manifest.network})",
         labels=labels,
         arguments=arguments,
-        scores={},
-        timings={},
+        scores=(),
+        timings=(),
         training_data=manifest.training_data if keep_labels else _history(manifest, dataset, fingerprint),
         description=manifest.description
         if keep_labels

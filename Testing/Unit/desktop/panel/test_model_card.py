@@ -9,6 +9,8 @@ from PIL import Image as Picture
 from medseg.bundles.catalogue import Bundle, scan
 from medseg.desktop.panel.model_card import card_html, describe_postprocess, one_line, picture_of
 from medseg.spec.manifest import ChannelSpec, Code, LabelSpec, PostprocessRule
+from medseg.spec.measured import CaseDice, Timing
+from small_manifest import dataset_scores
 
 
 class Reader(HTMLParser):
@@ -59,8 +61,8 @@ def test_the_shipped_models_cards_name_labels_codes_colours_licence_scores_times
             manifest.licence,
             manifest.intended_use,
             *manifest.references,
-            *manifest.timings,
-            *manifest.scores,
+            *(f"{timing.seconds_per_window:g}" for timing in manifest.timings),
+            *(scores.dataset for scores in manifest.scores),
         ):
             assert said in text
         assert "HD95" in text
@@ -70,21 +72,16 @@ def test_the_shipped_models_cards_name_labels_codes_colours_licence_scores_times
 def test_the_scores_of_the_hippocampus_model_stand_in_the_card(checkout):
     bundle = scan([checkout / "Models"]).bundles["hippocampus-ultralight3d"]
     text = Reader(card_html(bundle)).text
-    for conditions in bundle.manifest.scores.values():
-        for title in ("as they are", "left and right exchanged"):
-            for row in conditions[title].values():
-                assert f"{row['Dice']:.4g}" in text
-                assert f"{row['HD95 mm']:.4g}" in text
-
-
-def test_scores_of_another_shape_are_listed_one_by_one(bundle):
-    text = " ".join(Reader(card_html(bundle(scores={"Dice": {"liver": 0.91}, "cases": 12}))).text)
-    assert "Dice, liver: 0.91" in text
-    assert "cases: 12" in text
+    (scores,) = bundle.manifest.scores
+    for table in (scores.plain, scores.mirrored):
+        assert f"{table.mean_dice.mean:.4g}" in text
+        for row in table.segments:
+            assert f"{row.dice.mean:.4g}" in text
+            assert f"{row.hd95_mm.mean:.4g}" in text
 
 
 def test_what_was_not_measured_is_said(bundle):
-    assert Reader(card_html(bundle(scores={}, timings={}))).text.count("Not measured.") == 2
+    assert Reader(card_html(bundle(scores=(), timings=()))).text.count("Not measured.") == 2
 
 
 def test_no_text_of_a_manifest_becomes_html(bundle):
@@ -100,8 +97,8 @@ def test_no_text_of_a_manifest_becomes_html(bundle):
         training_data=evil,
         anatomy=evil,
         references=(evil,),
-        scores={evil: {evil: {evil: {evil: evil}}}},
-        timings={evil: evil},
+        scores=(dataset_scores(evil, evil, worst_cases=(CaseDice(case=evil, dice=0.5, picture=evil),)),),
+        timings=(Timing(device=evil, device_kind="cpu", seconds_per_case=1.0),),
     )
     reader = Reader(card_html(made))
     assert reader.tags <= {"p", "b", "br", "table", "tr", "th", "td"}

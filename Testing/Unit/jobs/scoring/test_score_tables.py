@@ -1,11 +1,8 @@
 """What a model card says about scores: intervals, bias, the worst cases and their pictures."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image as Picture
-from scipy import stats
 
 from Integration.tiny import write_tiny_bundle
 from medseg.bundles.metadata import read_manifest
@@ -13,13 +10,13 @@ from medseg.cli.main import run
 from medseg.imaging.image import Image
 from medseg.io.dataset import CaseFiles
 from medseg.io.write import write_image
-from medseg.jobs.scoring.bootstrap import mean_interval
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, LabelScores, summarise
-from medseg.jobs.scoring.score_tables import bias_table, score_table
+from medseg.jobs.scoring.score_tables import bias_table, mean_interval, score_table
 from medseg.jobs.scoring.validate import validate, write_scores
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
+from medseg.spec.measured import Estimate
 
 
 def evaluation(dice, ml=None):
@@ -31,30 +28,32 @@ def evaluation(dice, ml=None):
     return Evaluation(rows, summarise(row.scores for row in rows))
 
 
-def test_the_interval_is_scipys():
-    values = np.random.default_rng(0).normal(0.9, 0.03, size=40)
-    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=9999, rng=1).confidence_interval
+def test_the_interval_of_many_normal_values_is_that_of_the_central_limit():
+    values = np.random.default_rng(0).normal(0.9, 0.03, size=400)
     found = mean_interval(values.tolist())
+    reach = 1.96 * values.std() / len(values) ** 0.5
     assert found.mean == pytest.approx(values.mean())
-    assert (found.low, found.high) == pytest.approx(tuple(theirs), abs=6e-4)
+    assert (found.low, found.high) == pytest.approx((found.mean - reach, found.mean + reach), abs=0.1 * reach)
+    assert mean_interval(values.tolist()) == found != mean_interval(values.tolist(), seed=1)
 
 
 def test_equal_values_have_no_spread_and_no_values_no_interval():
-    assert mean_interval([0.5] * 4) == mean_interval([0.5, np.nan, 0.5])
-    assert np.isnan(mean_interval([np.nan]).mean)
+    for values in ([0.5] * 4, [0.5, np.nan, 0.5], [0.5]):
+        assert mean_interval(values) == Estimate(0.5, 0.5, 0.5)
+    assert mean_interval([np.nan]) == Estimate()
 
 
-def test_a_row_holds_the_mean_and_its_interval_in_words():
+def test_a_row_holds_the_mean_and_its_interval_and_every_label_counts():
     table = score_table(evaluation([0.8, 0.9, 1.0]), {1: "ball"})
-    assert table["ball"]["Dice"] == 0.9
-    assert table["ball"]["Dice, 95 %"] == "0.8000 to 1.0000"
-    assert json.dumps(table)
+    (ball,) = table.segments
+    assert (ball.segment, ball.dice) == ("ball", Estimate(0.9, 0.8, 1.0))
+    assert (table.mean_dice, table.mean_hd95_mm) == (Estimate(0.9, 0.8, 1.0), 1.0)
 
 
 def test_bias_and_limits_of_agreement_are_those_of_bland_and_altman():
-    row = bias_table(evaluation([1, 1, 1], ml=[0.1, 0.2, 0.3]), {1: "ball"})["ball"]
-    assert row["mean difference ml"] == 0.2
-    assert row["limits of agreement ml"] == f"{0.2 - 0.196:.4f} to {0.2 + 0.196:.4f}"
+    (row,) = bias_table(evaluation([1, 1, 1], ml=[0.1, 0.2, 0.3]), {1: "ball"})
+    assert row.difference_ml.mean == 0.2
+    assert row.limits_of_agreement_ml == pytest.approx((0.2 - 0.196, 0.2 + 0.196))
 
 
 def case(name, dice):
@@ -107,11 +106,15 @@ def test_a_card_shows_intervals_bias_memory_and_pictures_of_the_worst_cases(bund
     assert "Dice, 95 %" in card
     assert "limits of agreement ml" in card
     assert "most memory, MiB" in card
-    (name,) = scored.manifest.scores["noise"]["worst cases"]
-    assert f"![{name}](worst/1.png)" in card
+    (scores,) = (each for each in scored.manifest.scores if each.dataset == "noise")
+    (shown,) = scores.worst_cases
+    assert f"![{shown.case}](worst/1.png)" in card
     with Picture.open(bundle.folder / "docs" / "worst" / "1.png") as picture:
         assert picture.size == (498, 768)
-    assert validation.memory_mb > 50
+    again = write_scores(write_scores(scored, validation, dataset="noise", window_mb=33), validation, dataset="noise")
+    assert [each.dataset for each in again.manifest.scores].count("noise") == 1
+    assert [timing.window_memory_mib for timing in again.manifest.timings] == [33]  # what was measured before stays
+    assert validation.timing.peak_memory_mib > 50
 
 
 def test_predictions_made_elsewhere_reach_the_card_by_the_command(bundle, tmp_path, capsys):
@@ -119,8 +122,10 @@ def test_predictions_made_elsewhere_reach_the_card_by_the_command(bundle, tmp_pa
     labels = str(tmp_path / "labels")
     assert run(["evaluate", labels, labels, "--card", str(bundle.folder), "--dataset", "itself"]) == 0
     assert "now says so" in capsys.readouterr().out
-    scores = read_manifest(bundle.folder / "configs" / "metadata.json").scores["itself"]["as they are"]
-    assert scores["front"]["Dice"] == 1
+    (scores,) = read_manifest(bundle.folder / "configs" / "metadata.json").scores
+    assert scores.dataset == "itself"
+    assert scores.plain.segments[0].segment == "front"
+    assert scores.plain.segments[0].dice.mean == 1
     assert "itself, volume bias" in (bundle.folder / "docs" / "README.md").read_text()
 
 
