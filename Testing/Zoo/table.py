@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-
 from medseg.jobs.scoring.bootstrap import Interval, mean_interval
+
 from Zoo.curves import draw_dice
 from Zoo.results import RESULTS, Result, Training, read_results
 from Zoo.rows import read_rows, read_shipped
