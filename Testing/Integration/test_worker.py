@@ -18,7 +18,7 @@ from medseg.io.write import write_image
 from medseg.jobs.run.run_job import run_job
 from medseg.jobs.worker.client import WorkerProcess
 from medseg.jobs.worker.command import worker_environment
-from medseg.spec.events import CANCELLED, Described, Failed, Finished, Progress, Started, Using, decode_event
+from medseg.spec.events import Described, Failed, Finished, Progress, Started, Stopped, Using, decode_event
 from medseg.spec.job import Job, Options
 from medseg.spec.wire import Describe, Quit, Run, encode_job, encode_request
 
@@ -164,7 +164,7 @@ def test_a_cancelled_job_ends_in_time_leaves_no_file_and_a_warm_worker(worker, j
     until_busy(events := worker.run(slow_job))
     before, pid, begun = set(tmp_path.iterdir()), worker.pid, time.monotonic()
     worker.cancel(grace_seconds=30)  # on a busy computer the answer may be late, and here nobody must be killed
-    assert list(events)[-1] == Failed(CANCELLED, is_bug=False)
+    assert list(events)[-1] == Stopped()
     assert time.monotonic() - begun < LOADED_SECONDS
     assert set(tmp_path.iterdir()) == before
     *_, last = worker.run(job)
@@ -181,7 +181,7 @@ def test_a_cancel_in_a_stage_that_cannot_stop_ends_in_time_too(quiet_environment
         next(event for event in events if isinstance(event, Progress) and event.stage == stage)
         begun = time.monotonic()
         worker.cancel()
-        assert list(events)[-1] == Failed(CANCELLED, is_bug=False)
+        assert list(events)[-1] == Stopped()
         assert time.monotonic() - begun < LOADED_SECONDS
         assert not (tmp_path / "large.nii").exists()
 
@@ -198,7 +198,7 @@ def test_a_worker_describes_its_devices_between_jobs_and_while_one_runs(worker, 
     assert [device.name for device in while_busy.devices] == [device.name for device in described]
     assert event_is_a_window_done(next(events))
     worker.cancel(grace_seconds=30)
-    assert list(events)[-1] == Failed(CANCELLED, is_bug=False)
+    assert list(events)[-1] == Stopped()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")

@@ -22,7 +22,7 @@ from medseg.mrml.probabilities import linked_entropy, linked_probabilities, norm
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation, voxels
 from medseg.mrml.sequences import add_output_sequence, item_image, proxy_of
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
-from medseg.spec.errors import JobError
+from medseg.spec.errors import EXPECTED_ERRORS, JobError
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
 
@@ -257,6 +257,18 @@ def test_a_file_that_was_lost_is_a_sentence(landed):
     _node, maps, folder = landed
     next(folder.glob("*maps*/*.nii")).unlink()
     with pytest.raises(JobError, match="probabilities could not be shown"):
+        list(maps)
+    assert list(folder.glob("*maps*")) == []
+
+
+@pytest.mark.parametrize("kind", EXPECTED_ERRORS)
+def test_whatever_is_expected_to_go_wrong_with_a_volume_is_a_sentence(landed, monkeypatch, kind):
+    def fail(_shape):
+        raise kind(*["odd"])
+
+    monkeypatch.setattr("medseg.desktop.scene.probability_volumes.empty_map", fail)
+    _node, maps, folder = landed
+    with pytest.raises(JobError, match=r"probabilities could not be shown: .*odd"):
         list(maps)
     assert list(folder.glob("*maps*")) == []
 

@@ -29,7 +29,7 @@ from medseg.mrml.rois import roi_bounds, roi_voxels
 from medseg.mrml.segmentations import labels_from_segmentation, voxels
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.spec.errors import JobError, MissingDependency
-from medseg.spec.events import CANCELLED, Described, Device, Failed, Finished, Progress, Warned
+from medseg.spec.events import Described, Device, Failed, Finished, Progress, Stopped, Warned
 from medseg.spec.manifest import ChannelSpec, PostprocessRule
 from small_manifest import small_manifest
 
@@ -278,7 +278,7 @@ def test_cancel_changes_nothing_and_leaves_nothing(ready, process, scene):
     folder = Path(process.jobs[0].output).parent
     ready.names.cancel.click()
     assert process.cancels == 1
-    process.tell(Failed(CANCELLED, is_bug=False))
+    process.tell(Stopped())
     assert not ready.panel.queue.is_busy
     assert "nothing was changed" in ready.status
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
@@ -883,7 +883,7 @@ def test_cancel_stops_all_time_points_and_leaves_no_empty_sequence(panel, proces
     assert count_nodes(scene) != before
     single = panel.panel.queue.add(replace(panel.panel.queue.rows[0].order, time_point=None))
     panel.names.cancel.click()
-    process.tell(Failed(CANCELLED, is_bug=False))
+    process.tell(Stopped())
     assert [str(row.state) for row in panel.panel.queue.rows[:3]] == ["cancelled"] * 3
     assert count_nodes(scene) == before
     assert cine.GetNumberOfSynchronizedSequenceNodes(True) == 1
@@ -896,7 +896,7 @@ def test_time_points_that_came_before_the_cancel_stay(panel, process, scene, spe
     answer(process, specs, array, affines[0])
     spin(lambda: len(process.jobs) == 2)
     panel.names.cancel.click()
-    process.tell(Failed(CANCELLED, is_bug=False))
+    process.tell(Stopped())
     assert [str(row.state) for row in panel.panel.queue.rows] == ["done", "cancelled", "cancelled"]
     assert cine.GetNumberOfSynchronizedSequenceNodes(True) == 2
     output = scene.GetNodeByID(panel.panel.queue.rows[0].order.time_point.output_id)
@@ -906,7 +906,7 @@ def test_time_points_that_came_before_the_cancel_stay(panel, process, scene, spe
 def test_a_time_point_whose_sequence_was_removed_is_not_computed_again(panel, process, cine):
     panel.apply()
     panel.names.cancel.click()
-    process.tell(Failed(CANCELLED, is_bug=False))
+    process.tell(Stopped())
     assert cine.GetNumberOfSynchronizedSequenceNodes(True) == 1
     again = panel.panel.queue.retry(panel.panel.queue.rows[0])
     panel.idle()

@@ -14,7 +14,7 @@ from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.settings import DEFAULTS
 from medseg.desktop.worker.job_folder import Request
 from medseg.imaging.image import Image
-from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Warned
+from medseg.spec.events import Failed, Finished, Progress, Stopped, Warned
 from medseg.spec.job import Job
 from medseg.spec.manifest import ChannelSpec
 from small_manifest import small_manifest
@@ -112,7 +112,7 @@ def test_a_result_is_called_by_its_node_and_an_error_by_its_sentence(made, scene
 
 def test_the_tip_holds_every_line_of_an_error(made):
     made.add("brain")
-    made.say(Failed("the worker ended; its last words were:\nFirst line\nSegmentation fault", is_bug=True))
+    made.say(Failed("the worker ended", is_bug=True, details="First line\nSegmentation fault"))
     assert "Segmentation fault" not in texts(made, 4)[0]
     assert all(made.table.item(0, column).toolTip().endswith("First line\nSegmentation fault") for column in range(5))
 
@@ -164,7 +164,7 @@ def test_cancel_stops_the_chosen_jobs_and_starts_none_of_them(made):
     click(made, "cancelButton")
     assert texts(made, 2) == ["stopping", "cancelled", "cancelled"]
     assert not child(made, "cancelButton").enabled
-    made.say(Failed(CANCELLED, is_bug=False))
+    made.say(Stopped())
     assert texts(made, 2) == ["cancelled"] * 3
     assert made.queue.current is None
 
@@ -224,7 +224,7 @@ def test_the_title_counts_what_needs_attention(made):
     made.say(Failed("broken", is_bug=False))
     assert made.section.differences() == ["1 running", "1 waiting", "1 failed"]
     made.queue.cancel_all()
-    made.say(Failed(CANCELLED, is_bug=False))
+    made.say(Stopped())
     made.queue.clear_ended()
     assert made.section.differences() == []
 

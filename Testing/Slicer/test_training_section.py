@@ -18,7 +18,7 @@ from medseg.io.dataset import describe_dataset
 from medseg.mrml.segmentations import add_segmentation
 from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import MissingDependency
-from medseg.spec.events import CANCELLED, Failed, Finished, Learning, Noted, Warned
+from medseg.spec.events import Finished, Learning, Noted, Stopped, Warned
 from medseg.spec.manifest import ChannelSpec
 from medseg.spec.training_job import TrainingJob
 from small_manifest import small_manifest
@@ -177,7 +177,7 @@ def test_progress_dice_and_notes_are_shown_and_cancel_stops(ready):
     folder = Path(ready.process.jobs[0].dataset)
     ready.panel.names.cancel.click()
     assert ready.process.cancels == 1
-    ready.process.tell(Failed(CANCELLED, is_bug=False))
+    ready.process.tell(Stopped())
     assert row.state == "cancelled"
     assert "goes on where it was" in row.message
     assert not folder.exists(), "the cases on disk go with the job"
@@ -190,7 +190,7 @@ def test_what_is_in_the_queue_is_not_queued_again_until_it_is_cancelled(ready):
     assert len(ready.panel.queue.rows) == 1
     ready.panel.names.cancel.click()
     ready.train()
-    ready.process.tell(Failed(CANCELLED, is_bug=False))
+    ready.process.tell(Stopped())
     ready.spin(lambda: len(ready.process.jobs) == 2)
     assert [row.state for row in ready.panel.queue.rows] == ["cancelled", "running"]
 
@@ -203,7 +203,7 @@ def test_a_new_model_that_sorts_before_the_others_is_not_chosen_by_itself(ready,
     installed = {"a": Bundle(output, manifest), **bundles}
     bundles.clear()
     bundles.update(installed)
-    ready.process.tell(Failed(CANCELLED, is_bug=False))  # it came the moment the model was there
+    ready.process.tell(Stopped())  # it came the moment the model was there
     box = ready.panel.picker.widget.findChild("QComboBox", "model")
     assert [box.itemText(n) for n in range(box.count)] == ["A", "One", "Two"]
     assert ready.panel.current_model().manifest.model_id == "one"
@@ -335,7 +335,7 @@ def test_a_closed_scene_takes_the_list_with_it_and_stops_the_training(ready, sce
     ready.train()
     ready.panel.leave_scene()
     scene.Clear(False)
-    ready.process.tell(Failed(CANCELLED, is_bug=False))
+    ready.process.tell(Stopped())
     ready.panel.set_scene(scene)
     assert ready.lines() == []
     assert ready.panel.queue.rows[0].state == "cancelled"

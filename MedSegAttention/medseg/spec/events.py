@@ -4,13 +4,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
-from medseg.spec.errors import FieldError
+from medseg.spec.errors import Cancelled, FieldError, JobError
 from medseg.spec.fields import read_record
 
 Stage: TypeAlias = Literal["read", "preprocess", "windows", "restore", "postprocess", "write"]
-
-
-CANCELLED = "cancelled"  # the message of a Failed that the user asked for
 
 
 @dataclass(frozen=True)
@@ -98,17 +95,39 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """The job ended without a result."""
+    """The job ended without a result, and nobody asked for that."""
 
-    message: str
-    is_bug: bool
+    message: str  # one line
+    is_bug: bool  # nothing the user can mend
+    details: str = ""  # more lines: the place of a bug, the end of a log
 
 
-Event: TypeAlias = Started | Using | Progress | Learning | Noted | Warned | Described | Finished | Failed
+@dataclass(frozen=True)
+class Stopped:
+    """The job ended without a result because it was cancelled."""
+
+
+End: TypeAlias = Finished | Failed | Stopped
+"""The last event of a job."""
+Event: TypeAlias = Started | Using | Progress | Learning | Noted | Warned | Described | End
 
 _KINDS: dict[str, type[Event]] = {
-    kind.__name__: kind for kind in (Started, Using, Progress, Learning, Noted, Warned, Described, Finished, Failed)
+    kind.__name__: kind
+    for kind in (Started, Using, Progress, Learning, Noted, Warned, Described, Finished, Failed, Stopped)
 }
+
+
+def error_of(end: Failed | Stopped) -> Exception:
+    """The exception that the end of a job was in the worker.
+
+    Returns:
+        ``Cancelled``, ``JobError`` for something the user can mend, or ``RuntimeError`` for a bug or a crash, with its
+        details.
+    """
+    if isinstance(end, Stopped):
+        return Cancelled("cancelled")
+    words = "\n".join(filter(None, [end.message, end.details]))
+    return RuntimeError(words) if end.is_bug else JobError(words)
 
 
 def encode_event(event: Event) -> str:

@@ -15,7 +15,7 @@ from medseg.inference.device import choose_device, device_name
 from medseg.inference.out_of_memory import is_out_of_memory
 from medseg.io.dataset import describe_dataset, read_fold
 from medseg.spec.errors import Cancelled, JobError, OutputExists
-from medseg.spec.events import CANCELLED, Event, Finished, Learning, Noted, Progress, Warned
+from medseg.spec.events import Event, Finished, Learning, Noted, Progress, Warned
 from medseg.spec.training_job import TrainingJob
 from medseg.training import prepare as order
 from medseg.training.loop.watch import Status
@@ -51,7 +51,7 @@ def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Cal
 
     def say(event: Event) -> None:
         if cancelled():
-            raise Cancelled(CANCELLED)
+            raise Cancelled
         tell(event)
 
     say(_READING)

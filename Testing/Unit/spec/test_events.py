@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.events import (
     Described,
     Device,
@@ -11,10 +12,12 @@ from medseg.spec.events import (
     Noted,
     Progress,
     Started,
+    Stopped,
     Using,
     Warned,
     decode_event,
     encode_event,
+    error_of,
 )
 
 EVENTS = [
@@ -34,6 +37,8 @@ EVENTS = [
     Described((Device("cuda:0", "NVIDIA A2000", 1024, 6144), Device("cpu", "a processor", None, None))),
     Described(()),
     Failed("no such file", is_bug=False),
+    Failed("KeyError: 'a'", is_bug=True, details="Traceback\n  in a.py"),
+    Stopped(),
 ]
 
 
@@ -75,3 +80,23 @@ def test_a_line_from_before_windows_were_timed_is_understood():
     assert decode_event(line) == Finished(("a.nii",), "cpu", 1.0, windows_seconds=None, window_count=None, engine="")
     line = '{"event": "Using", "device": "cpu", "threads": 2, "memory_mb": 300}'
     assert decode_event(line) == Using("cpu", 2, 300, engine="")
+
+
+@pytest.mark.parametrize(
+    ("end", "kind", "words"),
+    [
+        (Stopped(), Cancelled, "cancelled"),
+        (Failed("too small", is_bug=False), JobError, "too small"),
+        (Failed("cancelled", is_bug=False), JobError, "cancelled"),  # a kind is not read from words
+        (Failed("KeyError", is_bug=True), RuntimeError, "KeyError"),
+        (Failed("ended by SIGSEGV", is_bug=True, details="a\nb"), RuntimeError, "ended by SIGSEGV\na\nb"),
+    ],
+)
+def test_the_end_of_a_job_becomes_the_exception_it_was(end, kind, words):
+    error = error_of(end)
+    assert (type(error), str(error)) == (kind, words)
+
+
+def test_a_failure_without_details_is_understood():
+    line = '{"event": "Failed", "message": "no", "is_bug": false}'
+    assert decode_event(line) == Failed("no", is_bug=False, details="")

@@ -13,7 +13,6 @@ from medseg.desktop.queue.orders import prepare
 from medseg.desktop.queue.runs import land_run
 from medseg.desktop.state.preferences import IDLE_SECONDS
 from medseg.desktop.state.settings import PanelSettings
-from medseg.desktop.worker.event_stream import raise_failure
 from medseg.desktop.worker.job_process import (
     MakeProcess,
     also_heard,
@@ -24,11 +23,10 @@ from medseg.desktop.worker.job_process import (
 from medseg.jobs.batch.report import BatchReport
 from medseg.jobs.batch.run_batch import OnCase, ignore_case, segment_folder
 from medseg.jobs.worker.client import WorkerProcess
-from medseg.jobs.worker.command import describe_exit
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import proxy_of, remove_if_empty
 from medseg.spec.errors import JobError
-from medseg.spec.events import Event, Failed, Finished
+from medseg.spec.events import Event, Failed, Stopped, error_of
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 
@@ -236,7 +234,8 @@ def segment_folder_in_worker(
                 if stop() and not is_stopping:
                     is_stopping = True
                     worker.cancel()
-            raise_failure(last if isinstance(last, Finished | Failed) else describe_exit(0, worker.log))
+            if isinstance(last, Failed | Stopped):
+                raise error_of(last)
 
         return segment_folder(
             source,

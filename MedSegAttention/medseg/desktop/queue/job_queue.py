@@ -11,7 +11,7 @@ from medseg.desktop.state.order import AnyOrder
 from medseg.desktop.state.texts import _, describe_event
 from medseg.desktop.worker.job_process import MakeProcess, call_now
 from medseg.spec.errors import MedSegError
-from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished, Noted, Warned
+from medseg.spec.events import Described, End, Event, Failed, Finished, Noted, Stopped, Warned
 
 __all__ = ["JobQueue", "Row", "State"]
 
@@ -88,7 +88,7 @@ class JobQueue:
         """Stop a row that runs, or let one that waits not begin; a row that has ended stays as it is."""
         if row.state is State.WAITING:
             row.is_stopping = True
-            self._end(row, Failed(CANCELLED, is_bug=False))
+            self._end(row, Stopped())
         elif row.state is State.RUNNING and not row.is_stopping:
             row.is_stopping = True
             row.say(_("Stopping..."))
@@ -163,7 +163,7 @@ class JobQueue:
         for row in self._rows:
             if not row.has_ended:
                 row.is_stopping = True
-                row.end(Failed(CANCELLED, is_bug=False))
+                row.end(Stopped())
                 _drop(row)
         self._drop_preparation()
         self._current = None
@@ -200,11 +200,12 @@ class JobQueue:
 
     def _prepare_on(self, row: Row, preparation: Preparation) -> None:
         """Take a step, or send the job to the worker when there is none left."""
-        answer: Failed | None = Failed(_("the row could not begin; the log of the application says why"), is_bug=True)
+        words = _("the row could not begin; the log of the application says why")
+        answer: Failed | Stopped | None = Failed(words, is_bug=True)
         try:
             done = None if row.is_stopping else preparation.go_on()
             if row.is_stopping:  # also where preparing let events through
-                answer = Failed(CANCELLED, is_bug=False)
+                answer = Stopped()
             elif isinstance(done, str):
                 answer = None
                 row.say(done)
@@ -232,7 +233,7 @@ class JobQueue:
         row = self._current
         if isinstance(event, Described):
             self._on_described(event)
-        elif isinstance(event, Finished | Failed) and row is not None:
+        elif isinstance(event, End) and row is not None:
             self._end(row, event)
         elif row is not None:
             row.hear(event)
@@ -242,7 +243,7 @@ class JobQueue:
                 self._on_log(event.message)
             self._on_change()
 
-    def _end(self, row: Row, event: Finished | Failed) -> None:
+    def _end(self, row: Row, event: End) -> None:
         """Take the last word on a row, show its result, and go on with the next."""
         if row.has_ended:
             return

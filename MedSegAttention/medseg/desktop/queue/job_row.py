@@ -8,9 +8,20 @@ from medseg.desktop.queue.training_run import TrainingRun
 from medseg.desktop.scene.importing import ImportedResult, PendingRun
 from medseg.desktop.state.order import AnyOrder
 from medseg.desktop.state.texts import _, describe_event, percent_done
-from medseg.desktop.worker.event_stream import failure
 from medseg.spec.errors import Cancelled
-from medseg.spec.events import CANCELLED, Event, Failed, Finished, Learning, Progress, Started, Using, Warned
+from medseg.spec.events import (
+    End,
+    Event,
+    Failed,
+    Finished,
+    Learning,
+    Progress,
+    Started,
+    Stopped,
+    Using,
+    Warned,
+    error_of,
+)
 from medseg.spec.job import Job
 
 
@@ -71,21 +82,17 @@ class Row:
         """Whether its order may be run again."""
         return self.has_ended and not self.is_stale
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, details: str = "") -> None:
         """Say something in the row: the first line of it; the others are details."""
-        first, *more = text.splitlines() or [""]
-        self.details = text
-        if more:
-            before, _mark, rest = first.rpartition(";")
-            first = before if before and rest.endswith(":") else first  # that clause announces the next lines
-            first = _("{message} (more in the log)").format(message=first)
-        self.message = first
+        self.details = "\n".join(filter(None, [text, details]))
+        first, *more = self.details.splitlines() or [""]
+        self.message = _("{message} (more in the log)").format(message=first) if more else first
 
     def hear(self, event: Event) -> None:
         """Take what the worker says while it works.
 
         Args:
-            event: neither ``Finished`` nor ``Failed``.
+            event: none that is an ``End``.
         """
         match event:
             case Warned(message):
@@ -97,28 +104,28 @@ class Row:
         if not self.is_stopping and isinstance(event, Started | Using | Progress | Learning):
             self.say(describe_event(event))
 
-    def end(self, event: Finished | Failed) -> None:
+    def end(self, event: End) -> None:
         """Take the worker's last word; a row that was asked to stop is cancelled whatever that is."""
         self.seconds_left = None
         self._end(event)
         if self.state is State.CANCELLED:
             self.error = Cancelled(self.message)
         elif isinstance(event, Failed) and self.error is None:
-            self.error = failure(event)
+            self.error = error_of(event)
 
-    def _end(self, event: Finished | Failed) -> None:
+    def _end(self, event: End) -> None:
         match event:
             case _ if self.is_stale:
                 self.state = State.CANCELLED
                 self.say(_("The scene was closed; the result was dropped."))
-            case _ if self.is_stopping or (isinstance(event, Failed) and event.message == CANCELLED):
+            case _ if self.is_stopping or isinstance(event, Stopped):
                 self.state = State.CANCELLED
                 words = _("Cancelled; when the same training is asked for again it goes on where it was")
                 is_training = isinstance(self.run, TrainingRun)
-                self.say(words if is_training else describe_event(Failed(CANCELLED, is_bug=False)))
+                self.say(words if is_training else describe_event(Stopped()))
             case Failed():
                 self.state = State.FAILED
-                self.say(self._in_words_of_the_user(describe_event(event)))
+                self.say(*map(self._in_words_of_the_user, (describe_event(event), event.details)))
             case Finished():
                 self.state = State.DONE
                 self.percent = 100

@@ -26,7 +26,7 @@ from medseg.mrml.probabilities import (
 )
 from medseg.mrml.segmentations import voxels
 from medseg.mrml.snapshots import drawn
-from medseg.spec.errors import JobError, MedSegError
+from medseg.spec.errors import EXPECTED_ERRORS, JobError, MedSegError
 
 if TYPE_CHECKING:
     from medseg.desktop.scene.importing import PendingRun
@@ -79,7 +79,7 @@ class ProbabilityVolumes:
         except StopIteration:
             self.close()
             raise
-        except (MedSegError, AttributeError, LookupError, MemoryError, OSError, TypeError, ValueError) as error:
+        except EXPECTED_ERRORS as error:
             self.close()
             words = str(error) if isinstance(error, MedSegError) else f"{type(error).__name__}: {error}"
             raise JobError(_("The probabilities could not be shown: {error}").format(error=words)) from error

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Collection
 
 from medseg.spec.events import (
-    CANCELLED,
     Described,
     Event,
     Failed,
@@ -13,6 +12,7 @@ from medseg.spec.events import (
     Noted,
     Progress,
     Started,
+    Stopped,
     Using,
     Warned,
 )
@@ -91,12 +91,12 @@ def describe_event(event: Event) -> str:
         case Finished():
             device = _with_engine(event.device, event.engine)
             return _("Done in {seconds:.1f} s on {device}").format(seconds=event.seconds, device=device)
-        case Failed():
+        case Failed() | Stopped():
             return _describe_failure(event)
 
 
-def _describe_failure(event: Failed) -> str:
-    if event.message == CANCELLED:
+def _describe_failure(event: Failed | Stopped) -> str:
+    if isinstance(event, Stopped):
         return _("Cancelled; nothing was changed")
     if event.is_bug:
         return _("Something went wrong in the program: {message}").format(message=event.message)

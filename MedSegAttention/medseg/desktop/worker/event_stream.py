@@ -4,8 +4,7 @@ from collections import deque
 from collections.abc import Callable
 
 from medseg.jobs.worker.command import describe_exit
-from medseg.spec.errors import Cancelled, JobError
-from medseg.spec.events import CANCELLED, Event, Failed, Finished, decode_event
+from medseg.spec.events import Event, Failed, Stopped, decode_event
 
 _LOG_LINES = 5000
 
@@ -32,7 +31,7 @@ class EventStreamParser:
         """Take a piece of standard error, cut anywhere."""
         self._hear("errors", chunk)
 
-    def end(self, code: int, *, cancelled: bool) -> Failed:
+    def end(self, code: int, *, cancelled: bool) -> Failed | Stopped:
         """What to say of a process that ended while a job was under way.
 
         Args:
@@ -41,7 +40,7 @@ class EventStreamParser:
         """
         for stream in self._rest:
             self._hear(stream, b"\n")
-        return Failed(CANCELLED, is_bug=False) if cancelled else describe_exit(code, list(self._log))
+        return Stopped() if cancelled else describe_exit(code, list(self._log))
 
     def _hear(self, stream: str, chunk: bytes) -> None:
         *lines, self._rest[stream] = (self._rest[stream] + chunk).split(b"\n")
@@ -54,23 +53,3 @@ class EventStreamParser:
             elif text:
                 self._log.append(text)
                 self._on_log(text)
-
-
-def raise_failure(end: Finished | Failed) -> Finished:
-    """Turn a failure into the exception it was in the worker.
-
-    Raises:
-        Cancelled: the user stopped it.
-        JobError: something the user can mend.
-        RuntimeError: a bug, or a crash; the message holds the last words of the worker.
-    """
-    if isinstance(end, Finished):
-        return end
-    raise failure(end)
-
-
-def failure(end: Failed) -> Cancelled | JobError | RuntimeError:
-    """The exception that ``raise_failure`` raises."""
-    if end.message == CANCELLED:
-        return Cancelled(end.message)
-    return RuntimeError(end.message) if end.is_bug else JobError(end.message)

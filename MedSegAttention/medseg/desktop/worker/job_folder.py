@@ -15,10 +15,9 @@ from medseg.io.write import write_image
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.job import Job, Options
 from medseg.spec.manifest import ModelManifest
-from medseg.spec.wire import encode_job
 
 # The other side reads these at once and nobody keeps them: packing them would only cost time.
-_INPUT, _LABELS, _PROBABILITIES, _JOB = "input{}.nii", "labels.nii", "probabilities.nii", "job.json"
+_INPUT, _LABELS, _PROBABILITIES = "input{}.nii", "labels.nii", "probabilities.nii"
 
 
 @dataclass(frozen=True)
@@ -28,16 +27,11 @@ class Request:
     folder: Path
     job: Job
 
-    @property
-    def job_file(self) -> Path:
-        """What the worker is started with."""
-        return self.folder / _JOB
-
 
 def write_request(
     folder: Path, images: Sequence[Image], manifest: ModelManifest, options: Options, *, probabilities: bool = False
 ) -> Request:
-    """Write the inputs and the job.
+    """Write the inputs of a job.
 
     Args:
         folder: exists and belongs to this job alone.
@@ -65,9 +59,7 @@ def write_request(
         options=options,
         probabilities=str(folder / _PROBABILITIES) if probabilities else None,
     )
-    request = Request(folder, job)
-    request.job_file.write_text(encode_job(job), encoding="ascii")
-    return request
+    return Request(folder, job)
 
 
 def read_answer(request: Request, source: Image) -> Image:

@@ -18,7 +18,7 @@ class JobProcess(Protocol):
     """Does one job after the other elsewhere; the panel is given one, so that a test can hand over its own."""
 
     def start(self, job: Job | TrainingJob) -> None:
-        """Begin; events come through the callback it was made with, Finished or Failed last."""
+        """Begin; events come through the callback it was made with, its End last."""
 
     def cancel(self) -> None:
         """Ask it to stop, and end it by force when it does not."""

@@ -12,7 +12,7 @@ from medseg.desktop.worker.event_stream import EventStreamParser
 from medseg.desktop.worker.job_process import child_environment, find_python
 from medseg.jobs.worker.command import SEGMENTING, TRAINING, worker_command, worker_environment, worker_module
 from medseg.jobs.worker.process_tree import kill_tree
-from medseg.spec.events import CANCELLED, Described, Event, Failed, Finished
+from medseg.spec.events import Described, End, Event, Failed, Stopped
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Cancel, Describe, Quit, Request, Run, encode_request
@@ -26,7 +26,7 @@ class QtJobProcess:
     A training has a process of its own, which ends with it and leaves no memory taken.
 
     Args:
-        on_event: hears the events of a job; Finished or Failed come last, whatever becomes of the process.
+        on_event: hears the events of a job; its End comes last, whatever becomes of the process.
         on_log: hears each line of its log.
         python: interpreter; None: Slicer's own.
         choose: asked before each job for an interpreter and for how many seconds a worker waits for the next job; a
@@ -145,7 +145,7 @@ class QtJobProcess:
     def _relaunch(self) -> None:
         """Send the job again, to a new worker: the warm one was about to end when it was sent."""
         if self._is_cancelled:
-            self._finish(Failed(CANCELLED, is_bug=False))
+            self._finish(Stopped())
         elif self._is_busy and self._job is not None:
             self._launch()
             self._send_job(self._job)
@@ -156,12 +156,12 @@ class QtJobProcess:
             self._on_event(event)
             return
         self._is_silent = False
-        if isinstance(event, Finished | Failed):
+        if isinstance(event, End):
             self._finish(event)
         elif self._is_busy:
             self._on_event(event)
 
-    def _finish(self, event: Finished | Failed) -> None:
+    def _finish(self, event: End) -> None:
         """Tell the end of a job, once."""
         if self._is_busy:
             self._is_busy = False

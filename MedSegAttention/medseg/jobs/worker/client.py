@@ -14,7 +14,7 @@ from medseg.jobs.worker.command import (
     worker_module,
 )
 from medseg.spec.errors import JobError
-from medseg.spec.events import CANCELLED, Described, Device, Event, Failed, Finished
+from medseg.spec.events import Described, Device, End, Event, Failed, Stopped
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Cancel, Describe, Quit, Run
@@ -87,8 +87,7 @@ class WorkerProcess:
             name: comes back in Started.
 
         Yields:
-            Started, what happens, and last Finished or Failed, whatever becomes of the worker. A cancelled job ends
-            with ``Failed(CANCELLED)``.
+            Started, what happens, and last an ``End``, whatever becomes of the worker.
 
         Raises:
             JobError: when the job holds a number JSON cannot say.
@@ -98,7 +97,7 @@ class WorkerProcess:
         answered = False
         try:
             for event in self._conversation(Run(job, name)):
-                answered = isinstance(event, Finished | Failed)
+                answered = isinstance(event, End)
                 if isinstance(event, Failed) and event.is_bug and self._child is not None:
                     self._child.let_end(GRACE_SECONDS)
                 yield event
@@ -154,11 +153,11 @@ class WorkerProcess:
             silent = True
             for event in child.events():
                 silent = False
-                yield Failed(CANCELLED, is_bug=False) if self._is_last_word(event) else event
+                yield Stopped() if self._is_last_word(event) else event
             code = child.wait()
             if not silent or self._cancelled or not (is_warm or code == 0):
                 break
-        yield Failed(CANCELLED, is_bug=False) if self._cancelled else describe_exit(code, child.log)
+        yield Stopped() if self._cancelled else describe_exit(code, child.log)
 
     def _become(self, module: str) -> None:
         """Let a child that runs another module go."""

@@ -14,7 +14,7 @@ from medseg.spec.training_job import TrainingJob
 SEGMENTING = "medseg.jobs.worker.main"
 TRAINING = "medseg.cli.training_worker"  # above jobs and training, which do not know each other
 
-_TAIL = 12  # lines of the log in a message
+_TAIL = 12  # lines of the log in the details
 _PACKAGE_PARENT = Path(__file__).resolve().parents[3]
 
 
@@ -57,14 +57,14 @@ def describe_exit(code: int, log: Sequence[str]) -> Failed:
 
     Args:
         code: of the exit; a negative one is a signal, as ``subprocess`` has it.
-        log: lines of the worker's stderr; the last ones are shown.
+        log: lines of the worker's stderr; the last ones are the details.
     """
     how = f"with exit code {code}" if code >= 0 else f"by {_signal_name(-code)}"
     if code < 0 and _signal_name(-code) == "SIGKILL":
         how += ", as the system does when memory runs out"
     tail = [line for line in log if line.strip()][-_TAIL:]
-    said = ["the last lines of its log:", *tail] if tail else ["it left no log"]
-    return Failed("\n".join([f"the worker was ended {how}; {said[0]}", *said[1:]]), is_bug=True)
+    how += "" if tail else "; it left no log"
+    return Failed(f"the worker was ended {how}", is_bug=True, details="\n".join(tail))
 
 
 def _signal_name(number: int) -> str:

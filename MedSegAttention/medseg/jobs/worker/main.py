@@ -20,7 +20,7 @@ from medseg.jobs.worker.pipes import EventWriter, claim_pipes, read_lines
 from medseg.jobs.worker.process_tree import die_with_parent, end_with_children, own_group, watch_parent
 from medseg.jobs.worker.serve import RunAny, bug_report, serve
 from medseg.spec.errors import JobError
-from medseg.spec.events import CANCELLED, Described, Event, Failed, Progress
+from medseg.spec.events import Described, Event, Failed, Progress, Stopped
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Quit, Run, decode_job
@@ -151,7 +151,7 @@ def _last_words(
     tell: Callable[[Event], None], kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Say what an uncaught error was before the worker ends with it."""
-    tell(Failed(CANCELLED, is_bug=False) if isinstance(error, KeyboardInterrupt) else bug_report(error))
+    tell(Stopped() if isinstance(error, KeyboardInterrupt) else bug_report(error))
     sys.__excepthook__(kind, error, trace)
 
 

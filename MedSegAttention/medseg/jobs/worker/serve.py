@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from medseg.jobs.worker.inbox import Inbox, Refused
 from medseg.spec.errors import Cancelled, MedSegError
-from medseg.spec.events import CANCELLED, Event, Failed, Started
+from medseg.spec.events import Event, Failed, Started, Stopped
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Describe, Quit, Run
 
-_TAIL = 12  # lines of a traceback that a message carries
+_TAIL = 12  # lines of a traceback in the details
 
 RunJob = Callable[[Job, Callable[[Event], None], Callable[[], bool]], object]
 """The job, who hears of it, and whether it was called off; tells ``Finished`` itself or raises."""
@@ -27,7 +27,7 @@ def serve(
     after_job: Callable[[], None] = lambda: None,
     describe: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Do orders one after the other; each is answered by Started, its events, and Finished or Failed.
+    """Do orders one after the other; each is answered by Started, its events, and its end.
 
     Args:
         inbox: where orders come from.
@@ -61,16 +61,16 @@ def serve(
 def bug_report(error: BaseException) -> Failed:
     """An error that no user can mend, with where it happened."""
     lines = "".join(traceback.format_exception(error)).rstrip().splitlines()
-    return Failed("\n".join([f"{type(error).__name__}: {error}", *lines[-_TAIL:]]), is_bug=True)
+    return Failed(f"{type(error).__name__}: {error}", is_bug=True, details="\n".join(lines[-_TAIL:]))
 
 
 def _attempt(job: Job | TrainingJob, tell: Callable[[Event], None], run: RunAny, cancelled: Callable[[], bool]) -> bool:
     try:
         if cancelled():
-            raise Cancelled(CANCELLED)  # noqa: TRY301 - one place answers
+            raise Cancelled  # noqa: TRY301 - one place answers
         run(job, tell, cancelled)
     except Cancelled:
-        tell(Failed(CANCELLED, is_bug=False))
+        tell(Stopped())
     except MedSegError as error:
         tell(Failed(str(error), is_bug=False))
     except MemoryError:

@@ -15,7 +15,7 @@ from medseg.desktop.state.settings import DEFAULTS
 from medseg.desktop.worker.job_folder import Request
 from medseg.imaging.image import Image
 from medseg.spec.errors import ImageError, JobError
-from medseg.spec.events import CANCELLED, Described, Device, Failed, Finished, Progress, Started, Warned
+from medseg.spec.events import Described, Device, Failed, Finished, Progress, Started, Stopped, Warned
 from medseg.spec.job import Job
 
 FINISHED = Finished(("labels.nrrd",), "cpu", 2.5)
@@ -262,7 +262,7 @@ def test_cancelling_the_running_row_sends_the_word_once_and_the_next_begins_when
     made.process.say(Progress("windows", 1, 9))
     assert row.message == "Stopping..."
     assert follower.state is State.WAITING
-    made.process.say(Failed(CANCELLED, is_bug=False))
+    made.process.say(Stopped())
     assert row.state is State.CANCELLED
     assert made.log == []
     assert follower.state is State.RUNNING
@@ -279,7 +279,7 @@ def test_cancel_all_leaves_nothing_to_run(made):
     for title in "abc":
         made.queue.add(made.order(title))
     made.queue.cancel_all()
-    made.process.say(Failed(CANCELLED, is_bug=False))
+    made.process.say(Stopped())
     assert states(made.queue) == ["cancelled"] * 3
     assert made.prepared == ["a"]
 
@@ -346,8 +346,8 @@ def test_a_result_that_cannot_be_shown_is_a_failed_row_and_the_next_begins(made)
 
 def test_a_crash_is_one_readable_line_and_the_log_has_the_rest(made):
     row = made.queue.add(made.order())
-    said = "the worker was ended by SIGKILL, as the system does when memory runs out; the last lines of its log:\nx\ny"
-    made.process.say(Failed(said, is_bug=True))
+    said = "the worker was ended by SIGKILL, as the system does when memory runs out"
+    made.process.say(Failed(said, is_bug=True, details="x\ny"))
     assert row.state is State.FAILED
     assert row.message.endswith("ended by SIGKILL, as the system does when memory runs out (more in the log)")
     assert row.details.splitlines()[1:] == ["x", "y"]
@@ -412,7 +412,7 @@ def test_every_change_is_told(made):
     for act in (
         lambda: made.process.say(Progress("read", 0, 1)),
         lambda: made.queue.cancel(row),
-        lambda: made.process.say(Failed(CANCELLED, is_bug=False)),
+        lambda: made.process.say(Stopped()),
         lambda: made.queue.remove(row),
     ):
         before = made.changes
@@ -442,8 +442,8 @@ def test_cancelling_a_time_point_as_a_run_ends_its_sequence_and_nothing_else(mad
     rows = [point(0), made.queue.add(made.order("single")), point(1), point(0, "vtkOther"), point(2)]
     made.queue.cancel_run(rows[0])
     assert states(made.queue) == ["running", "waiting", "cancelled", "waiting", "cancelled"]
-    made.process.say(Failed(CANCELLED, is_bug=False))
+    made.process.say(Stopped())
     assert made.queue.current is rows[1]
     made.queue.cancel_run(rows[1])
-    made.process.say(Failed(CANCELLED, is_bug=False))
+    made.process.say(Stopped())
     assert states(made.queue) == ["cancelled", "cancelled", "cancelled", "running", "cancelled"]

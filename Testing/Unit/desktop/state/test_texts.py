@@ -10,7 +10,7 @@ import pytest
 
 from medseg.desktop.state import texts
 from medseg.desktop.state.texts import describe_event, percent_done, with_key
-from medseg.spec.events import CANCELLED, Failed, Finished, Progress, Stage, Started, Using, Warned
+from medseg.spec.events import Failed, Finished, Progress, Stage, Started, Stopped, Using, Warned
 
 
 def test_progress_goes_from_nothing_to_all_and_never_back():
@@ -40,7 +40,7 @@ def test_every_stage_has_a_name_for_people(stage):
         (Using("cpu", 2, None, "PyTorch 2.13.0 (float32)"), "Running on cpu by PyTorch 2.13.0 (float32) (2 threads)"),
         (Finished((), "cpu", 3.21), "Done in 3.2 s on cpu"),
         (Finished((), "cpu", 3.21, engine="OpenVINO 2026.4.1"), "Done in 3.2 s on cpu by OpenVINO 2026.4.1"),
-        (Failed(CANCELLED, is_bug=False), "nothing was changed"),
+        (Stopped(), "nothing was changed"),
         (Failed("the file is gone", is_bug=False), "the file is gone"),
         (Failed("KeyError", is_bug=True), "in the program: KeyError"),
     ],
@@ -58,7 +58,7 @@ def test_a_text_is_looked_up_by_the_file_it_stands_in_as_slicers_function_does(m
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module._("Apply") == __file__
-    assert module.describe_event(Failed(CANCELLED, is_bug=False)) == texts.__file__
+    assert module.describe_event(Stopped()) == texts.__file__
 
 
 @pytest.mark.parametrize(

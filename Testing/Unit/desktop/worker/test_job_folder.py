@@ -16,7 +16,7 @@ from medseg.io.read import read_image
 from medseg.io.write import write_image, write_segmentation
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.job import Options
-from medseg.spec.wire import decode_job
+from medseg.spec.wire import decode_job, encode_job
 
 AFFINE = np.array([[0.9, 0.1, 0, -12.345678], [-0.1, 1.1, 0, 7], [0, 0, 3, 1 / 3], [0, 0, 0, 1]])
 
@@ -33,8 +33,9 @@ def test_the_worker_finds_every_channel_and_option_in_the_job_folder(tmp_path, i
     )
     options = settings.options(roi)
     request = write_request(tmp_path, images, manifest, options, probabilities=True)
-    job = decode_job(request.job_file.read_bytes())
-    assert job == request.job
+    job = request.job
+    assert decode_job(encode_job(job)) == job
+    assert {path.name for path in tmp_path.iterdir()} == {Path(name).name for name in job.inputs}
     assert job.model == "pair"
     assert job.options == Options(
         device="cpu", overlap=0.25, mirror=False, roi_ras_mm=(-1, 1, -2, 2, -3, 3), window_batch=2

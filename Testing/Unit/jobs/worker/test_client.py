@@ -10,7 +10,7 @@ import pytest
 from medseg.jobs.worker.client import WorkerProcess
 from medseg.jobs.worker.command import describe_exit, worker_command, worker_environment
 from medseg.spec.errors import JobError
-from medseg.spec.events import CANCELLED, Device, Failed, Finished, Started, Warned
+from medseg.spec.events import Device, Failed, Finished, Started, Stopped, Warned
 from medseg.spec.job import Job
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are started by their #! line")
@@ -50,8 +50,8 @@ def test_an_exit_without_an_answer_is_a_failure_with_the_end_of_the_log(stand_in
     assert started == Started("")
     assert failed.is_bug
     assert "exit code 3" in failed.message
-    assert failed.message.splitlines()[-1] == "line 99"
-    assert len(failed.message.splitlines()) < 20
+    assert failed.details.splitlines()[-1] == "line 99"
+    assert len(failed.details.splitlines()) < 20
 
 
 def test_a_worker_whose_idle_time_ended_just_then_is_started_again(stand_in, tmp_path):
@@ -95,18 +95,18 @@ def test_a_worker_that_is_deaf_to_cancel_is_killed(stand_in):
         assert next(events) == Started("")
         begun = time.monotonic()
         worker.cancel(grace_seconds=0.2)
-        assert list(events) == [Failed(CANCELLED, is_bug=False)]
+        assert list(events) == [Stopped()]
         assert 0.1 < time.monotonic() - begun < 2
         assert worker.pid is None
 
 
 def test_a_cancel_may_come_from_another_thread_and_does_not_reach_the_next_job(stand_in):
     word = "assert sys.stdin.readline() == '\"cancel\"\\n'"
-    with stand_in(START, word, "tell(event='Failed', message='cancelled', is_bug=False)", START, DONE) as worker:
+    with stand_in(START, word, "tell(event='Stopped')", START, DONE) as worker:
         events = worker.run(JOB, "1")
         next(events)
         threading.Thread(target=worker.cancel, kwargs={"grace_seconds": 0.3}).start()
-        assert list(events) == [Failed(CANCELLED, is_bug=False)]
+        assert list(events) == [Stopped()]
         time.sleep(0.4)
         assert list(worker.run(JOB, "2")) == [Started("2"), Finished(("o",), "cpu", 1)]
 
