@@ -19,7 +19,7 @@ import psutil
 from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
-from medseg.jobs.worker.client import WorkerProcess
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.events import Progress
 from medseg.spec.job import Job, Options
 

@@ -16,7 +16,7 @@ import numpy as np
 from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
-from medseg.jobs.worker.client import WorkerProcess
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.events import Event, Finished, Progress, Using
 from medseg.spec.job import Job, Options
 

@@ -14,8 +14,8 @@ from medseg.bundles.catalogue import built_in_folder, scan
 from medseg.io.read import read_image, read_labels
 from medseg.jobs.run.kept_engines import KeptEngines
 from medseg.jobs.run.segment import segment_images
-from medseg.jobs.worker.client import WorkerProcess
 from medseg.jobs.worker.command import worker_environment
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.kernels.engines.agreement import LEAST_DICE
 from medseg.kernels.engines.openvino_engine import describe_openvino, openvino_is_installed
 from medseg.spec.events import Finished, Using

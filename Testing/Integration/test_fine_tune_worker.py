@@ -23,7 +23,7 @@ from medseg.desktop.queue.training_run import prepare_training
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.jobs.run.run_job import run_job
-from medseg.jobs.worker.client import WorkerProcess
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.mrml.segmentations import add_segmentation
 from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
 from medseg.spec.errors import OutputExists

@@ -20,7 +20,7 @@ from medseg.desktop.state.settings import PanelSettings
 from medseg.desktop.worker.job_folder import read_answer, write_request
 from medseg.imaging.image import Image
 from medseg.io.read import read_image
-from medseg.jobs.worker.client import WorkerProcess
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.events import Progress
 
 # The contract is two seconds; a computer that does other things too may take longer, and is no reason to fail.

@@ -15,8 +15,8 @@ from medseg.imaging.image import Image
 from medseg.inference.forecast import forecast
 from medseg.io.read import read_labels
 from medseg.io.write import write_image
-from medseg.jobs.worker.client import WorkerProcess
 from medseg.jobs.worker.command import worker_environment
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.events import Finished, Progress
 from medseg.spec.job import Job, Options
 

@@ -16,11 +16,11 @@ from medseg.inference.device import available_devices
 from medseg.io.read import read_labels
 from medseg.io.write import write_image
 from medseg.jobs.run.run_job import run_job
-from medseg.jobs.worker.client import WorkerProcess
 from medseg.jobs.worker.command import worker_environment
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.events import Described, Failed, Finished, Progress, Started, Stopped, Using, decode_event
 from medseg.spec.job import Job, Options
-from medseg.spec.wire import Describe, Quit, Run, encode_job, encode_request
+from medseg.spec.wire import Quit, Run, encode_job, encode_request
 
 # The contract is two seconds; a computer that does other things too may take longer, and is no reason to fail.
 LOADED_SECONDS = 6
@@ -193,7 +193,7 @@ def test_a_worker_describes_its_devices_between_jobs_and_while_one_runs(worker, 
     assert isinstance(last, Finished)
     assert [device.total_mb for device in worker.describe()] == [device.total_mb for device in described]
     until_busy(events := worker.run(slow_job))
-    worker._child.send(Describe())
+    worker.client.describe()
     while_busy = next(event for event in events if isinstance(event, Described))
     assert [device.name for device in while_busy.devices] == [device.name for device in described]
     assert event_is_a_window_done(next(events))
@@ -221,7 +221,7 @@ def test_a_worker_dies_with_a_parent_that_was_killed(quiet_environment, slow_job
     code = f"""
 import sys, threading
 from pathlib import Path
-from medseg.jobs.worker.client import WorkerProcess
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.wire import decode_job
 def work():
     worker = WorkerProcess()
@@ -269,7 +269,7 @@ sys.exit(worker.main(sys.argv[1:]))
     assert done.returncode == 1
     last = decode_event(done.stdout.splitlines()[-1])
     assert last.is_bug
-    assert last.message.startswith("IndexError: list index out of range")
+    assert last.message == "IndexError: list index out of range"
     assert "Traceback" in done.stderr
 
 

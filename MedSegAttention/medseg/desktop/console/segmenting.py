@@ -22,7 +22,7 @@ from medseg.desktop.worker.job_process import (
 )
 from medseg.jobs.batch.report import BatchReport
 from medseg.jobs.batch.run_batch import OnCase, ignore_case, segment_folder
-from medseg.jobs.worker.client import WorkerProcess
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import proxy_of, remove_if_empty
 from medseg.spec.errors import JobError

@@ -1,177 +1,273 @@
-"""The parent's end of the pipe: start a worker, send it jobs, hear its events, stop it. Standard library only."""
+"""The parent's end of the protocol: start a worker, send it jobs, hear its events, stop it. Standard library only.
 
-from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
-from typing import Self
+What carries the bytes is a ``Transport``: ``subprocess_worker.py`` has the one of the standard library,
+``medseg.desktop.worker.qt_process`` that of Qt.
+"""
 
-from medseg.jobs.worker.child_process import ChildProcess
+import threading
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
 from medseg.jobs.worker.command import (
     SEGMENTING,
-    TRAINING,
+    Interpreter,
     describe_exit,
     worker_command,
     worker_environment,
     worker_module,
 )
-from medseg.spec.errors import JobError
-from medseg.spec.events import Described, Device, End, Event, Failed, Stopped
+from medseg.jobs.worker.event_stream import EventStreamParser
+from medseg.spec.events import Described, End, Event, Failed, Finished, Stopped
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
-from medseg.spec.wire import Cancel, Describe, Quit, Run
+from medseg.spec.wire import Cancel, Describe, Quit, Request, Run, encode_request
 
 GRACE_SECONDS = 1.5  # between a word and the kill; with the kill itself it is over within 2 s
 
 
-class WorkerProcess:
-    """A worker that stays warm between jobs; it is started by the first one, and anew after it ended.
+class Transport(Protocol):
+    """One process at a time, its pipes and a timer; what it hears goes to the client it was given to.
 
-    Jobs run one at a time; a training gets a process of its own, which ends with it. ``cancel`` may be called from any
-    thread while another iterates ``run``.
-
-    Args:
-        python: interpreter; None: the one that runs this.
-        idle_seconds: the worker ends after so long without a job; None: never.
-        environment: variables to start from; None: this process's.
-        on_log: hears each line of the worker's stderr, from a thread.
+    It calls ``hear_output``, ``hear_errors``, and once a process ``has_ended`` or ``cannot_start``.
     """
 
-    def __init__(
-        self,
-        python: str | None = None,
-        *,
-        idle_seconds: float | None = None,
-        environment: Mapping[str, str] | None = None,
-        on_log: Callable[[str], None] | None = None,
-    ) -> None:
-        self._python = python
-        self._idle_seconds = idle_seconds
-        self._environment = worker_environment(environment)
-        self._on_log = on_log
-        self._child: ChildProcess | None = None
-        self._module = SEGMENTING  # that the child runs
-        self._cancelled = False
-
-    def __enter__(self) -> Self:
-        """Use as a context: the worker ends with it."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End the worker."""
-        self.close()
+    client: "WorkerClient"
 
     @property
     def pid(self) -> int | None:
         """Process id while there is a process."""
-        return self._child.pid if self._child is not None and self._child.is_alive() else None
+
+    def start(self, command: list[str], environment: Mapping[str, str]) -> None:
+        """Start a process in place of the one before, which has ended."""
+
+    def send(self, line: bytes) -> None:
+        """Write to its stdin; when it is gone, ``has_ended`` says so."""
+
+    def close_input(self) -> None:
+        """Say that nothing more will be written."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the end of the process; whether it has ended."""
+
+    def kill(self) -> None:
+        """Kill the process with all it started."""
+
+    def kill_after(self, seconds: float | None) -> None:
+        """Kill it later; None: do not any more."""
+
+    def soon(self, action: Callable[[], None]) -> None:
+        """Do something from outside the callback in which this is called."""
+
+
+class WorkerClient:
+    """A worker that stays warm between jobs; it is started by the first one, and anew after it ended.
+
+    Jobs run one at a time; a training gets a process of its own, which ends with it and leaves no memory taken.
+
+    Args:
+        transport: carries the bytes.
+        on_event: hears the events of a job; an ``End`` comes last, whatever becomes of the process.
+        on_log: hears each line of its stderr, and of its stdout what is no event.
+        choose: asked before each job; a worker that was started with another interpreter or time is replaced. What it
+            raises goes to the caller of ``start`` or ``describe``.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        on_event: Callable[[Event], None],
+        on_log: Callable[[str], None],
+        choose: Callable[[], Interpreter],
+    ) -> None:
+        transport.client = self
+        self._transport = transport
+        self._on_event = on_event
+        self._on_log = on_log
+        self._choose = choose
+        self._started_with: tuple[Interpreter, str] | None = None  # the interpreter, and the module it runs
+        self._request: Run | None = None  # until its end is known
+        self._is_asked = False  # for the devices, and there is no answer yet
+        self._is_cancelled = False
+        self._may_ask_again = False  # nothing was heard yet of what was asked
+        self._was_warm = False
+        self._lock = threading.RLock()  # ``cancel`` may come from another thread than the end of its job
+        self._stream = EventStreamParser(self._take, on_log)
+        self.trouble = ""  # why there are no devices
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is under way."""
+        return self._request is not None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while there is a process."""
+        return self._transport.pid
 
     @property
     def log(self) -> list[str]:
-        """The last lines of the worker's stderr."""
-        return [] if self._child is None else list(self._child.log)
+        """The last lines that ``on_log`` has heard of the present process, or of the one that ended last."""
+        return list(self._stream.log)
 
-    def start(self) -> None:
-        """Start the process if there is none, so that it is warm when the first job comes.
-
-        Raises:
-            JobError: when the interpreter cannot be started.
-        """
-        self._living_child()
-
-    def run(self, job: Job | TrainingJob, name: str = "") -> Iterator[Event]:
-        """Do one job; leaving the iteration early kills the worker.
+    def start(self, job: Job | TrainingJob, name: str = "") -> None:
+        """Send a job, to the warm worker where there is one.
 
         Args:
-            job: what to do.
+            job: what to do; none is under way.
             name: comes back in Started.
 
-        Yields:
-            Started, what happens, and last an ``End``, whatever becomes of the worker.
-
         Raises:
-            JobError: when the job holds a number JSON cannot say.
+            JobError: when the job holds a number JSON cannot say; what goes wrong later is an event.
         """
-        self._cancelled = False
-        self._become(worker_module(job))
-        answered = False
-        try:
-            for event in self._conversation(Run(job, name)):
-                answered = isinstance(event, End)
-                if isinstance(event, Failed) and event.is_bug and self._child is not None:
-                    self._child.let_end(GRACE_SECONDS)
-                yield event
-                if answered:
-                    return
-        finally:
-            if self._child is not None:
-                self._child.end_of_job(answered=answered)
+        request = Run(job, name)
+        encode_request(request)  # raises before anything has begun
+        self._settle(worker_module(job))
+        self._request, self._is_cancelled = request, False
+        self._begin()
 
-    def describe(self) -> tuple[Device, ...]:
-        """Ask what networks can run on there; between jobs, and starts the worker when there is none.
+    def describe(self) -> None:
+        """Ask what networks can run on there; ``Described`` comes as an event, also while a job runs.
 
-        Raises:
-            JobError: when the interpreter cannot be started, or its worker ends without an answer.
+        It has no devices where the worker ended without an answer; the log and ``trouble`` say why.
         """
-        self._become(SEGMENTING)
-        for _ in range(2):  # once more when a worker was about to end just as it was asked
-            child = self._living_child()
-            child.send(Describe())
-            for event in child.events():
-                if isinstance(event, Described):
-                    return event.devices
-                if isinstance(event, Failed):  # something it needs is not installed
-                    raise JobError(event.message)
-            code = child.wait()
-        raise JobError(describe_exit(code, child.log).message)
+        self.trouble = ""
+        if not self.is_busy:
+            self._settle(SEGMENTING)
+        self._is_asked = True
+        if self.is_busy and self.pid is not None:
+            self._send(Describe())
+        else:
+            self._begin()
 
     def cancel(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """Ask the running job to stop; a worker that does not answer in time is killed with its children."""
-        if (child := self._child) is not None:
-            self._cancelled = True
-            child.kill_after(grace_seconds)
-            child.send(Cancel())
+        with self._lock:
+            if not self.is_busy or self._is_cancelled:
+                return
+            self._is_cancelled = True
+            self._transport.kill_after(grace_seconds)
+        self._send(Cancel())
 
     def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """End the worker: ask, then kill."""
-        child, self._child = self._child, None
-        if child is not None:
-            child.close(grace_seconds)
+        """End the worker: ask, then kill. Nothing more is heard of what was under way."""
+        self._transport.kill_after(None)
+        self._request, self._is_asked = None, False
+        self._end_process(grace_seconds)
 
-    def _conversation(self, request: Run) -> Iterator[Event]:
-        """What the worker says to a request, and an answer in its name when it ends without one."""
-        for _ in range(2):  # once more when a worker was about to end just as the job was sent
-            is_warm = self.pid is not None
-            try:
-                child = self._living_child()
-            except JobError as error:
-                yield Failed(str(error), is_bug=False)
+    def dismiss(self) -> None:
+        """Let a worker that has nothing to do end, without waiting for it."""
+        if not self.is_busy:
+            self._send(Quit())
+            self._transport.close_input()
+
+    def hear_output(self, chunk: bytes) -> None:
+        """Take a piece of standard output, cut anywhere."""
+        self._stream.hear_output(chunk)
+
+    def hear_errors(self, chunk: bytes) -> None:
+        """Take a piece of standard error, cut anywhere."""
+        self._stream.hear_errors(chunk)
+
+    def has_ended(self, code: int) -> None:
+        """Take the end of the process: answer in its name, or ask once more where it was about to end when asked.
+
+        Args:
+            code: of its exit; a negative one is a signal.
+        """
+        self._stream.flush()
+        if self._may_ask_again and not self._is_cancelled and (self._was_warm or code == 0):
+            self._may_ask_again = False
+            self._transport.soon(self._ask_again)
+        else:
+            self._give_up(describe_exit(code, self.log))
+
+    def cannot_start(self, program: str, reason: str) -> None:
+        """Take that there is no process."""
+        msg = f"{program} cannot be started ({reason}); choose a Python that has medsegattention"
+        self._on_log(msg)
+        self._give_up(Failed(msg, is_bug=False))
+
+    def _settle(self, module: str) -> None:
+        """Take the interpreter and the module that are wanted now; an idle worker of others is ended."""
+        wanted = self._choose(), module
+        if wanted != self._started_with:
+            self._end_process(GRACE_SECONDS)
+        self._started_with = wanted
+
+    def _end_process(self, grace_seconds: float) -> None:
+        self._may_ask_again = False
+        self._send(Cancel())
+        self._send(Quit())
+        self._transport.close_input()
+        if not self._transport.wait(grace_seconds):
+            self._transport.kill()
+            self._transport.wait(grace_seconds)
+
+    def _begin(self) -> None:
+        """Send what was not asked for before."""
+        self._was_warm, self._may_ask_again = self.pid is not None, True
+        if self._was_warm:
+            self._send_all()
+        else:
+            self._launch()
+
+    def _ask_again(self) -> None:
+        if self._is_cancelled:
+            self._give_up(Stopped())
+        elif self.pid is None and (self.is_busy or self._is_asked):
+            self._launch()
+
+    def _launch(self) -> None:
+        """Start a process and send it all that waits for an answer."""
+        if self._started_with is not None:
+            interpreter, module = self._started_with
+            self._stream = EventStreamParser(self._take, self._on_log)
+            self._transport.start(
+                worker_command(interpreter.python, idle_seconds=interpreter.idle_seconds, module=module),
+                worker_environment(interpreter.environment),
+            )
+            self._send_all()
+
+    def _send_all(self) -> None:
+        if self._is_asked:
+            self._send(Describe())
+        if self._request is not None:
+            self._send(self._request)
+            if isinstance(self._request.job, TrainingJob):
+                self._send(Quit())
+
+    def _send(self, request: Request) -> None:
+        if self.pid is not None:
+            self._transport.send(encode_request(request).encode("ascii") + b"\n")
+
+    def _take(self, event: Event) -> None:
+        self._may_ask_again = False
+        match event:
+            case Described():
+                self._is_asked = False
+                self._on_event(event)
+            case Finished() | Failed() | Stopped() if self.is_busy:
+                self._finish(event)
+            case Failed(message):  # something that is needed to describe is not installed
+                self.trouble = message
+                self._on_log(message)
+            case _ if self.is_busy:
+                self._on_event(event)
+
+    def _finish(self, end: End) -> None:
+        """Say how a job ended, once; a worker that fell over while it was stopping has stopped."""
+        with self._lock:
+            if self._request is None:
                 return
-            child.send(request)
-            if self._module == TRAINING:
-                child.send(Quit())  # it leaves no memory taken, also not on the graphics card
-            silent = True
-            for event in child.events():
-                silent = False
-                yield Stopped() if self._is_last_word(event) else event
-            code = child.wait()
-            if not silent or self._cancelled or not (is_warm or code == 0):
-                break
-        yield Stopped() if self._cancelled else describe_exit(code, child.log)
+            self._request = None
+            self._transport.kill_after(None)
+        self._on_event(Stopped() if self._is_cancelled and isinstance(end, Failed) else end)
 
-    def _become(self, module: str) -> None:
-        """Let a child that runs another module go."""
-        if module != self._module:
-            self.close()
-            self._module = module
-
-    def _is_last_word(self, event: Event) -> bool:
-        """Whether this is a worker that fell over while it was stopping."""
-        return self._cancelled and isinstance(event, Failed)
-
-    def _living_child(self) -> ChildProcess:
-        if self._child is None or not self._child.is_alive():
-            self.close()
-            command = worker_command(self._python, idle_seconds=self._idle_seconds, module=self._module)
-            self._child = ChildProcess(command, self._environment, self._on_log)
-        return self._child
+    def _give_up(self, end: Failed | Stopped) -> None:
+        """The worker is gone; no devices are the answer to whoever asked for them."""
+        if self._is_asked:
+            self._is_asked = False
+            if isinstance(end, Failed):
+                self.trouble = self.trouble or end.message
+            self._on_event(Described(()))
+        self._finish(end)

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.spec.events import Failed
@@ -16,6 +17,15 @@ TRAINING = "medseg.cli.training_worker"  # above jobs and training, which do not
 
 _TAIL = 12  # lines of the log in the details
 _PACKAGE_PARENT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """What a worker is started with."""
+
+    python: str  # of 3.11 or later
+    idle_seconds: float | None = None  # it ends after so long without a request; None: never
+    environment: Mapping[str, str] | None = field(default=None, compare=False)  # to start from; None: this process's
 
 
 def worker_module(job: Job | TrainingJob) -> str:
