@@ -240,7 +240,7 @@ threading.Thread(target=work).start() if {thread} else work()
 
 def test_one_job_from_a_file_needs_only_what_computes(quiet_environment, job, tmp_path):
     (tmp_path / "Auftrag ö.json").write_text(encode_job(job))
-    code = "import sys; from medseg.jobs import worker; code = worker.main(sys.argv[1:]);"
+    code = "import sys; from medseg.jobs.worker import main as worker; code = worker.main(sys.argv[1:]);"
     code += "print('modules:', *sys.modules, file=sys.stderr); sys.exit(code)"
     command = [sys.executable, "-P", "-c", code, str(tmp_path / "Auftrag ö.json")]
     done = subprocess.run(

@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_worker(arguments, load)
 
 
-def load(tell: Callable[[Event], None]) -> Loaded | None:
+def load(emit: Callable[[Event], None]) -> Loaded | None:
     """Import what trains.
 
     Returns:
@@ -31,7 +31,7 @@ def load(tell: Callable[[Event], None]) -> Loaded | None:
         from medseg.jobs.worker.usage import usage
         from medseg.training.train_job import run_training
     except ModuleNotFoundError as error:
-        tell(missing(error))
+        emit(missing(error))
         return None
 
     def run(job: Job | TrainingJob, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
@@ -49,7 +49,7 @@ def load(tell: Callable[[Event], None]) -> Loaded | None:
 
         run_training(job, tell_usage_once, cancelled)
 
-    return Loaded(run, describe=lambda: tell(Described(describe_devices())))
+    return Loaded(run, describe=lambda: emit(Described(describe_devices())))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Which cases a batch has: image files, DICOM series and numbered channels of a folder, or the lines of a CSV file."""
 
+import csv
+import io
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -7,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from medseg.io.dicom_slice import NOT_IMAGES, is_dicom, read_tags
-from medseg.io.formats import READ_SUFFIXES, image_name
-from medseg.jobs.batch.case_list import read_list
+from medseg.io.formats import READ_SUFFIXES, image_name, output_suffix
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import ModelManifest
 
 _NUMBERED = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
+_BAD = set('/\\:*?"<>|') | set(map(chr, range(32)))  # in a file name, on one system or another
 _NOT_A_SCAN = (".seg.nrrd", ".dcm")  # a result; a slice, which comes with its series
 
 
@@ -31,6 +33,7 @@ def find_cases(source: Path, manifest: ModelManifest, output_folder: Path, suffi
 
     A folder has a case for each image file directly in it, and for each DICOM series in it or any folder below. For a
     model of several channels, files called ``case_0000.nii.gz``, ``case_0001.nii.gz`` ... are the channels of one case.
+    A CSV file has the columns ``case``, ``image`` or one a channel, and perhaps ``output``.
 
     Args:
         source: folder or CSV file.
@@ -42,8 +45,7 @@ def find_cases(source: Path, manifest: ModelManifest, output_folder: Path, suffi
         JobError: if there is no case, two have one name, or the CSV file cannot be understood.
     """
     if source.is_file():
-        listed = read_list(source, [channel.name for channel in manifest.channels])
-        cases = [Case(row.name, row.inputs, PurePath(row.output or row.name + suffix)) for row in listed]
+        cases = _listed(source, [channel.name for channel in manifest.channels], suffix)
     elif source.is_dir():
         found = [*_files(source, manifest), *_series(source, output_folder)]
         cases = [
@@ -60,6 +62,52 @@ def find_cases(source: Path, manifest: ModelManifest, output_folder: Path, suffi
     _check_apart(source, cases, "name", lambda case: case.name)
     _check_apart(source, cases, "output", lambda case: str(case.output))
     return cases
+
+
+def _listed(path: Path, channels: Sequence[str], suffix: str) -> list[Case]:
+    """The lines of a CSV file in UTF-8 with commas, semicolons or tabs; relative paths begin at its folder."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        head = text.partition("\n")[0]
+        delimiter = max(",;\t", key=head.count)
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        msg = f"{path}: a list of cases is a CSV file in UTF-8 ({error}); save it as such"
+        raise JobError(msg) from error
+    columns = [name.strip().casefold() for name in lines[0]] if lines else []
+    if "case" in columns and all(channel.casefold() in columns for channel in channels):
+        wanted = [channel.casefold() for channel in channels]
+    elif "case" in columns and "image" in columns:
+        wanted = ["image"]
+    else:
+        rule = f"the first line names the columns 'case' and 'image', or 'case' and {', '.join(channels)}"
+        msg = f"{path}: {rule}; got {', '.join(columns) or 'nothing'}"
+        raise JobError(msg)
+    return [
+        _listed_case(path, number, dict(zip(columns, map(str.strip, line), strict=False)), wanted, suffix)
+        for number, line in enumerate(lines[1:], start=2)
+        if any(cell.strip() for cell in line)
+    ]
+
+
+def _listed_case(path: Path, number: int, cells: dict[str, str], columns: Sequence[str], suffix: str) -> Case:
+    place = f"{path}, line {number}"
+    name, output = cells.get("case", ""), cells.get("output", "")
+    if not name or name.startswith(".") or _BAD & set(name):
+        msg = f"{place}: a case's name is part of a file name, got {name!r}; use letters and digits"
+        raise JobError(msg)
+    missing = [column for column in columns if not cells.get(column)]
+    if missing:
+        msg = f"{place}: {name!r} names no file for {', '.join(missing)}; fill it in or remove the line"
+        raise JobError(msg)
+    if output:
+        inside = PurePath(output)
+        if inside.is_absolute() or inside.drive or ".." in inside.parts:
+            msg = f"{place}: an output lies in the output folder, got {output!r}; leave the folder out"
+            raise JobError(msg)
+        output_suffix(Path(output))
+    inputs = tuple(str(path.parent / Path(cells[column]).expanduser()) for column in columns)
+    return Case(name, inputs, PurePath(output or name + suffix))
 
 
 _Found = tuple[str, tuple[str, ...], str]  # name, inputs, problem

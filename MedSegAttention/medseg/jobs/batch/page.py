@@ -29,12 +29,12 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
         facts: what else the reader should know, as name and value.
     """
     counts = Counter(str(row.status) for row in rows)
-    told = [
+    summary = [
         f"{total} case{'' if total == 1 else 's'}",
         *(f"{counts[status]} {status}" for status in _SIGNS if counts[status]),
     ]
     if total > len(rows):
-        told.append(f"{total - len(rows)} to go")
+        summary.append(f"{total - len(rows)} to go")
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in _columns(labels))
     body = "\n".join(_line(row, labels) for row in rows)
     known = "\n".join(f"<dt>{escape(name)}</dt><dd class=small>{escape(value)}</dd>" for name, value in facts.items())
@@ -43,12 +43,12 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<title>{escape(title)}: {escape(told[0])}</title>
+<title>{escape(title)}: {escape(summary[0])}</title>
 <style>{_STYLE}</style>
 </head>
 <body>
 <h1>{escape(title)}</h1>
-<p>{escape(", ".join(told))}. For research; not for diagnosis.</p>
+<p>{escape(", ".join(summary))}. For research; not for diagnosis.</p>
 <table>
 <caption>Volumes in millilitres; a case's name leads to its segmentation.</caption>
 <thead><tr>{head}</tr></thead>

@@ -61,7 +61,7 @@ def segment_folder(
     """Segment every case of a folder or a CSV list and keep a report beside the results.
 
     A case that an earlier batch did with the same model, weights, options and images is not done again. Outputs
-    appear whole, and the report is replaced before and after each case, so that a batch which was ended in any runner
+    appear whole, and the report is replaced before and after each case, so that a batch which was ended in any way
     goes on where it stopped when it is run again. One batch at a time can use an output folder.
 
     Args:
@@ -74,7 +74,7 @@ def segment_folder(
         overwrite: whether outputs may be replaced that another model or other options made, or somebody else.
         versions: of the programs that take part, for the report.
         on_case: hears each row when it begins and when it ends.
-        on_event: hears what is told while a case runs.
+        on_event: hears the events of each case.
         cancelled: asked between cases and between windows; True stops.
 
     Raises:
@@ -115,12 +115,12 @@ def _run_all(cases: Sequence[Case], state: BatchState, runner: CaseRunner, on_ca
     return skipped
 
 
-def _attempt(case: Case, state: BatchState, runner: CaseRunner, tell: Callable[[CaseRow], None]) -> CaseRow:
+def _attempt(case: Case, state: BatchState, runner: CaseRunner, on_row: Callable[[CaseRow], None]) -> CaseRow:
     """Run a case and write down what became of it, whatever that is."""
     may_replace = runner.overwrite or state.is_ours(case)
     row = state.begin(case)
     state.put(row)
-    tell(row)
+    on_row(row)
     begun = time.monotonic()
     warnings: list[str] = []
     try:
@@ -135,7 +135,7 @@ def _attempt(case: Case, state: BatchState, runner: CaseRunner, tell: Callable[[
         row = replace(row, status="failed", error=words)
     row = replace(row, seconds=round(time.monotonic() - begun, 2), warnings=tuple(warnings))
     state.put(row)
-    tell(row)
+    on_row(row)
     return row
 
 

@@ -1,4 +1,4 @@
-"""A batch's memory: which cases are done, in this run or an earlier one, written down after every change."""
+"""Which cases of a batch are done, in this run or an earlier one, written down after every change."""
 
 import json
 import shutil
@@ -63,7 +63,7 @@ class BatchState:
         except OSError as error:
             msg = f"{folder} cannot be used for results ({error.strerror or error}); choose another folder"
             raise JobError(msg) from error
-        self._complaint: JobError | None = None
+        self._write_error: JobError | None = None
 
     @property
     def rows(self) -> tuple[CaseRow, ...]:
@@ -112,12 +112,12 @@ class BatchState:
         self._rows[row.case] = row
         labels = [label.name for label in self._manifest.labels]
         others = [each for name, each in self._rows.items() if name not in {case.name for case in self._cases}]
-        html = page(self._manifest.title, self.rows, len(self._cases), labels, self._facts())
+        html = page(self._manifest.title, self.rows, len(self._cases), labels, self._properties())
         try:
             write_rows(self._folder, self.work, [*self.rows, *others], labels, html)
-            self._complaint = None
+            self._write_error = None
         except JobError as error:
-            self._complaint = error
+            self._write_error = error
 
     def clear(self) -> None:
         """Remove what is not whole."""
@@ -129,21 +129,21 @@ class BatchState:
         Raises:
             JobError: names the file and the reason.
         """
-        if self._complaint is not None:
-            raise self._complaint
+        if self._write_error is not None:
+            raise self._write_error
 
     def _is_known(self, case: Case) -> bool:
         return self.done(case) is not None or self.is_ours(case)
 
     def _key(self, case: Case) -> tuple[Recipe, tuple[str, ...], str]:
-        return self._recipe, tuple(map(self._short, case.inputs)), case.output.as_posix()
+        return self._recipe, tuple(map(self._relative, case.inputs)), case.output.as_posix()
 
-    def _short(self, name: str) -> str:
+    def _relative(self, name: str) -> str:
         """An input as seen from the source, so that a batch goes on when everything was moved together."""
         base, path = self._base.resolve(), Path(name).resolve()
         return path.relative_to(base).as_posix() if path.is_relative_to(base) else str(path)
 
-    def _facts(self) -> dict[str, str]:
+    def _properties(self) -> dict[str, str]:
         return {
             "Model": self._recipe.model,
             "SHA-256 of its weights": self._recipe.weights_sha256,

@@ -15,10 +15,9 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
-from medseg.jobs.worker.inbox import Inbox, Refused
 from medseg.jobs.worker.pipes import EventWriter, claim_pipes, read_lines
 from medseg.jobs.worker.process_tree import die_with_parent, end_with_children, own_group, watch_parent
-from medseg.jobs.worker.serve import RunAny, bug_report, serve
+from medseg.jobs.worker.serve import Inbox, Refused, RunAny, bug_report, serve
 from medseg.spec.errors import JobError
 from medseg.spec.events import Described, Event, Failed, Progress, Stopped
 from medseg.spec.job import Job
@@ -35,7 +34,7 @@ def main(
 
     Args:
         arguments: of the command line.
-        load: imports what computes, told who hears events; None: what segments.
+        load: imports what computes, given what takes events; None: what segments.
 
     Returns:
         0 when the one job named on the command line ended well; on requests always 0: each had its own answer.
@@ -46,24 +45,24 @@ def main(
         die_with_parent()
     requests, events = claim_pipes()
     faulthandler.enable()
-    tell = EventWriter(events)
-    sys.excepthook = partial(_last_words, tell)
+    emit = EventWriter(events)
+    sys.excepthook = partial(_report_uncaught, emit)
     inbox = Inbox()
     signal.signal(signal.SIGTERM, lambda *_: inbox.stop())
     leave = partial(_leave, inbox)
     if options.job is not None:
-        inbox.put(_order_in(options.job))
+        inbox.put(_request_in(options.job))
         inbox.put(Quit())
     threading.Thread(
         target=_listen, args=(inbox, requests, leave if options.job is None else None), name="requests", daemon=True
     ).start()
     watch_parent(leave)
-    loaded = (load or _load)(tell)
+    loaded = (load or _load)(emit)
     if loaded is None:
         return 1
     inbox.answer_at_once(loaded.describe)
     all_well = serve(
-        inbox, tell, loaded.run, idle_seconds=options.idle, after_job=loaded.after_job, describe=loaded.describe
+        inbox, emit, loaded.run, idle_seconds=options.idle, after_job=loaded.after_job, describe=loaded.describe
     )
     return 0 if all_well or options.job is None else 1
 
@@ -77,7 +76,7 @@ class Loaded:
     describe: Callable[[], None] = lambda: None
 
 
-def _load(tell: Callable[[Event], None]) -> Loaded | None:
+def _load(emit: Callable[[Event], None]) -> Loaded | None:
     """Import what computes, after the pipes were claimed: libraries print while they are imported.
 
     Returns:
@@ -91,34 +90,34 @@ def _load(tell: Callable[[Event], None]) -> Loaded | None:
         from medseg.jobs.run.run_job import run_job
         from medseg.jobs.worker.usage import usage
     except ModuleNotFoundError as error:
-        tell(missing(error))
+        emit(missing(error))
         return None
 
     engines = KeptEngines()
     networks = LoadedNetworks(dropped=engines.forget)
 
-    def run(job: Job | TrainingJob, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+    def run(job: Job | TrainingJob, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
         if isinstance(job, TrainingJob):
             msg = f"this worker segments and does not train, got the training of {job.title!r}; start the other one"
             raise JobError(msg)
 
-        def tell_usage_too(event: Event) -> None:
-            tell(event)
+        def emit_usage_too(event: Event) -> None:
+            emit(event)
             if (
                 isinstance(event, Progress)
                 and event.stage == "windows"
                 and event.done
                 and event.done in (1, event.total)
             ):
-                tell(usage(choose_device(job.options.device), engines.latest))
+                emit(usage(choose_device(job.options.device), engines.latest))
 
-        run_job(job, tell_usage_too, cancelled, load=networks.load, engines=engines)
+        run_job(job, emit_usage_too, cancelled, load=networks.load, engines=engines)
 
     def after_job() -> None:
         engines.free_devices()
         networks.free_devices()
 
-    return Loaded(run, after_job, lambda: tell(Described(describe_devices())))
+    return Loaded(run, after_job, lambda: emit(Described(describe_devices())))
 
 
 def missing(error: ModuleNotFoundError) -> Failed:
@@ -140,18 +139,18 @@ def _leave(inbox: Inbox) -> None:
     timer.start()
 
 
-def _order_in(path: Path) -> Run | Refused:
+def _request_in(path: Path) -> Run | Refused:
     try:
         return Run(decode_job(path.read_bytes()), path.stem)
     except (OSError, JobError) as error:
         return Refused(f"{path}: {error}")
 
 
-def _last_words(
-    tell: Callable[[Event], None], kind: type[BaseException], error: BaseException, trace: TracebackType | None
+def _report_uncaught(
+    emit: Callable[[Event], None], kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Say what an uncaught error was before the worker ends with it."""
-    tell(Stopped() if isinstance(error, KeyboardInterrupt) else bug_report(error))
+    emit(Stopped() if isinstance(error, KeyboardInterrupt) else bug_report(error))
     sys.__excepthook__(kind, error, trace)
 
 

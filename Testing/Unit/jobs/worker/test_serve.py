@@ -2,8 +2,7 @@ import weakref
 
 import pytest
 
-from medseg.jobs.worker.inbox import Inbox
-from medseg.jobs.worker.serve import bug_report, serve
+from medseg.jobs.worker.serve import Inbox, Refused, bug_report, serve
 from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.events import Described, Failed, Finished, Started, Stopped
 from medseg.spec.job import Job
@@ -113,3 +112,43 @@ def test_a_request_to_describe_is_answered_in_its_turn():
     inbox.listen(encode_request(request).encode() for request in (Run(JOB, "1"), Describe(), Run(JOB, "2")))
     assert serve(inbox, told.append, finish, idle_seconds=0, describe=lambda: told.append(Described(())))
     assert told == [Started("1"), DONE, Described(()), Started("2"), DONE]
+
+
+def named(name):
+    return Run(Job(inputs=("a",), model="m", output="o"), name)
+
+
+def lines(*requests):
+    return [encode_request(request).encode() for request in requests]
+
+
+def test_requests_come_in_the_sequence_of_their_lines():
+    inbox = Inbox()
+    inbox.listen([*lines(named("1")), b"", b"what?", *lines(named("2"), Quit())])
+    requests = [inbox.next_request(0).request for _ in range(4)]
+    assert (requests[0], requests[2], requests[3]) == (named("1"), named("2"), Quit())
+    assert isinstance(requests[1], Refused)
+    assert "what?" in requests[1].reason
+    assert inbox.next_request(0) is None
+
+
+def test_a_cancel_stops_what_was_asked_before_it_and_nothing_after():
+    inbox = Inbox()
+    inbox.listen(lines(named("1"), named("2"), Cancel(), named("3"), named("4")))
+    assert [inbox.next_request(0).cancelled.is_set() for _ in range(4)] == [True, True, False, False]
+    inbox.stop()
+    assert inbox.next_request(0).request == Quit()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.05])
+def test_an_idle_inbox_says_so(seconds):
+    assert Inbox().next_request(seconds) is None
+
+
+def test_a_request_to_describe_waits_until_something_can_answer_and_is_answered_at_once_from_then_on():
+    inbox, answers = Inbox(), []
+    inbox.listen(lines(named("1"), Describe()))
+    inbox.answer_at_once(lambda: answers.append("described"))
+    inbox.listen(lines(named("2"), Describe(), named("3")))
+    assert answers == ["described"]
+    assert [inbox.next_request(0).request for _ in range(4)] == [named("1"), Describe(), named("2"), named("3")]
