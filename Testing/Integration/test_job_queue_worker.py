@@ -21,7 +21,7 @@ from medseg.desktop.worker.job_folder import read_answer, write_request
 from medseg.imaging.image import Image
 from medseg.io.read import read_image
 from medseg.jobs.worker.subprocess_worker import WorkerProcess
-from medseg.spec.events import Progress
+from medseg.spec.events import End, Progress
 
 # The contract is two seconds; a computer that does other things too may take longer, and is no reason to fail.
 LOADED_SECONDS = 6
@@ -50,7 +50,7 @@ class ThreadedProcess:
             if isinstance(event, Progress) and event.stage == "read" and event.done == 0:
                 self.pids.append(self.worker.pid)
             last = event
-            if type(event).__name__ not in ("Finished", "Failed"):
+            if not isinstance(event, End):
                 self._inbox.put((self._on_event, event))
         self._inbox.put((self._on_event, last))  # when the worker is ready for the next
 

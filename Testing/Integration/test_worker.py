@@ -187,13 +187,13 @@ def test_a_cancel_in_a_stage_that_cannot_stop_ends_in_time_too(quiet_environment
 
 
 def test_a_worker_describes_its_devices_between_jobs_and_while_one_runs(worker, job, slow_job):
-    described = worker.describe()
+    described = worker.devices()
     assert tuple(device.name for device in described) == available_devices()
     *_, last = worker.run(replace(job, overwrite=True))
     assert isinstance(last, Finished)
-    assert [device.total_mb for device in worker.describe()] == [device.total_mb for device in described]
+    assert [device.total_mb for device in worker.devices()] == [device.total_mb for device in described]
     until_busy(events := worker.run(slow_job))
-    worker.client.describe()
+    worker.describe()
     while_busy = next(event for event in events if isinstance(event, Described))
     assert [device.name for device in while_busy.devices] == [device.name for device in described]
     assert event_is_a_window_done(next(events))

@@ -10,7 +10,6 @@ from medseg.desktop.state.preferences import IDLE_SECONDS
 from medseg.desktop.worker.job_process import child_environment, find_python
 from medseg.jobs.worker.client import WorkerClient
 from medseg.jobs.worker.command import Interpreter
-from medseg.jobs.worker.process_tree import kill_tree
 from medseg.spec.events import Event
 
 
@@ -23,9 +22,10 @@ class QtTransport:
         self._process: qt.QProcess | None = None
         self._program = ""
         self._has_begun = False
-        self._killer = qt.QTimer()  # a thread would have to wait until Qt's own one runs Python
-        self._killer.setSingleShot(True)
-        self._killer.connect("timeout()", self.kill)
+        self._timer = qt.QTimer()  # a thread would have to wait until Qt's own one runs Python
+        self._timer.setSingleShot(True)
+        self._timer.connect("timeout()", lambda: self._at_timeout())
+        self._at_timeout: Callable[[], None] = lambda: None
 
     @property
     def pid(self) -> int | None:
@@ -64,17 +64,13 @@ class QtTransport:
         """Wait for the end of the process: Qt must not destroy one that runs."""
         return self._process is None or self.pid is None or bool(self._process.waitForFinished(round(1000 * seconds)))
 
-    def kill(self) -> None:
-        """Kill the process with all it started."""
-        if pid := self.pid:  # 0 while it is being started
-            kill_tree(pid)
-
-    def kill_after(self, seconds: float | None) -> None:
-        """Kill it later; None: do not any more."""
-        self._killer.stop()
+    def set_timer(self, seconds: float | None, action: Callable[[], None]) -> None:
+        """Do something later, in Qt's thread."""
+        self._timer.stop()
+        self._at_timeout = action
         if seconds is not None:
-            self._killer.setInterval(round(1000 * seconds))
-            self._killer.start()
+            self._timer.setInterval(round(1000 * seconds))
+            self._timer.start()
 
     def soon(self, action: Callable[[], None]) -> None:
         """Not from within the signal of a process that is being replaced."""
@@ -85,8 +81,8 @@ class QtTransport:
 
     def _read(self) -> None:
         if self._process is not None:
-            self.client.hear_output(_bytes(self._process.readAllStandardOutput()))
-            self.client.hear_errors(_bytes(self._process.readAllStandardError()))
+            self.client.stream.hear_output(_bytes(self._process.readAllStandardOutput()))
+            self.client.stream.hear_errors(_bytes(self._process.readAllStandardError()))
 
     def _ended(self, code: int, status: object = None) -> None:
         self._read()

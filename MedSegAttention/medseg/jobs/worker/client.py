@@ -17,6 +17,7 @@ from medseg.jobs.worker.command import (
     worker_module,
 )
 from medseg.jobs.worker.event_stream import EventStreamParser
+from medseg.jobs.worker.process_tree import kill_tree
 from medseg.spec.events import Described, End, Event, Failed, Finished, Stopped
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
@@ -26,9 +27,10 @@ GRACE_SECONDS = 1.5  # between a word and the kill; with the kill itself it is o
 
 
 class Transport(Protocol):
-    """One process at a time, its pipes and a timer; what it hears goes to the client it was given to.
+    """One process at a time, its pipes and a timer.
 
-    It calls ``hear_output``, ``hear_errors``, and once a process ``has_ended`` or ``cannot_start``.
+    What it hears goes to the ``stream`` of the client it was given to; at last it calls ``has_ended`` or
+    ``cannot_start``.
     """
 
     client: "WorkerClient"
@@ -49,11 +51,8 @@ class Transport(Protocol):
     def wait(self, seconds: float) -> bool:
         """Wait for the end of the process; whether it has ended."""
 
-    def kill(self) -> None:
-        """Kill the process with all it started."""
-
-    def kill_after(self, seconds: float | None) -> None:
-        """Kill it later; None: do not any more."""
+    def set_timer(self, seconds: float | None, action: Callable[[], None]) -> None:
+        """Do something later instead of what was to be done later; None: nothing."""
 
     def soon(self, action: Callable[[], None]) -> None:
         """Do something from outside the callback in which this is called."""
@@ -86,12 +85,12 @@ class WorkerClient:
         self._choose = choose
         self._started_with: tuple[Interpreter, str] | None = None  # the interpreter, and the module it runs
         self._request: Run | None = None  # until its end is known
-        self._is_asked = False  # for the devices, and there is no answer yet
+        self.is_asked = False  # for the devices, and there is no answer yet
         self._is_cancelled = False
         self._may_ask_again = False  # nothing was heard yet of what was asked
         self._was_warm = False
         self._lock = threading.RLock()  # ``cancel`` may come from another thread than the end of its job
-        self._stream = EventStreamParser(self._take, on_log)
+        self.stream = EventStreamParser(self._take, on_log)
         self.trouble = ""  # why there are no devices
 
     @property
@@ -107,7 +106,7 @@ class WorkerClient:
     @property
     def log(self) -> list[str]:
         """The last lines that ``on_log`` has heard of the present process, or of the one that ended last."""
-        return list(self._stream.log)
+        return list(self.stream.log)
 
     def start(self, job: Job | TrainingJob, name: str = "") -> None:
         """Send a job, to the warm worker where there is one.
@@ -133,7 +132,7 @@ class WorkerClient:
         self.trouble = ""
         if not self.is_busy:
             self._settle(SEGMENTING)
-        self._is_asked = True
+        self.is_asked = True
         if self.is_busy and self.pid is not None:
             self._send(Describe())
         else:
@@ -145,13 +144,13 @@ class WorkerClient:
             if not self.is_busy or self._is_cancelled:
                 return
             self._is_cancelled = True
-            self._transport.kill_after(grace_seconds)
+            self._transport.set_timer(grace_seconds, self._kill)
         self._send(Cancel())
 
     def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """End the worker: ask, then kill. Nothing more is heard of what was under way."""
-        self._transport.kill_after(None)
-        self._request, self._is_asked = None, False
+        self._transport.set_timer(None, self._kill)
+        self._request, self.is_asked = None, False
         self._end_process(grace_seconds)
 
     def dismiss(self) -> None:
@@ -160,21 +159,13 @@ class WorkerClient:
             self._send(Quit())
             self._transport.close_input()
 
-    def hear_output(self, chunk: bytes) -> None:
-        """Take a piece of standard output, cut anywhere."""
-        self._stream.hear_output(chunk)
-
-    def hear_errors(self, chunk: bytes) -> None:
-        """Take a piece of standard error, cut anywhere."""
-        self._stream.hear_errors(chunk)
-
     def has_ended(self, code: int) -> None:
         """Take the end of the process: answer in its name, or ask once more where it was about to end when asked.
 
         Args:
             code: of its exit; a negative one is a signal.
         """
-        self._stream.flush()
+        self.stream.flush()
         if self._may_ask_again and not self._is_cancelled and (self._was_warm or code == 0):
             self._may_ask_again = False
             self._transport.soon(self._ask_again)
@@ -200,8 +191,12 @@ class WorkerClient:
         self._send(Quit())
         self._transport.close_input()
         if not self._transport.wait(grace_seconds):
-            self._transport.kill()
-            self._transport.wait(grace_seconds)
+            self._kill()
+            self._transport.wait(GRACE_SECONDS)
+
+    def _kill(self) -> None:
+        if pid := self.pid:  # 0 while it is being started
+            kill_tree(pid)
 
     def _begin(self) -> None:
         """Send what was not asked for before."""
@@ -214,14 +209,14 @@ class WorkerClient:
     def _ask_again(self) -> None:
         if self._is_cancelled:
             self._give_up(Stopped())
-        elif self.pid is None and (self.is_busy or self._is_asked):
+        elif self.pid is None and (self.is_busy or self.is_asked):
             self._launch()
 
     def _launch(self) -> None:
         """Start a process and send it all that waits for an answer."""
         if self._started_with is not None:
             interpreter, module = self._started_with
-            self._stream = EventStreamParser(self._take, self._on_log)
+            self.stream = EventStreamParser(self._take, self._on_log)
             self._transport.start(
                 worker_command(interpreter.python, idle_seconds=interpreter.idle_seconds, module=module),
                 worker_environment(interpreter.environment),
@@ -229,7 +224,7 @@ class WorkerClient:
             self._send_all()
 
     def _send_all(self) -> None:
-        if self._is_asked:
+        if self.is_asked:
             self._send(Describe())
         if self._request is not None:
             self._send(self._request)
@@ -244,7 +239,7 @@ class WorkerClient:
         self._may_ask_again = False
         match event:
             case Described():
-                self._is_asked = False
+                self.is_asked = False
                 self._on_event(event)
             case Finished() | Failed() | Stopped() if self.is_busy:
                 self._finish(event)
@@ -260,13 +255,13 @@ class WorkerClient:
             if self._request is None:
                 return
             self._request = None
-            self._transport.kill_after(None)
+            self._transport.set_timer(None, self._kill)
         self._on_event(Stopped() if self._is_cancelled and isinstance(end, Failed) else end)
 
     def _give_up(self, end: Failed | Stopped) -> None:
         """The worker is gone; no devices are the answer to whoever asked for them."""
-        if self._is_asked:
-            self._is_asked = False
+        if self.is_asked:
+            self.is_asked = False
             if isinstance(end, Failed):
                 self.trouble = self.trouble or end.message
             self._on_event(Described(()))

@@ -6,12 +6,10 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import IO, Self
 
-from medseg.jobs.worker.client import GRACE_SECONDS, WorkerClient
+from medseg.jobs.worker.client import WorkerClient
 from medseg.jobs.worker.command import Interpreter
-from medseg.jobs.worker.process_tree import kill_tree
 from medseg.spec.errors import JobError
 from medseg.spec.events import Described, Device, End, Event, Failed
 from medseg.spec.job import Job
@@ -28,7 +26,7 @@ class SubprocessTransport:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._log_reader = threading.Thread()
-        self._timer: threading.Timer | None = None
+        self._timer = threading.Timer(0, lambda: None)  # not started
         self._lock = threading.Lock()  # of stdin: a cancel may come from another thread
 
     @property
@@ -66,7 +64,7 @@ class SubprocessTransport:
         except ValueError:  # closed by another thread
             return
         if chunk:
-            self.client.hear_output(chunk)
+            self.client.stream.hear_output(chunk)
             return
         code = process.wait()
         self._log_reader.join(timeout=1)  # a child of the worker may hold the pipe
@@ -95,18 +93,11 @@ class SubprocessTransport:
             self._release()
         return True
 
-    def kill(self) -> None:
-        """Kill the process with all it started."""
-        if (pid := self.pid) is not None:
-            kill_tree(pid)
-
-    def kill_after(self, seconds: float | None) -> None:
-        """Kill it later; None: do not any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def set_timer(self, seconds: float | None, action: Callable[[], None]) -> None:
+        """Do something later, in a thread of its own."""
+        self._timer.cancel()
         if seconds is not None:
-            self._timer = threading.Timer(seconds, self.kill)
+            self._timer = threading.Timer(seconds, action)
             self._timer.daemon = True
             self._timer.start()
 
@@ -126,11 +117,11 @@ class SubprocessTransport:
     def _read_errors(self, stderr: IO[bytes]) -> None:
         with stderr:
             while chunk := stderr.read1(_CHUNK):  # type: ignore[attr-defined] # a BufferedReader
-                self.client.hear_errors(chunk)
+                self.client.stream.hear_errors(chunk)
 
 
-class WorkerProcess:
-    """``WorkerClient`` for callers that wait: the events of a job are an iterator.
+class WorkerProcess(WorkerClient):
+    """``WorkerClient`` for callers that wait: the events of a job are an iterator. The worker ends with its context.
 
     ``cancel`` may be called from any thread while another iterates ``run``.
 
@@ -150,29 +141,17 @@ class WorkerProcess:
         on_log: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._events: deque[Event] = deque()
-        self._transport = SubprocessTransport()
+        self._pipes = SubprocessTransport()
         interpreter = Interpreter(python or sys.executable, idle_seconds, environment)
-        self.client = WorkerClient(self._transport, self._events.append, on_log, lambda: interpreter)
+        super().__init__(self._pipes, self._events.append, on_log, lambda: interpreter)
 
     def __enter__(self) -> Self:
-        """Use as a context: the worker ends with it."""
+        """Use as a context."""
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         """End the worker."""
         self.close()
-
-    @property
-    def pid(self) -> int | None:
-        """Process id while there is a process."""
-        return self.client.pid
-
-    @property
-    def log(self) -> list[str]:
-        """The last lines of the worker's stderr."""
-        return self.client.log
 
     def run(self, job: Job | TrainingJob, name: str = "") -> Iterator[Event]:
         """Do one job; leaving the iteration early kills the worker.
@@ -188,42 +167,33 @@ class WorkerProcess:
             JobError: when the job holds a number JSON cannot say.
         """
         self._events.clear()
+        ended = False
         try:
-            self.client.start(job, name)
-            while True:
-                while self._events:
-                    event = self._events.popleft()
-                    if isinstance(event, Failed) and event.is_bug:
-                        self.client.close()  # the next job gets a new worker
-                    yield event
-                    if isinstance(event, End):
-                        return
-                if not self.client.is_busy:  # closed meanwhile
-                    return
-                self._transport.turn()
+            self.start(job, name)
+            while not ended and (self._events or self.is_busy):
+                if not self._events:
+                    self._pipes.turn()
+                    continue
+                event = self._events.popleft()
+                ended = isinstance(event, End)
+                if isinstance(event, Failed) and event.is_bug:
+                    self.close()  # the next job gets a new worker
+                yield event
         finally:
-            if self.client.is_busy:
-                self.client.close(0)
+            if not ended and self.is_busy:
+                self.close(0)
 
-    def describe(self) -> tuple[Device, ...]:
-        """Ask what networks can run on there; between jobs, and starts the worker when there is none.
+    def devices(self) -> tuple[Device, ...]:
+        """What networks can run on there; to be asked between jobs, and starts the worker when there is none.
 
         Raises:
             JobError: when the interpreter cannot be started, or its worker ends without an answer.
         """
         self._events.clear()
-        self.client.describe()
-        while not self._events:
-            self._transport.turn()
-        described = self._events.popleft()
-        if self.client.trouble or not isinstance(described, Described):
-            raise JobError(self.client.trouble)
-        return described.devices
-
-    def cancel(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """Ask the running job to stop; a worker that does not answer in time is killed with its children."""
-        self.client.cancel(grace_seconds)
-
-    def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
-        """End the worker: ask, then kill."""
-        self.client.close(grace_seconds)
+        self.describe()
+        while self.is_asked:
+            self._pipes.turn()
+        described = [event for event in self._events if isinstance(event, Described)]
+        if self.trouble or not described:
+            raise JobError(self.trouble or "the worker was closed before it answered; ask again")
+        return described[0].devices

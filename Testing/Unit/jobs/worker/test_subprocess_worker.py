@@ -105,7 +105,7 @@ def test_a_worker_says_what_it_can_run_on_and_does_a_job_then(stand_in):
     word = "assert sys.stdin.readline() == '\"describe\"\\n'"
     described = "tell(event='Described', devices=[{'name': 'cpu', 'title': 'P', 'free_mb': 5, 'total_mb': None}])"
     with stand_in(word, "print('loading', flush=True)", described, START, DONE) as worker:
-        assert worker.describe() == (Device("cpu", "P", 5, None),)
+        assert worker.devices() == (Device("cpu", "P", 5, None),)
         assert list(worker.run(JOB)) == [Started(""), Finished(("o",), "cpu", 1)]
 
 
@@ -113,15 +113,15 @@ def test_a_worker_says_what_it_can_run_on_and_does_a_job_then(stand_in):
 def test_a_worker_that_ends_instead_of_describing_is_a_job_error_with_its_own_words(stand_in):
     torchless = "tell(event='Failed', message='this needs torch', is_bug=False); sys.exit(1)"
     with stand_in(torchless) as worker, pytest.raises(JobError, match="this needs torch"):
-        worker.describe()
+        worker.devices()
     with pytest.raises(JobError, match="/no/such/python"):
-        WorkerProcess("/no/such/python").describe()
+        WorkerProcess("/no/such/python").devices()
 
 
 @needs_scripts
 def test_a_computer_without_devices_is_no_error(stand_in):
     with stand_in("tell(event='Described', devices=[])", "sys.stdin.read()") as worker:
-        assert worker.describe() == ()
+        assert worker.devices() == ()
 
 
 def test_an_interpreter_that_is_not_there_is_named():
