@@ -4,6 +4,7 @@ What a worker of ours does on either transport is in Testing/Integration/test_wo
 """
 
 import importlib
+import math
 import os
 import sys
 import time
@@ -187,6 +188,10 @@ def test_a_worker_that_never_answers_is_not_started_for_ever(worker, tmp_path):
     assert tries.read_text() == "xx"
 
 
+def test_a_job_that_was_begun_is_not_begun_again_though_its_worker_ended_well(worker):
+    assert kinds(worker(START, "sys.exit(0)").run()) == [Started, Failed]
+
+
 def test_after_a_bug_the_next_job_gets_a_new_worker(worker):
     bug = "tell(event='Failed', message=str(os.getpid()), is_bug=True); time.sleep(0.1); sys.exit(1)"
     made = worker(START, bug)
@@ -263,8 +268,9 @@ def test_another_python_or_another_time_is_taken_for_the_next_job(new_worker, sc
 
 def test_a_job_that_json_cannot_say_is_refused_before_anything_begins(worker):
     made = worker(START, DONE)
+    boundless = Options(roi_ras_mm=(-math.inf, 0, 0, 1, 0, 1))
     with pytest.raises(JobError, match="finite numbers only"):
-        made.client.start(Job(inputs=("a",), model="m", output="o", options=Options(overlap=float("nan"))))
+        made.client.start(Job(inputs=("a",), model="m", output="o", options=boundless))
     assert not made.client.is_busy
     assert made.client.pid is None
 
@@ -331,6 +337,15 @@ def test_closing_ends_the_worker_with_its_job_and_says_nothing_more(worker):
     assert made.heard == [Started("")]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_the_kill_of_a_worker_that_was_closed_does_not_reach_the_next(worker, once):
+    made = worker(START, once.replace("sys.exit(0)", "time.sleep(60)"), "time.sleep(0.6)", DONE, WAIT)
+    made.begin()
+    made.until(lambda: made.heard)
+    made.client.cancel(grace_seconds=0.4)
+    made.client.close(grace_seconds=0.05)
+    assert kinds(made.run()) == [Started, Finished]
 
 
 def test_a_worker_that_is_let_go_ends_by_itself(worker):

@@ -186,7 +186,6 @@ class WorkerClient:
         self._started_with = wanted
 
     def _end_process(self, grace_seconds: float) -> None:
-        self._may_ask_again = False
         self._send(Cancel())
         self._send(Quit())
         self._transport.close_input()
