@@ -8,6 +8,7 @@ READY_TO_TEST := $(VENV)/.ready-to-test
 READY_TO_BENCH := $(VENV)/.ready-to-bench
 OUT ?= demo-output
 BENCH ?= --full --write
+PYTEST ?= -n auto --dist worksteal
 
 .PHONY: demo test lint bench zoo wheel clean
 
@@ -25,8 +26,8 @@ $(READY_TO_TEST): $(READY)
 demo: $(READY)  ## segment both sample hippocampi; pictures and segmentations go to demo-output/
 	$(BIN)/python Resources/SampleData/demo.py $(OUT)
 
-test: $(READY_TO_TEST)
-	$(BIN)/python -m pytest
+test: $(READY_TO_TEST)  ## one process for each core; PYTEST="-n 0 Testing/Unit/io" runs a part in one process
+	$(BIN)/python -m pytest $(PYTEST)
 
 lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
