@@ -1,5 +1,6 @@
 """Fixtures every test may ask for; and the share of the processors that a worker of pytest-xdist takes."""
 
+import json
 import os
 from pathlib import Path
 
@@ -15,13 +16,32 @@ if _workers > 1:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
+SHARED = Path(os.environ.get("MEDSEG_SHARED", CHECKOUT.parent / "shared"))
+HAS_SHARED = (SHARED / "data").is_dir()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real scans, broken inputs and official fixtures beside the checkout; skips where it is absent."""
-    folder = Path(os.environ.get("MEDSEG_SHARED", CHECKOUT.parent / "shared"))
-    if not (folder / "data").is_dir():
-        pytest.skip(f"needs the test material beside the checkout, and {folder} is not there")
-    return folder
+    """The folder of real scans and official fixtures beside the checkout; skips where it is absent."""
+    if not HAS_SHARED:
+        pytest.skip(f"needs the test material beside the checkout, and {SHARED} is not there")
+    return SHARED
+
+
+@pytest.fixture(scope="session", params=["generated", "stored"] if HAS_SHARED else ["generated"])
+def bad_inputs(request, tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """A folder of broken and odd inputs, and by name what is expected: accept, warn, reject or either of the last two.
+
+    Made here; and, where the test material lies beside the checkout, once more as another program wrote them.
+    """
+    if request.param == "stored":
+        folder = SHARED / "data" / "badinputs" / "files"
+        table = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["inputs"]
+        return folder, {name: entry["expect"] for name, entry in table.items()}
+    from bad_inputs.corpus import write_corpus
+
+    folder = tmp_path_factory.mktemp("bad_inputs")
+    return folder, write_corpus(folder)
 
 
 @pytest.fixture(scope="session")
