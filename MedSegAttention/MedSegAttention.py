@@ -174,8 +174,8 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         Raises:
             medseg.spec.errors.MedSegError: as for ``segment``; what goes wrong in a case is in its row.
         """
+        from medseg.desktop.console.calls import ready_python
         from medseg.desktop.console.orders import make_settings
-        from medseg.desktop.console.python import ready_python
         from medseg.desktop.console.segmenting import segment_folder_in_worker
 
         return segment_folder_in_worker(
@@ -271,7 +271,7 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
             time.sleep(0.01)
         row = panel.queue.rows[-1]
         self.assertEqual(row.state, "done", row.details)
-        self._check(row.landing.node, volume)
+        self._check(row.result.node, volume)
         self.assertTrue(panel.results.widget.visible, "the result is shown")
 
     def _check(self, node: Any, volume: Any) -> None:
@@ -290,7 +290,7 @@ def _versions() -> dict[str, str]:
 
 def ensurePackages(*, forTraining: bool = False) -> None:
     """Install what ``segment`` or ``train`` lacks, after asking; in the panel Apply and Train do it."""
-    from medseg.desktop.console.python import install_packages
+    from medseg.desktop.console.calls import install_packages
     from medseg.desktop.install.requirements import training_requirements
 
     wanted = training_requirements(REQUIREMENTS) if forTraining else REQUIREMENTS

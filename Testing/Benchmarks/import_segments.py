@@ -19,13 +19,15 @@ from medseg.desktop.worker.job_folder import Request, read_answer
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.mrml.agreement import dice_steps
-from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, empty_map, entropy_steps, fill_steps
+from medseg.mrml.probabilities import empty_volume, entropy_steps, fill_steps
 from medseg.mrml.statistics import statistics_steps
-from medseg.mrml.surfaces import surface_steps
 from medseg.mrml.thresholds import ThresholdEdit
-from medseg.mrml.volumes import volume_node_from_image
+from medseg.mrml.views import surface_steps
 from medseg.spec.job import Job
 from medseg.spec.manifest import Code, LabelSpec
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mrml_nodes import add_entropy_volume, add_probability_volumes, volume_node_from_image
 
 SHAPE, COUNT, LIMIT_S = (512, 512, 300), 20, 1.0
 
@@ -89,7 +91,7 @@ def probabilities(scene: Any) -> None:
     maps, _ = timed("one probability volume", lambda: add_probability_volumes(scene, layers, specs()[:1], volume))
     timed("entropy of two labels", lambda: add_entropy_volume(scene, layers, volume))
     stepped("  in steps, of 20 labels", lambda: entropy_steps(many, np.empty(one.shape, np.float32, order="F")))
-    stepped("  a volume in steps", lambda: fill_steps(one, empty_map(one.shape)))
+    stepped("  a volume in steps", lambda: fill_steps(one, empty_volume(one.shape)))
     edit = ThresholdEdit(node, "Segment_1", maps[0])
     timed("first threshold", lambda: edit.apply(0.4, is_final=False))
     timed("next threshold", lambda: edit.apply(0.6, is_final=False))

@@ -18,19 +18,20 @@ if find_spec("lightning") is None:  # imported as the package does it, beside an
 from Integration.tiny import MODEL, write_tiny_bundle
 from medseg.bundles.catalogue import catalogue
 from medseg.desktop.console.segmenting import BlockingProcess
-from medseg.desktop.console.training import TrainingCall, order_from_call, wait_for
+from medseg.desktop.console.training import TrainingCall, order_from_call
 from medseg.desktop.queue.training_run import prepare_training
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.jobs.run.run_job import run_job
 from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.mrml.segmentations import add_segmentation
-from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
+from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.errors import OutputExists
 from medseg.spec.events import Failed, Finished, Learning, Noted, Stopped, Using
 from medseg.spec.job import Job, Options
 from medseg.spec.manifest import Code, LabelSpec
 from medseg.spec.training_job import TrainingJob
+from mrml_nodes import volume_node_from_image
 from taken import taken
 
 NAMED = LabelSpec(
@@ -92,7 +93,7 @@ def test_a_model_is_fine_tuned_on_the_scene_found_in_the_catalogue_and_run(cases
     scene, order = ordered(cases)
     make = partial(BlockingProcess, python=sys.executable)
     call = TrainingCall(scene, order, make, on_event=heard.append)
-    assert wait_for(call) == "my-ball"
+    assert call.wait() == "my-ball"
     assert scene.GetNumberOfNodes() == counts
     bundle = catalogue()["my-ball"]
     assert bundle.manifest.title == "My ball"

@@ -14,7 +14,8 @@ pytest.importorskip("torch", reason="the worker needs torch")
 
 from medseg.bundles.catalogue import find_bundle
 from medseg.desktop.queue.job_queue import JobQueue, State
-from medseg.desktop.scene.importing import ImportedResult, PendingRun
+from medseg.desktop.scene.importing import ImportedResult
+from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.state.order import Order
 from medseg.desktop.state.settings import PanelSettings
 from medseg.desktop.worker.job_folder import read_answer, write_request
@@ -70,7 +71,7 @@ def _closed(made):
 
 class Made:
     def __init__(self, scan_file):
-        self.inbox, self.landed, self.log = queues.Queue(), [], []
+        self.inbox, self.imported, self.log = queues.Queue(), [], []
         self.bundle = find_bundle("tiny")
         self.scans = {"small": read_image(scan_file).image}
         noise = np.random.default_rng(0).normal(size=(1, 48, 48, 48)).astype(np.float32)
@@ -88,7 +89,7 @@ class Made:
         return PendingRun(request, order.bundle, image, order.volume_ids[0], None, "add")
 
     def import_result(self, run, _finished):
-        self.landed.append(read_answer(run.request, run.image))
+        self.imported.append(read_answer(run.request, run.image))
         return ImportedResult(node="shown")
 
     def add(self, title, overlap=None):
@@ -124,9 +125,9 @@ def test_rows_end_in_order_a_bad_one_stops_none_and_one_worker_does_them_all(mad
     assert ended == [1, 2, 3]
     assert made.states() == ["done", "failed", "done"]
     assert rows[1].message.startswith("void: voxels must be numbers")
-    assert len(made.landed) == 2
-    np.testing.assert_array_equal(made.landed[0].array, made.landed[1].array)
-    assert made.landed[0].shape == made.scans["small"].shape
+    assert len(made.imported) == 2
+    np.testing.assert_array_equal(made.imported[0].array, made.imported[1].array)
+    assert made.imported[0].shape == made.scans["small"].shape
     assert len(set(made.process.pids)) == 1
 
 
@@ -149,7 +150,7 @@ def test_cancel_ends_a_row_in_two_seconds_and_the_next_is_done(made):
     assert row.state is State.CANCELLED
     made.turn_until(lambda: follower.has_ended)
     assert follower.state is State.DONE
-    assert len(made.landed) == 1
+    assert len(made.imported) == 1
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no kill -9 here")
@@ -177,11 +178,11 @@ def test_a_closed_scene_stops_the_row_shows_nothing_and_leaves_no_folder(made, t
     made.queue.leave_scene()
     assert made.turn_until(lambda: row.has_ended) < LOADED_SECONDS
     assert (row.state, waiting.state) == (State.CANCELLED, State.CANCELLED)
-    assert made.landed == []
+    assert made.imported == []
     new = made.add("small")
     made.turn_until(lambda: new.has_ended)
     assert new.state is State.DONE
-    assert len(made.landed) == 1
+    assert len(made.imported) == 1
     assert list(folders.iterdir()) == []
 
 

@@ -11,12 +11,12 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.scene.cases import left_out, scans, volume_sets
+from medseg.desktop.queue.orders import left_out
+from medseg.desktop.scene.cases import scans, volume_sets
 from medseg.imaging.image import Image
 from medseg.mrml.placing import examination_of
-from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.manifest import ChannelSpec
+from mrml_nodes import add_entropy_volume, add_probability_volumes, volume_node_from_image
 from small_manifest import small_manifest
 
 

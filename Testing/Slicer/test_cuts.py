@@ -12,8 +12,8 @@ from medseg.imaging.image import Image
 from medseg.mrml.cuts import cut_segment, layer_affine, mask_labelmap, value_box
 from medseg.mrml.grids import matrix_from_affine
 from medseg.mrml.segmentations import BINARY_LABELMAP, add_segmentation, labels_from_segmentation, voxels
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError
+from mrml_nodes import volume_node_from_image
 
 
 def where(mask, affine):

@@ -3,6 +3,7 @@
 import pytest
 
 from medseg.desktop.panel.log_book import LogBook
+from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.preferences import Preferences
 
 pytestmark = pytest.mark.usefixtures("slicer_app")
@@ -27,8 +28,8 @@ def section(preferences, log):
     return DiagnosticsSection(
         preferences,
         log,
+        lambda: "versions\nlog\n",
         check_packages=lambda: f"Ready: {preferences.python}",
-        collect_support=lambda: "versions\nlog\n",
     )
 
 
@@ -127,12 +128,15 @@ def test_a_place_that_cannot_be_written_is_told(named, answers, tmp_path):
     assert "does not exist; create it first" in named.note.text
 
 
-def test_without_being_given_more_it_reports_versions_and_the_log(preferences, log, answers, tmp_path):
+def test_without_packages_to_look_for_it_reports_versions_and_the_log(scene, preferences, answers, tmp_path):
     import slicer
 
     from medseg.desktop.panel.sections.diagnostics import DiagnosticsSection
+    from medseg.desktop.panel.session import Session
 
-    section = DiagnosticsSection(preferences, log)
+    session = Session(Parameters(scene), preferences, {})
+    session.log.add("before the panel was there")
+    section = DiagnosticsSection(preferences, session.log, lambda: session.report((), ""))
     ui = slicer.util.childWidgetVariables(section.widget)
     assert not ui.check.isVisibleTo(section.widget)
     answers.queue(str(tmp_path / "support.txt"))

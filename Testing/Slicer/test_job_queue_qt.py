@@ -18,7 +18,8 @@ import psutil
 from Integration.tiny import write_tiny_bundle
 from medseg.bundles.catalogue import find_bundle
 from medseg.desktop.queue.job_queue import JobQueue
-from medseg.desktop.scene.importing import ImportedResult, PendingRun
+from medseg.desktop.scene.importing import ImportedResult
+from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.state.order import Order
 from medseg.desktop.state.settings import PanelSettings
 from medseg.desktop.worker.job_folder import read_answer, write_request
@@ -30,7 +31,7 @@ LOADED_SECONDS = 6  # the contract is two
 @pytest.fixture
 def queue(qt_app, tmp_path, monkeypatch):
     """Rows called "large" take minutes, others a moment."""
-    from medseg.desktop.console.waiting import later
+    from medseg.desktop.state.steps import later
     from medseg.desktop.worker.qt_process import QtJobProcess
 
     assert qt_app
@@ -76,7 +77,7 @@ def test_after_kill_9_the_next_row_finds_a_new_worker_and_the_one_after_finds_it
     assert [str(row.state) for row in rows] == ["failed", "done", "done"]
     assert len(rows[0].message.splitlines()) == 1
     assert second == worker_pids() != first
-    assert rows[1].landing.node.shape == (16, 16, 16)
+    assert rows[1].result.node.shape == (16, 16, 16)
 
 
 def test_cancel_stops_one_row_in_two_seconds_while_the_next_waits(queue, spin):

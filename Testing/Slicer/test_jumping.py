@@ -6,8 +6,8 @@ import pytest
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
 from medseg.imaging.image import Image
-from medseg.mrml.jumping import jump_to_segment, segment_centre
 from medseg.mrml.segmentations import add_segmentation
+from medseg.mrml.views import jump_to_segment
 from medseg.spec.errors import ImageError
 
 
@@ -16,14 +16,15 @@ def test_the_centre_is_the_middle_voxel_in_the_world(scene, specs, affines, hang
     labels[0, 1:4, 2:5, 1:4] = 1
     node = add_segmentation(scene, Image(labels, affines[-1]), specs, name="organs")
     hang(node, motion)
-    np.testing.assert_allclose(segment_centre(node, "Segment_1"), (motion @ affines[-1] @ [2, 3, 2, 1])[:3], atol=1e-6)
+    middle = (motion @ affines[-1] @ [2, 3, 2, 1])[:3]
+    np.testing.assert_allclose(jump_to_segment(scene, node, "Segment_1"), middle, atol=1e-6)
 
 
 def test_a_hollow_segment_is_met_in_its_wall(scene, specs):
     labels = np.ones((1, 7, 7, 7), dtype=np.uint8)
     labels[0, 1:-1, 1:-1, 1:-1] = 0
     node = add_segmentation(scene, Image(labels), specs, name="organs")
-    i, j, k = (round(value) for value in segment_centre(node, "Segment_1"))
+    i, j, k = (round(value) for value in jump_to_segment(scene, node, "Segment_1"))
     assert labels[0, i, j, k] == 1
 
 

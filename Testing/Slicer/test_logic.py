@@ -18,11 +18,12 @@ from medseg.desktop.state.preferences import MemoryStore, Preferences
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.mrml.segmentations import labels_from_segmentation
-from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
+from medseg.mrml.volumes import image_from_volume_node
 from medseg.networks import build_network
 from medseg.spec.errors import Cancelled, ImageError, JobError, MissingDependency, ModelNotFound
 from medseg.spec.events import Finished, Progress
 from medseg.spec.manifest import ChannelSpec
+from mrml_nodes import volume_node_from_image
 from small_manifest import small_manifest
 
 

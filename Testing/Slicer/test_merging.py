@@ -8,8 +8,9 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 from medseg.imaging.image import Image
 from medseg.mrml.merging import Merge, merge_segments
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation
-from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
+from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.errors import ImageError, JobError
+from mrml_nodes import volume_node_from_image
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
-from medseg.desktop.panel.support import support_report
-from medseg.desktop.scene.node_names import NodeNames
+from medseg.desktop.panel.session import NodeNames, support_report
 from medseg.desktop.state.preferences import Preferences
 
 

@@ -9,7 +9,7 @@ from medseg.desktop.scene.results import show_labels
 from medseg.imaging.image import Image
 from medseg.mrml.merging import merge_segments
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation
-from medseg.mrml.volumes import volume_node_from_image
+from mrml_nodes import volume_node_from_image
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.queue import preparing
-from medseg.desktop.scene import importing as landing_module
+from medseg.desktop.queue import job_queue
+from medseg.desktop.scene import importing as importing
 from medseg.desktop.scene.results import read_provenance
 from medseg.desktop.state.preferences import Preferences
 from medseg.imaging.image import Image
@@ -27,10 +27,11 @@ from medseg.io.write import write_segmentation
 from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.rois import roi_bounds, roi_voxels
 from medseg.mrml.segmentations import labels_from_segmentation, voxels
-from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
+from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.errors import JobError, MissingDependency
 from medseg.spec.events import Described, Device, Failed, Finished, Progress, Stopped, Warned
 from medseg.spec.manifest import ChannelSpec, PostprocessRule
+from mrml_nodes import volume_node_from_image
 from small_manifest import small_manifest
 
 
@@ -69,7 +70,7 @@ class Driver:
 
     @property
     def inputs(self):
-        return self.panel.inputs.selectors
+        return self.panel.choices.inputs.selectors
 
     @property
     def status(self):
@@ -314,7 +315,7 @@ def test_a_worker_that_cannot_even_be_looked_for_is_a_line_in_the_panel(ready, p
 
 def test_a_missing_package_is_asked_for_on_apply_and_not_before(scene, process, volume, bundles, spin):
     class Closed:
-        def open(self):
+        def ensure(self):
             msg = "PyTorch was not installed"
             raise MissingDependency(msg)
 
@@ -326,7 +327,7 @@ def test_a_missing_package_is_asked_for_on_apply_and_not_before(scene, process, 
 
     from medseg.desktop.panel.panel import Panel
 
-    made = Panel(scene, process.made_for, gate=Closed(), find_models=lambda: bundles)
+    made = Panel(scene, process.made_for, installer=Closed(), find_models=lambda: bundles)
     panel = Driver(made, process, spin)
     panel.inputs[0].setCurrentNode(volume)
     assert panel.status == ""
@@ -341,7 +342,7 @@ def test_pressing_apply_again_while_something_is_installed_orders_nothing_twice(
     class Slow:
         """Lets events through, as Slicer's installer does."""
 
-        def open(self):
+        def ensure(self):
             made.names.apply.click()
 
         def state(self):
@@ -350,7 +351,7 @@ def test_pressing_apply_again_while_something_is_installed_orders_nothing_twice(
         def may_add(self, _package):
             return False
 
-    made = Panel(scene, process.made_for, gate=Slow(), find_models=lambda: bundles)
+    made = Panel(scene, process.made_for, installer=Slow(), find_models=lambda: bundles)
     panel = Driver(made, process, spin)
     panel.inputs[0].setCurrentNode(volume)
     panel.apply()
@@ -367,15 +368,15 @@ def test_where_the_output_is_deleted_no_other_segmentation_takes_its_place(ready
 
 
 def test_of_two_volumes_of_one_name_the_chosen_one_is_segmented(ready, scene, array):
-    twin = volume_node_from_image(scene, Image(array.astype(np.float32)), "other")
-    twin.SetName("brain T1")
+    match = volume_node_from_image(scene, Image(array.astype(np.float32)), "other")
+    match.SetName("brain T1")
     # Slicer tells of another node where the text of the selector changes; of what a user does it tells always.
     selector = ready.inputs[0]
     selector.blockSignals(True)
-    selector.setCurrentNode(twin)
+    selector.setCurrentNode(match)
     selector.blockSignals(False)
-    selector.nodeActivated.emit(twin)
-    assert ready.panel.current_volume() is twin
+    selector.nodeActivated.emit(match)
+    assert ready.panel.parameters.inputs(1)[0] is match
 
 
 def test_a_panel_that_was_closed_lists_no_nodes_and_may_be_closed_again(ready, scene):
@@ -594,8 +595,8 @@ def test_a_result_nothing_can_show_is_kept_and_its_place_is_told(
         msg = "VTK is out of sorts"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(preparing.tempfile, "mkdtemp", lambda **_: str(tmp_path))
-    monkeypatch.setattr(landing_module, "show_labels", fail)
+    monkeypatch.setattr(job_queue.tempfile, "mkdtemp", lambda **_: str(tmp_path))
+    monkeypatch.setattr(importing, "show_labels", fail)
     ready.apply()
     answer(process, specs, array, affines[-2])
     path = process.jobs[-1].output
@@ -609,7 +610,7 @@ def test_a_result_nothing_can_show_is_kept_and_its_place_is_told(
 def test_a_job_that_never_started_leaves_no_folder(ready, process, monkeypatch, tmp_path, error, qt_errors):
     folder = tmp_path / "job"
     folder.mkdir()
-    monkeypatch.setattr(preparing.tempfile, "mkdtemp", lambda **_: str(folder))
+    monkeypatch.setattr(job_queue.tempfile, "mkdtemp", lambda **_: str(folder))
 
     def fail(_job):
         raise error
@@ -755,8 +756,8 @@ def test_where_packages_are_missing_devices_are_not_asked_for(scene, process, bu
 
     asked = []
     process.describe = lambda: asked.append(True)
-    gate = SimpleNamespace(is_ready=lambda: False, state=lambda: "", may_add=lambda _package: False)
-    made = Panel(scene, process.made_for, gate=gate, find_models=lambda: bundles)
+    installer = SimpleNamespace(is_ready=lambda: False, state=lambda: "", may_add=lambda _package: False)
+    made = Panel(scene, process.made_for, installer=installer, find_models=lambda: bundles)
     made.sections.buttons[1].collapsed = False
     assert asked == []
     made.close()
@@ -795,11 +796,11 @@ def test_a_volume_that_is_loaded_after_the_panel_was_opened_is_chosen_and_until_
     scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
     volume = volume_node_from_image(scene, Image(array), "brain")
     spin(lambda: panel.names.apply.enabled)
-    assert panel.panel.current_volume() is volume
+    assert panel.panel.parameters.inputs(1)[0] is volume
     assert "Forecast" in panel.names.forecast.text
     volume_node_from_image(scene, Image(array), "another")
     panel.idle()
-    assert panel.panel.current_volume() is volume
+    assert panel.panel.parameters.inputs(1)[0] is volume
 
 
 def test_channels_loaded_one_after_the_other_are_chosen_when_the_last_is_there(panel, scene, array, spin):
@@ -821,10 +822,10 @@ def test_volumes_of_a_batch_are_chosen_when_it_has_ended(panel, scene, array, sp
     scene.StartState(scene.BatchProcessState)
     volume = volume_node_from_image(scene, Image(array), "brain")
     panel.idle()
-    assert panel.panel.current_volume() is None
+    assert panel.panel.parameters.inputs(1)[0] is None
     scene.EndState(scene.BatchProcessState)
     spin(lambda: panel.names.apply.enabled)
-    assert panel.panel.current_volume() is volume
+    assert panel.panel.parameters.inputs(1)[0] is volume
 
 
 def test_volumes_of_two_patients_are_queued_apart_and_what_is_left_out_stays_said(panel, process, scene, array, spin):
@@ -931,7 +932,7 @@ def test_what_time_points_cannot_have_is_refused_before_anything_is_made(panel, 
 def test_the_support_file_names_no_patient_though_the_screen_does(
     panel, process, scene, array, warp, spin, monkeypatch
 ):
-    monkeypatch.setattr("medseg.desktop.panel.panel.collect_versions", dict)
+    monkeypatch.setattr("medseg.desktop.panel.session.collect_versions", dict)
     volume = volume_node_from_image(scene, Image(array.astype(np.float32)), "Mustermann Erika 1961 T1")
     panel.inputs[0].setCurrentNode(volume)
     panel.apply()
@@ -944,7 +945,7 @@ def test_the_support_file_names_no_patient_though_the_screen_does(
     spin(lambda: not panel.panel.queue.is_busy)
     assert "Mustermann" in panel.status
     close(panel, scene)
-    log, report = panel.log.text(), panel.panel._support()
+    log, report = panel.log.text(), panel.panel._session.report((), "")
     assert log.count("Mustermann") >= 3
     assert "Mustermann" not in report
     assert "1961" not in report

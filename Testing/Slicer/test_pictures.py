@@ -18,7 +18,7 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 from PIL import Image as Picture
 
 from medseg.io.read import read_image
-from medseg.mrml.volumes import volume_node_from_image
+from mrml_nodes import volume_node_from_image
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -47,7 +47,7 @@ def test_a_run_of_the_shipped_model_is_seen_in_panel_slices_and_space(slicer_sce
     panel.widget.show()
     panel.names.apply.click()
     spin(lambda: panel.queue.rows and panel.queue.rows[-1].has_ended, seconds=120)
-    segmentation = panel.queue.rows[-1].landing.node
+    segmentation = panel.queue.rows[-1].result.node
     assert segmentation is not None, panel.queue.rows[-1].details
     segmentation.CreateClosedSurfaceRepresentation()
     grab(panel.widget, folder / "panel.png", 420)

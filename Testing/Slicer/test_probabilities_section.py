@@ -8,9 +8,9 @@ import pytest
 from medseg.desktop.state.parameters import Parameters
 from medseg.imaging.image import Image
 from medseg.mrml.merging import merge_segments
-from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, link_entropy, link_probability
+from medseg.mrml.probabilities import link_entropy, link_probability
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation, voxels
-from medseg.mrml.volumes import volume_node_from_image
+from mrml_nodes import add_entropy_volume, add_probability_volumes, volume_node_from_image
 
 AFFINE = np.diag([2.0, 2.0, 2.5, 1.0])
 
@@ -35,12 +35,12 @@ def result(scene, probabilities, specs):
     volume = volume_node_from_image(scene, Image(np.zeros((1, 7, 6, 5), np.float32), AFFINE), "CT")
     labels = Image(probabilities.argmax(axis=0).astype(np.uint8)[None], AFFINE)
     node = add_segmentation(scene, labels, specs[:2], name="found", reference_node=volume)
-    maps = add_probability_volumes(scene, image, specs[:2], volume)
-    for spec, each in zip(specs[:2], maps, strict=True):
+    volumes = add_probability_volumes(scene, image, specs[:2], volume)
+    for spec, each in zip(specs[:2], volumes, strict=True):
         link_probability(each, node, f"Segment_{spec.value}")
     entropy = add_entropy_volume(scene, image, volume)
     link_entropy(entropy, node)
-    return SimpleNamespace(segmentation=node, volume=volume, maps=maps, entropy=entropy)
+    return SimpleNamespace(segmentation=node, volume=volume, volumes=volumes, entropy=entropy)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_run_without_probabilities_offers_no_threshold(made, scene):
 
 
 def test_a_run_may_bring_the_entropy_alone(made, result, scene):
-    for each in result.maps:
+    for each in result.volumes:
         scene.RemoveNode(each)
     made.result = result.segmentation
     made.section.refresh()
@@ -253,7 +253,7 @@ def test_painting_one_segment_does_not_bar_the_others(ready, result, probabiliti
 
 def test_probabilities_that_were_deleted_are_a_sentence(ready, result, scene):
     drag(ready, 0.2)
-    scene.RemoveNode(result.maps[0])
+    scene.RemoveNode(result.volumes[0])
     drag(ready, 0.3)
     assert "no longer in the scene" in child(ready, "statusLabel").text
 

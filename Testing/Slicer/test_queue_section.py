@@ -8,7 +8,8 @@ import pytest
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.queue.job_queue import JobQueue
-from medseg.desktop.scene.importing import ImportedResult, PendingRun
+from medseg.desktop.scene.importing import ImportedResult
+from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.state.order import Order
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.settings import DEFAULTS
@@ -46,7 +47,7 @@ def made(slicer_app, scene, bundle):
     """The section, its queue, and who speaks for the worker."""
     from medseg.desktop.panel.sections.queue import QueueSection
 
-    it = SimpleNamespace(landing=ImportedResult(), ordered=0, app=slicer_app)
+    it = SimpleNamespace(result=ImportedResult(), ordered=0, app=slicer_app)
     image = Image(np.zeros((1, 2, 2, 2), np.float32), np.eye(4))
 
     def make_process(on_event, _on_log):
@@ -60,7 +61,7 @@ def made(slicer_app, scene, bundle):
     def order_all():
         it.ordered += 1
 
-    it.queue = JobQueue(make_process, prepare, lambda _run, _finished: it.landing, lambda: it.section.refresh())
+    it.queue = JobQueue(make_process, prepare, lambda _run, _finished: it.result, lambda: it.section.refresh())
     it.section = QueueSection(Parameters(scene), it.queue, order_all)
     it.widget = it.section.widget
     it.table = child(it, "queueTable")
@@ -96,7 +97,7 @@ def test_each_job_is_a_line_with_its_state_in_words(made):
 def test_a_result_is_called_by_its_node_and_an_error_by_its_sentence(made, scene):
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "brain segmentation")
     made.add("brain", "liver")
-    made.landing = ImportedResult(node)
+    made.result = ImportedResult(node)
     made.say(Warned("the volume was cut off"))
     made.say(DONE)
     made.say(Failed("no memory is left; close other programs", is_bug=False))

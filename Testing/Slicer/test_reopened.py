@@ -9,12 +9,12 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 
 from medseg.desktop.scene.results import show_labels, write_provenance
 from medseg.imaging.image import Image
-from medseg.mrml.probabilities import add_entropy_volume, add_probability_volumes, link_entropy, link_probability
+from medseg.mrml.probabilities import link_entropy, link_probability
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
 from mrb_scenes import opened_scene, save
+from mrml_nodes import add_entropy_volume, add_probability_volumes, volume_node_from_image
 
 AFFINE = np.diag([2.0, 2.0, 2.5, 1.0])
 

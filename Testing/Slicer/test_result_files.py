@@ -11,14 +11,14 @@ import slicer
 import slicerio
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.scene.results import read_provenance, read_segment_provenance, show_labels, write_provenance
+from medseg.desktop.scene.results import read_provenance, show_labels, write_provenance
 from medseg.imaging.image import Image
 from medseg.mrml.segmentations import labels_from_segmentation
-from medseg.mrml.surfaces import CLOSED_SURFACE, surface_steps
-from medseg.mrml.volumes import volume_node_from_image
+from medseg.mrml.views import CLOSED_SURFACE, surface_steps
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
 from mrb_scenes import opened_scene, save
+from mrml_nodes import read_segment_provenance, volume_node_from_image
 
 VERSIONS = {"Slicer": "5.13", "MedSegAttention": "0.1.0"}
 
@@ -101,11 +101,3 @@ def test_slicerio_reads_names_codes_and_voxels_of_a_result(show, array, specs, t
         assert each["terminology"]["type"] == [spec.type.scheme, spec.type.value, spec.type.meaning]
     counts = [np.count_nonzero(found["voxels"] == each["labelValue"]) for each in found["segments"]]
     assert counts == [np.count_nonzero(array == spec.value) for spec in specs]
-
-
-def test_a_segment_nobody_wrote_on_and_one_with_nonsense_have_no_note():
-    segment = slicer.vtkSegment()
-    assert read_segment_provenance(segment) is None
-    for text in ("", "not json", "[1]"):
-        segment.SetTag("MedSegAttention.Provenance", text)
-        assert read_segment_provenance(segment) is None

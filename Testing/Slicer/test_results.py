@@ -16,9 +16,9 @@ from medseg.desktop.scene.results import PROVENANCE, read_provenance, show_label
 from medseg.imaging.image import Image
 from medseg.mrml import merging
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation, make_segment
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
+from mrml_nodes import volume_node_from_image
 
 
 @pytest.mark.parametrize("text", ["", "not json", '{"an": "object"}'])

@@ -5,14 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from medseg.desktop.scene.undo_stack import UndoStack
-from medseg.desktop.scene.undo_step import UndoStep
+from medseg.desktop.scene.undo import UndoStack, UndoStep
 from medseg.desktop.state.parameters import REFERENCE, Parameters
 from medseg.desktop.state.steps import Steps
 from medseg.imaging.image import Image
 from medseg.mrml.segmentations import add_segmentation
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError
+from mrml_nodes import volume_node_from_image
 
 AFFINE = np.diag([2.0, 2.0, 2.5, 1.0])
 

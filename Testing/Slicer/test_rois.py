@@ -12,8 +12,8 @@ from medseg.desktop.console.segmenting import segment_folder_in_worker
 from medseg.imaging.image import Image
 from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.rois import fit_roi, roi_bounds, roi_voxels, snap_roi
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError, JobError
+from mrml_nodes import volume_node_from_image
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def bundle(tmp_path):
 @pytest.fixture
 def volume(scene):
     """40 x 30 x 20 voxels of 1 x 2 x 3 mm, oblique to nothing."""
-    from medseg.mrml.volumes import volume_node_from_image
+    from mrml_nodes import volume_node_from_image
 
     image = Image(np.zeros((1, 40, 30, 20), np.uint8), np.diag([1.0, 2.0, 3.0, 1.0]))
     return volume_node_from_image(scene, image, "scan")
@@ -365,7 +365,7 @@ def test_the_voxels_said_are_those_that_a_run_cuts_out(scene, roi, affines, seed
     from medseg.desktop.panel.sections.region import extent_text
     from medseg.imaging.steps import Crop
     from medseg.mrml.rois import roi_voxels
-    from medseg.mrml.volumes import volume_node_from_image
+    from mrml_nodes import volume_node_from_image
 
     chance = np.random.default_rng(seed)
     image = Image(np.zeros((1, 20, 30, 25), np.uint8), affines[[-1, -2, *range(0, 48, 8)][seed]])
@@ -426,7 +426,7 @@ def test_a_region_that_nobody_chooses_any_more_is_left_where_it_is_dropped(regio
     roi.SetSize(20.3, 10.0, 9.0)
     roi.InvokeEvent(roi.PointEndInteractionEvent)
     done = []
-    from medseg.desktop.console.waiting import later
+    from medseg.desktop.state.steps import later
 
     later(lambda: done.append(1))
     spin(lambda: done)

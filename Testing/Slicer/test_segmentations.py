@@ -10,10 +10,11 @@ import slicerio
 
 from medseg.imaging.image import Image
 from medseg.io.read import read_labels
-from medseg.io.segnrrd import read_segments
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation
-from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
+from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.errors import ImageError
+from mrml_nodes import volume_node_from_image
+from segment_header import segments_of
 
 
 def save(node, path):
@@ -137,7 +138,7 @@ def test_a_saved_segmentation_is_read_alike_by_slicer_slicerio_simpleitk_and_us(
 
 def test_names_colours_and_codes_are_in_the_file(tmp_path, scene, array, specs):
     save(add_segmentation(scene, Image(array), specs, name="organs"), tmp_path / "organs.seg.nrrd")
-    assert read_segments(tmp_path / "organs.seg.nrrd") == specs
+    assert segments_of(tmp_path / "organs.seg.nrrd") == specs
     found = slicerio.read_segmentation(str(tmp_path / "organs.seg.nrrd"))["segments"]
     assert [segment["name"] for segment in found] == [spec.name for spec in specs]
     assert found[0]["terminology"]["type"] == ["SCT", "5366008", "Hippocampus"]

@@ -8,7 +8,7 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 from medseg.imaging.image import Image
 from medseg.io.write import write_segmentation
 from medseg.mrml.segmentations import labels_from_segmentation
-from medseg.mrml.volumes import volume_node_from_image
+from mrml_nodes import volume_node_from_image
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from medseg.mrml.sequences import (
     sequence_of,
     volume_item,
 )
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError
 from mrb_scenes import opened_scene, save
+from mrml_nodes import volume_node_from_image
 
 
 @pytest.fixture

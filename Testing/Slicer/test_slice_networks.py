@@ -13,8 +13,9 @@ from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
 from medseg.jobs.run.segment import segment_images
 from medseg.mrml.segmentations import labels_from_segmentation
-from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
+from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.job import Options
+from mrml_nodes import volume_node_from_image
 
 
 def test_a_volume_node_is_segmented_slice_by_slice(door, scene, affines, tmp_path, monkeypatch):

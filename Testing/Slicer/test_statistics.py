@@ -11,12 +11,17 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.imaging.image import Image
-from medseg.mrml.areas import surface_area_mm2
 from medseg.mrml.merging import merge_segments
 from medseg.mrml.segmentations import add_segmentation
-from medseg.mrml.statistics import SegmentStatistics, add_statistics_table, statistics_steps, write_statistics
-from medseg.mrml.volumes import volume_node_from_image
+from medseg.mrml.statistics import (
+    SegmentStatistics,
+    add_statistics_table,
+    statistics_steps,
+    surface_area_mm2,
+    write_statistics,
+)
 from medseg.spec.errors import ImageError, OutputExists
+from mrml_nodes import volume_node_from_image
 
 
 def ball(radius_mm, spacing):

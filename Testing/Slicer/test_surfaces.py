@@ -10,7 +10,7 @@ from vtk.util.numpy_support import vtk_to_numpy
 from medseg.imaging.image import Image
 from medseg.mrml.merging import merge_segments
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation
-from medseg.mrml.surfaces import make_surface, surface_steps
+from medseg.mrml.views import make_surface, surface_steps
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ import pytest
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
 from medseg.imaging.image import Image
-from medseg.mrml.probabilities import add_probability_volumes, link_probability
+from medseg.mrml.probabilities import link_probability
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation, voxels
-from medseg.mrml.surfaces import surface_steps
 from medseg.mrml.thresholds import ThresholdEdit
-from medseg.mrml.volumes import volume_node_from_image
+from medseg.mrml.views import surface_steps
 from medseg.spec.errors import ImageError, JobError
+from mrml_nodes import add_probability_volumes, volume_node_from_image
 
 
 @pytest.fixture
@@ -31,10 +31,10 @@ def values(array):
 
 @pytest.fixture
 def probability(scene, values, specs, affines, volume):
-    return liver_map(scene, values, specs, affines[-1], volume)
+    return liver_probability(scene, values, specs, affines[-1], volume)
 
 
-def liver_map(scene, values, specs, affine, volume):
+def liver_probability(scene, values, specs, affine, volume):
     layers = np.concatenate([np.zeros_like(values)] * 2 + [values])
     return add_probability_volumes(scene, Image(layers, affine), specs[1:2], volume)[0]
 
@@ -55,7 +55,7 @@ def test_the_segment_is_where_the_probability_is_at_least_the_threshold(node, vo
 
 def test_a_threshold_of_nothing_leaves_out_what_has_no_probability(scene, node, volume, values, specs, affines):
     values[0, :3] = 0
-    probability = liver_map(scene, values, specs, affines[-1], volume)
+    probability = liver_probability(scene, values, specs, affines[-1], volume)
     threshold_segment(node, "Segment_2", probability, 0.0)
     np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values > 0)
 
@@ -186,7 +186,7 @@ def test_probabilities_and_segments_may_hang_under_different_transforms(
     volume = volume_node_from_image(scene, Image(array, affines[-1]), "moved")
     hang(volume, motion)
     node = add_segmentation(scene, Image(array, motion @ affines[-1]), specs, name="organs")
-    probability = liver_map(scene, values, specs, motion @ affines[-1], volume)
+    probability = liver_probability(scene, values, specs, motion @ affines[-1], volume)
     ThresholdEdit(node, "Segment_2", probability).apply(0.5)
     np.testing.assert_array_equal(mask(node, volume, "Segment_2"), values >= 0.5)
 

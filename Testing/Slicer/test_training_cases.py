@@ -13,8 +13,8 @@ from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.segmentations import add_segmentation
 from medseg.mrml.snapshots import stamp
 from medseg.mrml.training_cases import Pair, check_steps, labels_of, renamed, write_description, write_steps
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import ImageError, JobError
+from mrml_nodes import volume_node_from_image
 
 
 @pytest.fixture
@@ -60,10 +60,10 @@ def test_what_is_written_is_what_the_scene_shows_and_the_scene_stays(scene, make
     labels = labels_of(pairs)
     assert labels == drawn
     assert look(pairs) == [pair.volume.GetName() for pair in pairs]
-    written = write(scene, pairs, labels, tmp_path, "Two heads")
+    subjects = write(scene, pairs, labels, tmp_path, "Two heads")
     assert ([stamp(pair.segmentation) for pair in pairs], scene.GetNumberOfNodes()) == before
-    assert written.subjects is None
-    dataset = describe_dataset(written.folder)
+    assert subjects is None
+    dataset = describe_dataset(tmp_path)
     assert dataset.title == "Two heads"
     assert dataset.label_names == {1: "Left hippocampus", 2: "Liver"}
     assert list(dataset.cases) == ["brain_T1", "Größe_2"]
@@ -77,8 +77,8 @@ def test_segments_in_another_order_become_the_same_values(scene, make, specs, ar
     swapped = np.choose(array, [0, 2, 1]).astype(np.uint8)
     turned = (replace(specs[1], value=1), replace(specs[0], value=2))
     pairs = [make("one"), make("two", labels=swapped, some_specs=turned)]
-    written = write(scene, pairs, labels_of(pairs), tmp_path, "x")
-    for files in describe_dataset(written.folder).cases.values():
+    write(scene, pairs, labels_of(pairs), tmp_path, "x")
+    for files in describe_dataset(tmp_path).cases.values():
         np.testing.assert_array_equal(read_case(files)[1].array, array)
 
 
@@ -91,8 +91,8 @@ def test_a_segmentation_on_another_grid_is_brought_to_the_volumes(scene, make, a
     node = add_segmentation(scene, Image(fine, half), labels_of(pairs), name="fine")
     pairs[1] = Pair(pairs[1].volume, node)
     look(pairs)
-    written = write(scene, pairs, labels_of(pairs), tmp_path, "x")
-    np.testing.assert_array_equal(read_case(describe_dataset(written.folder).cases["two"])[1].array, array)
+    write(scene, pairs, labels_of(pairs), tmp_path, "x")
+    np.testing.assert_array_equal(read_case(describe_dataset(tmp_path).cases["two"])[1].array, array)
 
 
 def test_of_one_name_come_two_files_and_of_one_patient_one_subject(slicer_scene, array, drawn, tmp_path):
@@ -106,11 +106,11 @@ def test_of_one_name_come_two_files_and_of_one_patient_one_subject(slicer_scene,
         tree.CreateItem(tree.GetSceneItemID() if name == "other" else patient, volume)
         segmentation = add_segmentation(slicer_scene, Image(array, np.eye(4)), drawn, name="s", reference_node=volume)
         pairs.append(Pair(volume, segmentation))
-    written = write(slicer_scene, pairs, labels_of(pairs), tmp_path, "x")
-    rows = [line.split(",") for line in written.subjects.read_text().splitlines()]
+    subjects = write(slicer_scene, pairs, labels_of(pairs), tmp_path, "x")
+    rows = [line.split(",") for line in subjects.read_text().splitlines()]
     assert [row[0] for row in rows] == ["case", "scan", "Scan-2", "other"]
     assert rows[1][1] == rows[2][1] != rows[3][1]
-    assert "A B" not in written.subjects.read_text()
+    assert "A B" not in subjects.read_text()
 
 
 def test_one_pair_is_too_few(make):
@@ -223,3 +223,11 @@ def test_labels_take_the_order_of_a_model_that_names_the_same(specs):
         (3, "Liver"),
     ]
     assert renamed(specs, ["spleen", "liver"]) == specs
+
+
+def test_a_segment_that_nobody_coded_gets_the_tissue_code_that_slicer_gives(make):
+    pairs = [make("one"), make("two")]
+    for segment_id in pairs[0].segmentation.GetSegmentation().GetSegmentIDs():
+        segment = pairs[0].segmentation.GetSegmentation().GetSegment(segment_id)
+        segment.RemoveTag(segment.GetTerminologyEntryTagName())
+    assert [spec.type.meaning for spec in labels_of(pairs)] == ["Tissue", "Tissue"]

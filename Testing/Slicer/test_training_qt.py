@@ -14,9 +14,9 @@ from Integration.tiny import MODEL, write_tiny_bundle
 from medseg.bundles.catalogue import catalogue
 from medseg.imaging.image import Image
 from medseg.mrml.segmentations import add_segmentation
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import Cancelled, JobError, MissingDependency, ModelNotFound
 from medseg.spec.events import Learning
+from mrml_nodes import volume_node_from_image
 
 # The contract is two seconds; a computer that does other things too may take longer, and is no reason to fail.
 LOADED_SECONDS = 8
@@ -86,7 +86,7 @@ def test_a_training_is_cancelled_in_moments_done_when_called_again_and_leaves_no
     again = Call(door, cases, steps=10000, minutes=0.05)
     spin(lambda: again.ends, seconds=PATIENCE_SECONDS)
     assert again.ends == [("my-head", None)]
-    assert again.run.model == "my-head"
+    assert again.run.result == "my-head"
     assert [label.name for label in catalogue()["my-head"].manifest.labels] == ["Left hippocampus"]
     under_way = sys.modules["medseg.desktop.console.waiting"]._under_way
     spin(lambda: not under_way and not trainers(), seconds=20)

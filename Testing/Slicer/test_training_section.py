@@ -16,11 +16,11 @@ from medseg.bundles.metadata import write_manifest
 from medseg.imaging.image import Image
 from medseg.io.dataset import describe_dataset
 from medseg.mrml.segmentations import add_segmentation
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import MissingDependency
 from medseg.spec.events import Finished, Learning, Noted, Stopped, Warned
 from medseg.spec.manifest import ChannelSpec
 from medseg.spec.training_job import TrainingJob
+from mrml_nodes import volume_node_from_image
 from small_manifest import small_manifest
 
 
@@ -47,7 +47,7 @@ class DependencyInstaller:
     def __init__(self):
         self.refusal, self.opened, self.meanwhile = "", 0, lambda: None
 
-    def open(self):
+    def ensure(self):
         self.opened += 1
         self.meanwhile()
         if self.refusal:
@@ -57,9 +57,9 @@ class DependencyInstaller:
 class Driver:
     """What a user does with the section."""
 
-    def __init__(self, panel, process, gate, spin):
-        self.panel, self.process, self.gate, self.spin = panel, process, gate, spin
-        self.section = panel.training
+    def __init__(self, panel, process, installer, spin):
+        self.panel, self.process, self.installer, self.spin = panel, process, installer, spin
+        self.section = panel.sections.training
 
     def child(self, name):
         return self.section.widget.findChild("QWidget", name)
@@ -93,10 +93,10 @@ class Driver:
 def driver(scene, bundles, spin):
     from medseg.desktop.panel.panel import Panel
 
-    process, gate = FakeProcess(), DependencyInstaller()
-    panel = Panel(scene, process.made_for, training_gate=gate, versions={}, find_models=lambda: dict(bundles))
+    process, installer = FakeProcess(), DependencyInstaller()
+    panel = Panel(scene, process.made_for, training_installer=installer, versions={}, find_models=lambda: dict(bundles))
     panel.widget.show()
-    yield Driver(panel, process, gate, spin)
+    yield Driver(panel, process, installer, spin)
     panel.close()
 
 
@@ -158,7 +158,7 @@ def test_train_sends_a_job_with_the_names_colours_and_codes_of_the_segments(read
     dataset = describe_dataset(Path(job.dataset))
     assert list(dataset.cases) == ["head_a", "head_b", "head_c"]
     assert dataset.label_names == {1: "Liver", 2: "Left hippocampus"}
-    assert ready.gate.opened == 1
+    assert ready.installer.opened == 1
     assert "in the queue" in ready.note
 
 
@@ -204,7 +204,7 @@ def test_a_new_model_that_sorts_before_the_others_is_not_chosen_by_itself(ready,
     bundles.clear()
     bundles.update(installed)
     ready.process.tell(Stopped())  # it came the moment the model was there
-    box = ready.panel.picker.widget.findChild("QComboBox", "model")
+    box = ready.panel.choices.picker.widget.findChild("QComboBox", "model")
     assert [box.itemText(n) for n in range(box.count)] == ["A", "One", "Two"]
     assert ready.panel.current_model().manifest.model_id == "one"
     assert ready.child("start").currentText == "One"
@@ -225,7 +225,7 @@ def test_cases_are_written_one_at_a_turn_of_the_event_loop_and_the_queue_says_wh
 
 
 def test_a_list_that_changes_while_packages_are_installed_is_looked_at_anew(ready):
-    ready.gate.meanwhile = lambda: ready.section.clear()
+    ready.installer.meanwhile = lambda: ready.section.clear()
     ready.train()
     assert "at least 2 volumes" in ready.note
     assert ready.panel.queue.rows == ()
@@ -247,7 +247,7 @@ def test_the_new_model_appears_in_the_picker_and_the_one_chosen_stays(ready, bun
     (row,) = ready.panel.queue.rows
     assert row.state == "done"
     assert "The model My model is in the list of models; Dice of the cases that were held out: 0.750" in row.message
-    box = ready.panel.picker.widget.findChild("QComboBox", "model")
+    box = ready.panel.choices.picker.widget.findChild("QComboBox", "model")
     assert "My model" in [box.itemText(n) for n in range(box.count)]
     assert ready.panel.current_model().manifest.model_id == "one"
     start = ready.child("start")
@@ -265,7 +265,7 @@ def test_the_new_model_appears_in_the_picker_and_the_one_chosen_stays(ready, bun
             lambda it: it.section._pairs[1].segmentation.GetSegmentation().GetSegment("Segment_2").SetName("x"),
             "'head b seg' lacks Liver and has also x",
         ),
-        (lambda it: setattr(it.gate, "refusal", "Nothing was installed."), "Nothing was installed."),
+        (lambda it: setattr(it.installer, "refusal", "Nothing was installed."), "Nothing was installed."),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_queued(ready, spoil, words):

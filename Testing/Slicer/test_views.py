@@ -9,7 +9,7 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 
 from medseg.desktop.scene.results import show_labels
 from medseg.imaging.image import Image
-from medseg.mrml.volumes import volume_node_from_image
+from mrml_nodes import volume_node_from_image
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 

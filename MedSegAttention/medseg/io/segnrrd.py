@@ -11,9 +11,7 @@ import numpy as np
 
 from medseg.imaging.image import Image
 from medseg.io.nrrd import encode_nrrd
-from medseg.io.nrrd_header import parse_header
 from medseg.io.stored import refusal
-from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import Code, LabelSpec
 
 TYPES_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
@@ -89,16 +87,6 @@ def _reference_geometry(labels: Image) -> str:
     return f"Reference image geometry|{matrix};{extent};|Image geometry the segmentation is drawn on.&"
 
 
-def read_segments(path: Path) -> tuple[LabelSpec, ...]:
-    """The segments a .seg.nrrd names, in the order of the file; Slicer's "Tissue" stands in for missing codes.
-
-    Raises:
-        ImageError: if a segment lacks a name or a value from 1 up, or its colour is not three numbers 0..1.
-    """
-    pairs = parse_header(path).pairs
-    return tuple(_segment(path, pairs, index) for index in _indices(pairs))
-
-
 def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int, int]]:
     """Name, layer (volume of the list it lies in) and value of each segment.
 
@@ -120,31 +108,6 @@ def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int,
 
 def _indices(pairs: Mapping[str, str]) -> list[int]:
     return sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
-
-
-def _segment(path: Path, pairs: Mapping[str, str], index: int) -> LabelSpec:
-    def text(name: str, default: str) -> str:
-        return pairs.get(f"Segment{index}_{name}", default)
-
-    found = re.search(r"TerminologyEntry:([^|]*)", text("Tags", ""))
-    category, kind, modifier, region, region_modifier = read_terminology(found.group(1) if found else "")
-    try:
-        value = int(text("LabelValue", "1"))
-        red, green, blue = (round(255 * float(word)) for word in text("Color", "0.5 0.5 0.5").split())
-        return LabelSpec(
-            value=value,
-            name=text("Name", f"Segment_{value}"),
-            color=(red, green, blue),
-            category=category or UNCODED,
-            type=kind or UNCODED,
-            type_modifier=modifier,
-            region=region,
-            region_modifier=region_modifier,
-        )
-    except (ValueError, ManifestError) as error:
-        raise refusal(
-            path, f"segment {index} must have a value from 1, a name and a colour ({error}); save it again"
-        ) from error
 
 
 def read_terminology(entry: str) -> tuple[Code | None, ...]:

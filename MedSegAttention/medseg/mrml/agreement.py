@@ -10,6 +10,7 @@ from medseg.imaging.geometry import resample_to, voxel_corners
 from medseg.imaging.image import Image, Shape
 from medseg.mrml.cuts import cut_segment
 from medseg.mrml.grids import Node, parent_to_world
+from medseg.mrml.segmentations import segment_names
 
 
 def dice_steps(segmentation: Node, reference: Node) -> Iterator[tuple[str, float]]:
@@ -25,7 +26,7 @@ def dice_steps(segmentation: Node, reference: Node) -> Iterator[tuple[str, float
 
     Returns:
         Yields (name, Dice 0..1): first the names of the segmentation in its order, then those only the reference
-        has. nan for a name that only one of them has (see ``unmatched``), and where both segments are empty.
+        has. nan for a name that only one of them has, and where both segments are empty.
 
     Raises:
         ImageError: at once, if one of them hangs under a non-linear transform.
@@ -33,12 +34,6 @@ def dice_steps(segmentation: Node, reference: Node) -> Iterator[tuple[str, float
     ours, theirs = _by_name(segmentation), _by_name(reference)
     to_worlds = parent_to_world(segmentation), parent_to_world(reference)
     return _scores((segmentation, reference), (ours, theirs), to_worlds)
-
-
-def unmatched(segmentation: Node, reference: Node) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names that only the first has, and names that only the second has."""
-    ours, theirs = _by_name(segmentation), _by_name(reference)
-    return tuple(name for name in ours if name not in theirs), tuple(name for name in theirs if name not in ours)
 
 
 def _scores(
@@ -60,20 +55,16 @@ def _scores(
 def _dice(ours: list[Image], theirs: list[Image]) -> float:
     if not ours or not theirs:
         return 0.0 if ours or theirs else math.nan
-    shape, affine = _common_grid(ours[0], [*ours, *theirs])
-    one, other = (_union(masks, shape, affine) for masks in (ours, theirs))
-    total = np.count_nonzero(one) + np.count_nonzero(other)
-    return float(2 * np.count_nonzero(one & other) / total) if total else math.nan
-
-
-def _common_grid(first: Image, masks: list[Image]) -> tuple[Shape, NDArray[np.float64]]:
-    """The grid of the first mask, grown to hold them all."""
-    spots = np.concatenate([voxel_corners(each.shape) @ np.linalg.solve(first.affine, each.affine).T for each in masks])
+    # The grid of the first mask, grown to hold them all.
+    first, every = ours[0], [*ours, *theirs]
+    spots = np.concatenate([voxel_corners(each.shape) @ np.linalg.solve(first.affine, each.affine).T for each in every])
     low, high = np.floor(spots[:, :3].min(axis=0) + 0.5 + 1e-3), np.ceil(spots[:, :3].max(axis=0) - 0.5 - 1e-3)
     affine = first.affine.copy()
     affine[:3, 3] = (first.affine @ [*low, 1])[:3]
     i, j, k = (int(size) for size in high - low + 1)
-    return (i, j, k), affine
+    one, other = (_union(masks, (i, j, k), affine) for masks in (ours, theirs))
+    total = np.count_nonzero(one) + np.count_nonzero(other)
+    return float(2 * np.count_nonzero(one & other) / total) if total else math.nan
 
 
 def _union(masks: list[Image], shape: Shape, affine: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -86,6 +77,6 @@ def _union(masks: list[Image], shape: Shape, affine: NDArray[np.float64]) -> NDA
 def _by_name(node: Node) -> dict[str, list[str]]:
     """Segment ids under each name, in the order of the segmentation."""
     found: dict[str, list[str]] = {}
-    for segment_id in node.GetSegmentation().GetSegmentIDs():
-        found.setdefault(node.GetSegmentation().GetSegment(segment_id).GetName() or segment_id, []).append(segment_id)
+    for segment_id, name in segment_names(node).items():
+        found.setdefault(name, []).append(segment_id)
     return found

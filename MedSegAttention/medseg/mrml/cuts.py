@@ -56,7 +56,7 @@ def cut_segment(node: Node, segment_id: str) -> Cut | None:
         return None
     mask = np.zeros(tuple(part.stop - part.start + 2 for part in box), dtype=bool, order="F")
     mask[1:-1, 1:-1, 1:-1] = values[box] == segment.GetLabelValue()
-    return Cut(mask, layer_affine(layer) @ _shift([part.start - 1 for part in box]))
+    return Cut(mask, layer_affine(layer) @ shifted([part.start - 1 for part in box]))
 
 
 def mask_labelmap(mask: NDArray[np.bool_], affine: Affine) -> Any:
@@ -80,7 +80,7 @@ def layer_affine(layer: Any) -> Affine:
     """Voxel of a labelmap's array -> RAS mm below the transforms; VTK counts from the extent, arrays from 0."""
     matrix = vtk.vtkMatrix4x4()
     layer.GetImageToWorldMatrix(matrix)
-    return affine_from_matrix(matrix) @ _shift(layer.GetExtent()[::2])
+    return affine_from_matrix(matrix) @ shifted(layer.GetExtent()[::2])
 
 
 def value_box(values: NDArray[Any], value: int) -> tuple[slice, slice, slice] | None:
@@ -104,16 +104,13 @@ def value_box(values: NDArray[Any], value: int) -> tuple[slice, slice, slice] | 
             rows |= hit.any(axis=1)
     if not slices.any():
         return None
-    i, j, k_span = (_span(found) for found in (columns, rows, slices))
+    hits = (np.flatnonzero(found) for found in (columns, rows, slices))
+    i, j, k_span = (slice(int(hit[0]), int(hit[-1]) + 1) for hit in hits)
     return i, j, k_span
 
 
-def _span(found: NDArray[np.bool_]) -> slice:
-    where = np.flatnonzero(found)
-    return slice(int(where[0]), int(where[-1]) + 1)
-
-
-def _shift(start: Any) -> Affine:
+def shifted(start: Any) -> Affine:
+    """The affine that moves by three numbers of voxels."""
     shift = np.eye(4)
     shift[:3, 3] = start
     return shift

@@ -11,6 +11,11 @@ from medseg.spec.errors import ImageError
 Node: TypeAlias = Any  # a vtkMRML...Node: the classes exist only inside Slicer, so they have no types here
 
 
+def nodes_of(scene: Node, kind: str) -> list[Node]:
+    """The nodes of a class, and of those derived from it, in the order of the scene."""
+    return [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
+
+
 def ijk_to_world(volume_node: Node) -> Affine:
     """Voxel (i, j, k, 1) -> RAS mm of the world, parent transforms included.
 

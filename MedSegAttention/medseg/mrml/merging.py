@@ -2,15 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import chain, count
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
+from medseg.imaging.geometry import resample_to
 from medseg.imaging.image import Affine, Image
-from medseg.mrml.cuts import value_box
+from medseg.mrml.cuts import layer_affine, value_box
 from medseg.mrml.grids import Node, world_to_parent
-from medseg.mrml.overlap import Overlap, overwritable, overwrite
 from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE, make_segment, modifying, shared_labelmap, voxels
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import LabelSpec
+
+# The three of the Segment Editor's "Modify other segments": allow overlap, overwrite all, overwrite visible.
+Overlap: TypeAlias = Literal["allow", "all", "visible"]
 
 
 @dataclass(frozen=True)
@@ -65,13 +71,18 @@ def merge_segments(
     ids: list[str] = []
     with modifying(node):
         for spec in specs:
-            twin = _twin(segmentation, spec, before) if mode == "replace" else None
-            if twin is None:
-                added.append(_add(segmentation, shared, spec))
+            match = _match(segmentation, spec, before) if mode == "replace" else None
+            if match is None:
+                segment = make_segment(shared, spec)
+                taken = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
+                free = (f"{spec.name} ({number})" for number in count(2))
+                segment.SetName(next(name for name in chain([spec.name], free) if name not in taken))
+                added.append(str(segmentation.GenerateUniqueSegmentID(f"Segment_{spec.value}")))
+                segmentation.AddSegment(segment, added[-1])
             else:
-                move_segment(segmentation, twin, shared, spec.value)
-                replaced.append(twin)
-            ids.append(twin or added[-1])
+                move_segment(segmentation, match, shared, spec.value)
+                replaced.append(match)
+            ids.append(match or added[-1])
         kept = tuple(segment_id for segment_id in before if segment_id not in replaced)
         losers = overwritable(node, kept, overlap)
         lost = overwrite(segmentation, _known(labels, specs, local), losers) if losers else {}
@@ -104,28 +115,11 @@ def _known(labels: Image, specs: Sequence[LabelSpec], local: Affine) -> Image:
     return Image(known, local @ labels.affine)
 
 
-def _twin(segmentation: Any, spec: LabelSpec, ids: Sequence[str]) -> str | None:
+def _match(segmentation: Any, spec: LabelSpec, ids: Sequence[str]) -> str | None:
     """The segment a label stands for; an id alone is not enough, since Slicer numbers hand-drawn segments the same."""
     named = [segment_id for segment_id in ids if segmentation.GetSegment(segment_id).GetName() == spec.name]
     own = f"Segment_{spec.value}"
     return own if own in named else next(iter(named), None)
-
-
-def _add(segmentation: Any, shared: Any, spec: LabelSpec) -> str:
-    segment = make_segment(shared, spec)
-    taken = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
-    segment.SetName(_free_name(spec.name, taken))
-    segment_id = str(segmentation.GenerateUniqueSegmentID(f"Segment_{spec.value}"))
-    segmentation.AddSegment(segment, segment_id)
-    return segment_id
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name} ({number})"
-    return free
 
 
 def move_segment(segmentation: Any, segment_id: str, labelmap: Any, value: int) -> None:
@@ -142,16 +136,59 @@ def move_segment(segmentation: Any, segment_id: str, labelmap: Any, value: int) 
     others = [each for each in segmentation.GetSegmentIDs() if each != segment_id]
     is_drawn = old is not None and not old.IsEmpty()  # Slicer's fresh segments share one labelmap without voxels
     if is_drawn and any(segmentation.GetSegment(each).GetRepresentation(BINARY_LABELMAP) is old for each in others):
-        _take_out(old, segment.GetLabelValue())  # others stay in it; these voxels must not stay behind unowned
+        box = value_box(voxels(old), segment.GetLabelValue())
+        if box is not None:  # others stay in it; these voxels must not stay behind unowned
+            part = voxels(old)[box]
+            part[part == segment.GetLabelValue()] = 0
+            old.GetPointData().GetScalars().Modified()
+            old.Modified()
     segment.RemoveAllRepresentations()
     segment.SetLabelValue(value)
     segment.AddRepresentation(BINARY_LABELMAP, labelmap)
 
 
-def _take_out(labelmap: Any, value: int) -> None:
-    box = value_box(voxels(labelmap), value)
-    if box is not None:
-        part = voxels(labelmap)[box]
-        part[part == value] = 0
-        labelmap.GetPointData().GetScalars().Modified()
-        labelmap.Modified()
+def overwritable(node: Node, segment_ids: Sequence[str], rule: Overlap) -> list[str]:
+    """Those of some segments that a rule lets others overwrite."""
+    if rule == "allow":
+        return []
+    display = node.GetDisplayNode()
+    if rule == "all" or display is None:
+        return list(segment_ids)
+    return [each for each in segment_ids if display.GetVisibility() and display.GetSegmentVisibility(each)]
+
+
+def overwrite(segmentation: Any, taken: Image, segment_ids: Sequence[str]) -> dict[str, int]:
+    """Take voxels away from segments.
+
+    Args:
+        segmentation: the ``vtkSegmentation``.
+        taken: ``(1, I, J, K)`` bool, where others are; below the transforms of the segmentation. Labelmaps on another
+            grid lose the voxels whose centres lie there.
+        segment_ids: who loses; other segments of the same labelmap keep every voxel.
+
+    Returns:
+        How many voxels each segment lost, for those that lost any.
+    """
+    layers: dict[Any, dict[int, str]] = {}
+    for segment_id in segment_ids:
+        segment = segmentation.GetSegment(segment_id)
+        layer = segment.GetRepresentation(BINARY_LABELMAP)
+        if layer is not None and not layer.IsEmpty():
+            layers.setdefault(layer, {})[segment.GetLabelValue()] = segment_id
+    mask = Image(taken.array.astype(np.uint8), taken.affine)
+    lost: dict[str, int] = {}
+    for layer, owners in layers.items():
+        i, j, k = layer.GetDimensions()
+        here = resample_to(mask, (i, j, k), layer_affine(layer), order="nearest").array[0]
+        array = voxels(layer)
+        for slice_k in range(k):  # as they lie in memory
+            plane, where = array[:, :, slice_k].T.reshape(-1), np.flatnonzero(here[:, :, slice_k].T)
+            found = plane[where]
+            mine = np.isin(found, list(owners))
+            for value, number in zip(*np.unique(found[mine], return_counts=True), strict=True):
+                lost[owners[int(value)]] = lost.get(owners[int(value)], 0) + int(number)
+            plane[where[mine]] = 0
+        if lost.keys() & set(owners.values()):
+            layer.GetPointData().GetScalars().Modified()
+            layer.Modified()
+    return lost

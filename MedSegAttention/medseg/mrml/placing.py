@@ -25,12 +25,20 @@ def examination_of(scene: Node, node: Node) -> int | None:
     """The study of a node, else its patient, as an item of the subject hierarchy; None where it is in neither."""
     import slicer
 
+    study = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelStudy()
+    return _above(scene, node, study) or patient_of(scene, node)
+
+
+def patient_of(scene: Node, node: Node) -> int | None:
+    """The patient of a node, as an item of the subject hierarchy; None where it is in none."""
+    import slicer
+
+    return _above(scene, node, slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelPatient())
+
+
+def _above(scene: Node, node: Node, level: str) -> int | None:
+    import slicer
+
     tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
     item = 0 if tree is None else tree.GetItemByDataNode(node)
-    if not item:
-        return None
-    names = slicer.vtkMRMLSubjectHierarchyConstants
-    above = (
-        tree.GetItemAncestorAtLevel(item, level) for level in (names.GetDICOMLevelStudy(), names.GetDICOMLevelPatient())
-    )
-    return next((int(each) for each in above if each), None)
+    return (int(tree.GetItemAncestorAtLevel(item, level)) or None) if item else None

@@ -1,8 +1,8 @@
-"""Probabilities, and where the network doubts, as volumes beside the scan."""
+"""Probabilities and uncertainty of a network, as volumes beside the scan."""
 
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 import vtk
 from numpy.typing import NDArray
 
-from medseg.imaging.image import Affine, Image, Shape
+from medseg.imaging.image import Affine, Shape
 from medseg.mrml.cuts import Cut, cut_segment
-from medseg.mrml.grids import Node, matrix_from_affine, world_to_parent
+from medseg.mrml.grids import Node, matrix_from_affine, nodes_of, world_to_parent
 from medseg.mrml.placing import place_beside
 from medseg.mrml.segmentations import voxels
 from medseg.spec.manifest import LabelSpec
@@ -21,41 +21,11 @@ _SEGMENTATION, _SEGMENT = "medsegSegmentation", "MedSegAttention.Segment"  # nod
 _DRAWN = "MedSegAttention.Drawn"  # attribute: what a program left of the segment, see mask_digest
 _MAP = "MedSegAttention.Map"  # attribute of every volume that is made here
 _TINY = np.float32(1e-12)  # 0 log 0 is 0
-_COPIED = 32  # slices that are copied before a window breathes: of 512 x 512 voxels some hundredths of a second
+_COPIED = 32  # slices that are copied before the window reacts again: of 512 x 512 voxels some hundredths of a second
 _SLAB = 2  # slices that are looked at together: what is computed with stays in the processor's cache
 
 
-def add_probability_volumes(
-    scene: Node, probabilities: Image, specs: Sequence[LabelSpec], volume_node: Node
-) -> list[Node]:
-    """Add a volume for each label, shown in no view until somebody chooses it.
-
-    Args:
-        scene: the MRML scene.
-        probabilities: ``(L, I, J, K)`` 0..1 in the world, background first.
-        specs: labels 1..L-1.
-        volume_node: what was segmented: the new volumes hang under its transform and lie in its study; None where it
-            is no longer in the scene.
-
-    Returns:
-        One node a label, in the order of the specs.
-
-    Raises:
-        ValueError: if there is no channel for a label.
-    """
-    if probabilities.channel_count <= max((spec.value for spec in specs), default=0):
-        msg = f"{probabilities.channel_count} channels hold no background and {len(specs)} labels"
-        raise ValueError(msg)
-    nodes = []
-    for spec in specs:
-        pixels = empty_map(probabilities.shape)
-        for _done in fill_steps(probabilities.array[spec.value], pixels):
-            pass
-        nodes.append(show_probability(scene, pixels, probabilities.affine, spec, volume_node))
-    return nodes
-
-
-def empty_map(shape: Shape) -> Any:
+def empty_volume(shape: Shape) -> Any:
     """A ``vtkImageData`` of float32 whose voxels are not set yet."""
     pixels = vtk.vtkImageData()
     pixels.SetDimensions(*shape)
@@ -64,7 +34,7 @@ def empty_map(shape: Shape) -> Any:
 
 
 def fill_steps(values: NDArray[Any], pixels: Any) -> Iterator[int]:
-    """Copy ``(I, J, K)`` into an ``empty_map`` some slices at a time, so that a window can breathe in between.
+    """Copy ``(I, J, K)`` into an ``empty_volume`` some slices at a time, so that the window stays responsive.
 
     Yields:
         How many slices are done.
@@ -77,11 +47,20 @@ def fill_steps(values: NDArray[Any], pixels: Any) -> Iterator[int]:
 
 
 def show_probability(scene: Node, pixels: Any, affine: Affine, spec: LabelSpec, volume_node: Node) -> Node:
-    """Add a filled map as the probability of a label: see ``add_probability_volumes``."""
-    return _add_map(scene, pixels, affine, f"{_stem(volume_node)}probability of {spec.name}", volume_node)
+    """Add a filled volume as the probability of a label, shown in no view until somebody chooses it.
+
+    Args:
+        scene: the MRML scene.
+        pixels: of ``fill_steps``.
+        affine: voxel -> RAS mm of the world.
+        spec: the label.
+        volume_node: what was segmented: the new volume hangs under its transform and lies in its study; None where it
+            is no longer in the scene.
+    """
+    return _add_volume(scene, pixels, affine, f"{_stem(volume_node)}probability of {spec.name}", volume_node)
 
 
-def is_map(node: Node) -> bool:
+def is_probability_volume(node: Node) -> bool:
     """Whether a volume holds probabilities or entropy that a network brought, and is no scan."""
     return node.GetAttribute(_MAP) is not None
 
@@ -101,7 +80,7 @@ def link_probability(node: Node, segmentation: Node, segment_id: str, drawn: str
 
 
 def link_entropy(node: Node, segmentation: Node) -> None:
-    """Remember of which result a volume shows the doubt; saved with the scene."""
+    """Remember whose uncertainty a volume shows; saved with the scene."""
     node.SetNodeReferenceID(_SEGMENTATION, segmentation.GetID())
 
 
@@ -126,10 +105,8 @@ def mask_digest(cut: Cut | None) -> str:
 
 def linked_probabilities(scene: Node, segmentation: Node) -> dict[str, Node]:
     """The probability volumes of a segmentation's segments by their ids; the newest where there are several."""
-    kind = "vtkMRMLScalarVolumeNode"
     found: dict[str, Node] = {}
-    for number in range(scene.GetNumberOfNodesByClass(kind)):
-        node = scene.GetNthNodeByClass(number, kind)
+    for node in nodes_of(scene, "vtkMRMLScalarVolumeNode"):
         segment_id = node.GetAttribute(_SEGMENT)
         is_ours = node.GetNodeReferenceID(_SEGMENTATION) == segmentation.GetID()
         if is_ours and segment_id and segmentation.GetSegmentation().GetSegment(segment_id) is not None:
@@ -138,44 +115,23 @@ def linked_probabilities(scene: Node, segmentation: Node) -> dict[str, Node]:
 
 
 def linked_entropy(scene: Node, segmentation: Node) -> Node:
-    """The newest volume of doubt of a segmentation; None where there is none."""
-    kind, found = "vtkMRMLScalarVolumeNode", None
-    for number in range(scene.GetNumberOfNodesByClass(kind)):
-        node = scene.GetNthNodeByClass(number, kind)
+    """The newest uncertainty volume of a segmentation; None where there is none."""
+    found = None
+    for node in nodes_of(scene, "vtkMRMLScalarVolumeNode"):
         if node.GetNodeReferenceID(_SEGMENTATION) == segmentation.GetID() and not node.GetAttribute(_SEGMENT):
             found = node
     return found
 
 
-def add_entropy_volume(scene: Node, probabilities: Image, volume_node: Node) -> Node:
-    """Add where the network doubts: Shannon's entropy of each voxel, normalised: 0 certain, 1 all labels alike.
-
-    Args:
-        scene: the MRML scene.
-        probabilities: ``(L, I, J, K)`` 0..1 in the world, background included.
-        volume_node: what was segmented; None where it is no longer in the scene.
-    """
-    pixels = empty_map(probabilities.shape)
-    for _done in entropy_steps(probabilities.array, voxels(pixels)):
-        pass
-    return show_entropy(scene, pixels, probabilities.affine, volume_node)
-
-
 def show_entropy(scene: Node, pixels: Any, affine: Affine, volume_node: Node) -> Node:
-    """Add a map of entropy that is computed already: see ``add_entropy_volume``."""
-    return _add_map(scene, pixels, affine, f"{_stem(volume_node)}uncertainty (entropy, 0 to 1)", volume_node)
-
-
-def normalised_entropy(probabilities: NDArray[Any]) -> NDArray[np.float32]:
-    """Entropy over the labels divided by the logarithm of their number: ``(L, I, J, K)`` -> ``(I, J, K)``, 0..1."""
-    total = np.empty(probabilities.shape[1:], dtype=np.float32, order="F")
-    for _done in entropy_steps(probabilities, total):
-        pass
-    return total
+    """Add a filled volume of entropy, as ``show_probability``: 0 certain, 1 all labels alike."""
+    return _add_volume(scene, pixels, affine, f"{_stem(volume_node)}uncertainty (entropy, 0 to 1)", volume_node)
 
 
 def entropy_steps(probabilities: NDArray[Any], total: NDArray[np.float32]) -> Iterator[int]:
-    """Compute ``normalised_entropy`` a few slices at a time, so that a window can breathe in between.
+    """Compute the uncertainty, a few slices at a time, so that the window stays responsive.
+
+    Shannon's entropy over the labels of each voxel divided by the logarithm of their number, 0..1.
 
     Args:
         probabilities: ``(L, I, J, K)``.
@@ -201,28 +157,22 @@ def entropy_steps(probabilities: NDArray[Any], total: NDArray[np.float32]) -> It
             yield min(start + stride, slices)
 
 
-def _add_map(scene: Node, pixels: Any, affine: Affine, name: str, volume_node: Node) -> Node:
+def _add_volume(scene: Node, pixels: Any, affine: Affine, name: str, volume_node: Node) -> Node:
     """Add a volume of numbers 0..1 beside the scan, with all of 0..1 visible when it is chosen."""
     local = affine if volume_node is None else world_to_parent(volume_node) @ affine
     node = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", scene.GenerateUniqueName(name))
     changing = node.StartModify()
     node.SetAttribute(_MAP, "1")
     node.SetIJKToRASMatrix(matrix_from_affine(local))
-    _show_unit_range(node)  # before there are voxels: nothing is counted to choose a window
+    node.CreateDefaultDisplayNodes()  # before there are voxels: nothing is counted to choose a window
+    node.GetDisplayNode().SetAutoWindowLevel(False)
+    node.GetDisplayNode().SetWindowLevelMinMax(0.0, 1.0)
     node.SetAndObserveImageData(pixels)
     if volume_node is not None:
         node.SetAndObserveTransformNodeID(volume_node.GetTransformNodeID())
     node.EndModify(changing)
-    if volume_node is not None:
-        place_beside(scene, node, volume_node)
+    place_beside(scene, node, volume_node)
     return node
-
-
-def _show_unit_range(node: Node) -> None:
-    node.CreateDefaultDisplayNodes()
-    display = node.GetDisplayNode()
-    display.SetAutoWindowLevel(False)
-    display.SetWindowLevelMinMax(0.0, 1.0)
 
 
 def _stem(volume_node: Node) -> str:

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg.mrml.grids import Node, affine_from_matrix, ijk_to_world
+from medseg.mrml.grids import Node, affine_from_matrix, ijk_to_world, matrix_from_affine
 from medseg.spec.errors import ImageError, JobError
 
 VoxelBox = tuple[int, int, int, int, int, int]  # i, i stop, j, j stop, k, k stop: the stops are excluded
@@ -41,7 +41,10 @@ def roi_voxels(roi_node: Node, volume_node: Node) -> VoxelBox:
     """
     roi_bounds(roi_node)
     to_voxel = np.linalg.inv(ijk_to_world(volume_node))
-    spots = (_corners(roi_node) @ to_voxel.T)[:, :3]
+    half = np.array(roi_node.GetSize()) / 2
+    corners = np.array([(*(np.array(signs) * half), 1.0) for signs in itertools.product((-1, 1), repeat=3)])
+    # Through the axes of the ROI, which a transform may have turned.
+    spots = (corners @ affine_from_matrix(roi_node.GetObjectToWorldMatrix()).T @ to_voxel.T)[:, :3]
     # Voxel n reaches from n - 0.5 to n + 0.5.
     low = np.maximum(np.floor(spots.min(axis=0) + 0.5 + 1e-3), 0)
     stop = np.minimum(np.ceil(spots.max(axis=0) + 0.5 - 1e-3), _shape(volume_node))
@@ -92,18 +95,8 @@ def _shape(volume_node: Node) -> NDArray[np.float64]:
     return np.array(pixels.GetDimensions(), dtype=np.float64)
 
 
-def _corners(roi_node: Node) -> NDArray[np.float64]:
-    """The eight corners of a ROI in the world, homogeneous; through its own axes, which a transform may have turned."""
-    half = np.array(roi_node.GetSize()) / 2
-    corners = [(*(np.array(signs) * half), 1.0) for signs in itertools.product((-1, 1), repeat=3)]
-    moved: NDArray[np.float64] = np.array(corners) @ affine_from_matrix(roi_node.GetObjectToWorldMatrix()).T
-    return moved
-
-
 def _set_box(roi_node: Node, volume_node: Node, low: NDArray[np.float64], high: NDArray[np.float64]) -> None:
     """Make a ROI the box between two corners in voxels of a volume, whatever transform the ROI hangs under."""
-    import vtk
-
     affine = ijk_to_world(volume_node)
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     axes = affine[:3, :3] / spacing
@@ -112,11 +105,8 @@ def _set_box(roi_node: Node, volume_node: Node, low: NDArray[np.float64], high: 
     centre = (affine @ [*((low + high) / 2), 1.0])[:3]
     changing = roi_node.StartModify()
     roi_node.SetAndObserveTransformNodeID(None)  # the box is known in the world, and stays there
-    to_node = vtk.vtkMatrix4x4()
-    for row in range(3):
-        for column in range(3):
-            to_node.SetElement(row, column, float(axes[row, column]))
-        to_node.SetElement(row, 3, float(centre[row]))
-    roi_node.SetAndObserveObjectToNodeMatrix(to_node)
+    to_node = np.eye(4)
+    to_node[:3, :3], to_node[:3, 3] = axes, centre
+    roi_node.SetAndObserveObjectToNodeMatrix(matrix_from_affine(to_node))
     roi_node.SetSize(*((high - low) * spacing).tolist())
     roi_node.EndModify(changing)

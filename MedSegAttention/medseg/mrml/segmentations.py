@@ -79,11 +79,18 @@ def labels_from_segmentation(
         layer = segment.GetRepresentation(BINARY_LABELMAP)
         if layer is not None and not layer.IsEmpty():
             layers.setdefault(layer, {})[segment.GetLabelValue()] = number
-    grid, change = _empty_grid(reference_node), _between(node, reference_node)
+    grid = _empty_grid(reference_node)
+    change = vtk.vtkTransform()  # from below the segmentation's transform to below the volume's
+    change.SetMatrix(matrix_from_affine(world_to_parent(reference_node) @ parent_to_world(node)))
     flat = np.zeros(reference_node.GetImageData().GetDimensions()[::-1], dtype=np.min_scalar_type(len(ids)))  # K-J-I
     for layer, numbers in layers.items():
         found = _numbered(_sample(layer, grid, change), numbers, flat.dtype)
-        _refuse_overlap(node, names, flat, found)
+        both = (flat != 0) & (found != 0)
+        if both.any():
+            here = tuple(np.argwhere(both)[0])
+            one, other = names[int(flat[here]) - 1], names[int(found[here]) - 1]
+            msg = f"segments {one!r} and {other!r} of {node.GetName()!r} overlap; choose one of them, or mend it"
+            raise ImageError(msg)
         flat += found
     return Image(flat.transpose(2, 1, 0)[None], ijk_to_world(reference_node)), names
 
@@ -146,6 +153,12 @@ def existing_segment(node: Node, segment_id: str) -> Any:
     return segment
 
 
+def segment_names(node: Node) -> dict[str, str]:
+    """What the segments are called, by their ids, in their order; one without a name is called by its id."""
+    inside = node.GetSegmentation()
+    return {each: str(inside.GetSegment(each).GetName() or each) for each in inside.GetSegmentIDs()}
+
+
 def set_drawing_grid(node: Node, volume_node: Node) -> None:
     """Make a volume's own grid the one further segments are drawn on, also where the two are in different scenes."""
     import slicer
@@ -175,13 +188,6 @@ def _empty_grid(volume_node: Node) -> Any:
     return grid
 
 
-def _between(node: Node, reference_node: Node) -> vtk.vtkTransform:
-    """From below the segmentation's transform to below the volume's."""
-    change = vtk.vtkTransform()
-    change.SetMatrix(matrix_from_affine(world_to_parent(reference_node) @ parent_to_world(node)))
-    return change
-
-
 def _sample(layer: Any, grid: Any, change: vtk.vtkTransform) -> NDArray[Any]:
     """A labelmap on the grid, nearest voxel, as ``(K, J, I)``: in the order of memory, which is faster to count in."""
     import slicer
@@ -200,12 +206,3 @@ def _numbered(sampled: NDArray[Any], numbers: dict[int, int], dtype: np.dtype[An
     for value, number in numbers.items():
         table[value - lowest] = number
     return table[values if lowest == 0 else values.astype(np.int64) - lowest]
-
-
-def _refuse_overlap(node: Node, names: Sequence[str], flat: NDArray[Any], found: NDArray[Any]) -> None:
-    both = (flat != 0) & (found != 0)
-    if both.any():
-        here = tuple(np.argwhere(both)[0])
-        one, other = names[int(flat[here]) - 1], names[int(found[here]) - 1]
-        msg = f"segments {one!r} and {other!r} of {node.GetName()!r} overlap; choose one of them, or mend it"
-        raise ImageError(msg)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from medseg.imaging.image import Image
-from medseg.mrml.grids import Node, ijk_to_parent, parent_to_world
+from medseg.mrml.grids import Node, ijk_to_parent, nodes_of, parent_to_world
 from medseg.mrml.segmentations import add_segmentation, set_drawing_grid
 from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.errors import ImageError
@@ -13,8 +13,8 @@ from medseg.spec.manifest import LabelSpec
 
 def sequence_of(scene: Node, volume_node: Node) -> Node:
     """The ``vtkMRMLSequenceNode`` whose current item a volume shows; None where it shows none."""
-    found = _browser_of_proxy(scene, volume_node)
-    return None if found is None else found.GetSequenceNode(volume_node)
+    found = (None if volume_node is None else browser.GetSequenceNode(volume_node) for browser in _browsers(scene))
+    return next((sequence for sequence in found if sequence is not None), None)
 
 
 def item_count(sequence: Node) -> int:
@@ -51,11 +51,8 @@ def item_image(scene: Node, sequence: Node, number: int) -> Image:
 
 def proxy_of(scene: Node, sequence: Node) -> Node:
     """The node of the scene that shows the current item of a sequence; None where nobody browses it."""
-    for browser in _browsers(scene):
-        shown = browser.GetProxyNode(sequence)
-        if shown is not None:
-            return shown
-    return None
+    shown = (browser.GetProxyNode(sequence) for browser in _browsers(scene))
+    return next((each for each in shown if each is not None), None)
 
 
 def add_output_sequence(scene: Node, sequence: Node, name: str | None = None) -> Node:
@@ -198,13 +195,5 @@ def _play(scene: Node, browser: Node, output: Node, volume: Node) -> None:
     browser.EndModify(changing)
 
 
-def _browser_of_proxy(scene: Node, node: Node) -> Node:
-    return next(
-        (browser for browser in _browsers(scene) if node is not None and browser.GetSequenceNode(node) is not None),
-        None,
-    )
-
-
 def _browsers(scene: Node) -> list[Any]:
-    kind = "vtkMRMLSequenceBrowserNode"
-    return [scene.GetNthNodeByClass(number, kind) for number in range(scene.GetNumberOfNodesByClass(kind))]
+    return nodes_of(scene, "vtkMRMLSequenceBrowserNode")

@@ -13,7 +13,7 @@ from medseg.mrml.grids import Node, ijk_to_world, matrix_from_affine, world_to_p
 from medseg.mrml.merging import check_target, move_segment
 from medseg.mrml.probabilities import mask_digest, note_drawn, noted_drawn
 from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE, existing_segment, modifying, voxels
-from medseg.mrml.surfaces import make_surface
+from medseg.mrml.views import make_surface
 from medseg.mrml.volumes import channel_view
 from medseg.spec.errors import JobError
 
@@ -101,15 +101,13 @@ class ThresholdEdit:
         """The segment before the first threshold; refused where somebody worked on it and did not agree."""
         cut = cut_segment(self._node, self._segment_id)
         if not self._is_agreed and self._drawn_before not in (None, mask_digest(cut)):
+            name = self._node.GetSegmentation().GetSegment(self._segment_id).GetName()
             msg = (
-                f"{self._name()!r} was changed by hand or by another run since the network drew it; choose the segment "
+                f"{name!r} was changed by hand or by another run since the network drew it; choose the segment "
                 "again to begin from what it is now"
             )
             raise JobError(msg)
         return cut
-
-    def _name(self) -> str:
-        return str(self._node.GetSegmentation().GetSegment(self._segment_id).GetName())
 
     def _probability(self) -> tuple[NDArray[Any], Affine]:
         """The values now, ``(I, J, K)``, and where they lie below the transforms of the segmentation."""

@@ -16,6 +16,7 @@ from medseg.io.segnrrd import UNCODED, read_terminology
 from medseg.io.write import write_image
 from medseg.mrml.cuts import Cut, cut_segment
 from medseg.mrml.grids import Node, ijk_to_world, parent_to_world
+from medseg.mrml.placing import patient_of
 from medseg.mrml.segmentations import BINARY_LABELMAP, labels_from_segmentation
 from medseg.mrml.volumes import channel_view
 from medseg.spec.errors import ImageError, JobError
@@ -35,19 +36,6 @@ class Pair:
     segmentation: Node
 
 
-@dataclass(frozen=True)
-class WrittenCases:
-    """A data set on disk.
-
-    Attributes:
-        folder: a Decathlon folder.
-        subjects: CSV file of the cases that are one patient's; None where no two are known to be.
-    """
-
-    folder: Path
-    subjects: Path | None
-
-
 def labels_of(pairs: Sequence[Pair]) -> tuple[LabelSpec, ...]:
     """What the segmentations have in common: names, colours and codes of the first one's segments, in its order.
 
@@ -55,7 +43,14 @@ def labels_of(pairs: Sequence[Pair]) -> tuple[LabelSpec, ...]:
         JobError: if there are too few pairs, a node is in two of them, or the segmentations name different segments;
             the sentence names the node.
     """
-    _check_pairs(pairs)
+    if len(pairs) < FEWEST:
+        msg = f"a training takes at least {FEWEST} volumes with their segmentations, got {len(pairs)}; add some"
+        raise JobError(msg)
+    for nodes in ([pair.volume for pair in pairs], [pair.segmentation for pair in pairs]):
+        for number, node in enumerate(nodes):
+            if node in nodes[:number]:
+                msg = f"each node is in one pair, and {node.GetName()!r} is in two; remove one of them"
+                raise JobError(msg)
     first = pairs[0].segmentation
     specs = tuple(_spec(value, segment) for value, (_id, segment) in enumerate(_segments(first), start=1))
     names = [spec.name for spec in specs]
@@ -125,8 +120,8 @@ def write_steps(pairs: Sequence[Pair], labels: Sequence[LabelSpec], folder: Path
 
 def write_description(
     scene: Node, pairs: Sequence[Pair], labels: Sequence[LabelSpec], folder: Path, title: str
-) -> WrittenCases:
-    """Say what the files of ``write_steps`` are.
+) -> Path | None:
+    """Say what the files of ``write_steps`` are, so that they become a Decathlon folder.
 
     Args:
         scene: the MRML scene; its subject hierarchy says which volumes are one patient's.
@@ -134,6 +129,9 @@ def write_description(
         labels: which segment became which value.
         folder: holds the files.
         title: of the data set.
+
+    Returns:
+        CSV file of the cases that are one patient's; None where no two are known to be.
     """
     names = _file_names(pairs)
     document = {
@@ -143,18 +141,15 @@ def write_description(
         "training": [{"image": f"images/{name}.nii", "label": f"labels/{name}.nii"} for name in names],
     }
     (folder / "dataset.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    return WrittenCases(folder, _write_subjects(scene, pairs, names, folder))
-
-
-def _check_pairs(pairs: Sequence[Pair]) -> None:
-    if len(pairs) < FEWEST:
-        msg = f"a training takes at least {FEWEST} volumes with their segmentations, got {len(pairs)}; add some"
-        raise JobError(msg)
-    for nodes in ([pair.volume for pair in pairs], [pair.segmentation for pair in pairs]):
-        for number, node in enumerate(nodes):
-            if node in nodes[:number]:
-                msg = f"each node is in one pair, and {node.GetName()!r} is in two; remove one of them"
-                raise JobError(msg)
+    # A volume that is in no patient of the subject hierarchy counts as one of its own.
+    patients = [patient_of(scene, pair.volume) for pair in pairs]
+    subjects = [name if item is None else f"patient {item}" for name, item in zip(names, patients, strict=True)]
+    if len(set(subjects)) == len(subjects):
+        return None
+    path = folder / "subjects.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("case", "subject"), *zip(names, subjects, strict=True)])
+    return path
 
 
 def _segments(node: Node) -> list[tuple[str, Any]]:
@@ -253,27 +248,6 @@ def _file_names(pairs: Sequence[Pair]) -> list[str]:
             free, number = f"{plain}-{number}", number + 1
         made.append(free)
     return made
-
-
-def _write_subjects(scene: Node, pairs: Sequence[Pair], names: Sequence[str], folder: Path) -> Path | None:
-    """A volume that is in no patient of the subject hierarchy counts as one of its own."""
-    patients = [_patient(scene, pair.volume) for pair in pairs]
-    subjects = [name if item is None else f"patient {item}" for name, item in zip(names, patients, strict=True)]
-    if len(set(subjects)) == len(subjects):
-        return None
-    path = folder / "subjects.csv"
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("case", "subject"), *zip(names, subjects, strict=True)])
-    return path
-
-
-def _patient(scene: Node, node: Node) -> int | None:
-    import slicer
-
-    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
-    item = 0 if tree is None else tree.GetItemByDataNode(node)
-    level = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelPatient()
-    return int(tree.GetItemAncestorAtLevel(item, level)) or None if item else None
 
 
 def renamed(labels: Sequence[LabelSpec], order: Sequence[str]) -> tuple[LabelSpec, ...]:

@@ -77,7 +77,8 @@ def a_saved_scene_brings_choices_and_segments_back(sample):
     panel, _volume = open_panel(sample)
     panel.names.apply.click()
     wait(lambda: panel.queue.rows and panel.queue.rows[-1].has_ended, "the run to end")
-    node = panel.queue.rows[-1].landing.node
+    check(panel.queue.rows[-1].result is not None, panel.queue.rows[-1].details)
+    node = panel.queue.rows[-1].result.node
     codes = [node.GetSegmentation().GetNthSegment(n).GetTerminology() for n in range(2)]
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "scene.mrb")

@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from medseg.desktop.panel.ui import UI_FOLDER
+from medseg.desktop.panel.controls import UI_FOLDER
 
 FILES = sorted(UI_FOLDER.glob("*.ui"))
 

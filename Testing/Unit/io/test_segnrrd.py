@@ -9,10 +9,10 @@ import slicerio
 
 from medseg.imaging.image import Image
 from medseg.io.read import read_labels
-from medseg.io.segnrrd import read_segments
 from medseg.io.write import write_image, write_segmentation
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import Code, LabelSpec
+from segment_header import segments_of
 
 ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
 SPECS = (
@@ -87,14 +87,14 @@ def test_simpleitk_reads_it_as_a_labelmap_with_the_segments_in_its_metadata(writ
 
 
 def test_the_segments_read_back_are_those_written(written, labels):
-    assert read_segments(written) == SPECS
+    assert segments_of(written) == SPECS
     np.testing.assert_array_equal(read_labels(written).array, labels.array)
 
 
 def test_a_separator_inside_a_meaning_cannot_break_the_tag(tmp_path, labels):
     spec = replace(SPECS[0], type=Code("SCT", "1", "a~b^c|d"))
     write_segmentation(tmp_path / "a.seg.nrrd", labels, [spec])
-    assert read_segments(tmp_path / "a.seg.nrrd")[0].type == Code("SCT", "1", "a b c d")
+    assert segments_of(tmp_path / "a.seg.nrrd")[0].type == Code("SCT", "1", "a b c d")
 
 
 def test_an_image_has_no_segments_and_cannot_be_a_seg_nrrd(tmp_path, labels):
@@ -125,8 +125,3 @@ def test_overlapping_segments_are_refused_by_name(tmp_path):
     layered(tmp_path / "a.seg.nrrd", np.ones((3, 3, 3)), np.ones((3, 3, 3)))
     with pytest.raises(ImageError, match="'b' overlaps another"):
         read_labels(tmp_path / "a.seg.nrrd")
-
-
-def test_uncoded_segments_get_the_tissue_code_that_slicer_gives(tmp_path):
-    layered(tmp_path / "a.seg.nrrd", np.ones((3, 3, 3)), np.zeros((3, 3, 3)))
-    assert [spec.type.meaning for spec in read_segments(tmp_path / "a.seg.nrrd")] == ["Tissue", "Tissue"]

@@ -6,11 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from medseg.desktop.console.orders import make_console_orders, make_settings
-from medseg.desktop.console.python import ready_python
-from medseg.desktop.console.segmenting import BlockingProcess, ConsoleRun, run_and_show
-from medseg.desktop.console.training import Cases, TrainingCall, order_from_call, wait_for
-from medseg.desktop.install.requirements import training_requirements
+from medseg.desktop.console.segmenting import BlockingProcess, ConsoleCall, OnFinished, SegmentCall
+from medseg.desktop.console.training import Cases, TrainingCall, order_from_call
+from medseg.desktop.install.dependencies import DependencyInstaller
+from medseg.desktop.install.interpreter import examine_interpreter
+from medseg.desktop.install.requirements import Versions, installed_version, read_requirements, training_requirements
+from medseg.desktop.state.preferences import Preferences
+from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
+from medseg.spec.errors import MissingDependency
 from medseg.spec.events import Event
 
 
@@ -22,7 +26,7 @@ def segment_nodes(
     requirements: Path,
     versions: dict[str, str],
     wait: bool,
-    on_finished: Callable[[Any, Exception | None], None] | None,
+    on_finished: OnFinished | None,
     on_event: Callable[[Event], None],
     python: str | None,
     **options: Any,
@@ -44,13 +48,8 @@ def segment_nodes(
     settings, roi = make_settings(**options)
     orders = make_console_orders(volumes, model, target, settings, roi)
     python = ready_python(python, requirements)
-    finished = on_finished or _ignore
-    if wait:
-        make = partial(BlockingProcess, python=python)
-        return run_and_show(ConsoleRun(orders, make, versions=versions, on_event=on_event, on_finished=finished))
-    from medseg.desktop.console.waiting import run_in_background
-
-    return run_in_background(orders, versions=versions, python=python, on_event=on_event, on_finished=finished)
+    make = partial(SegmentCall, orders, versions=versions, on_event=on_event)
+    return _call(make, python, on_finished, wait=wait)
 
 
 def train_model(
@@ -58,15 +57,11 @@ def train_model(
     name: str,
     *,
     requirements: Path,
-    minutes: float,
-    on_finished: Callable[[Any, Exception | None], None] | None,
+    on_finished: OnFinished | None,
     on_event: Callable[[Event], None],
     wait: bool = True,
-    start: str | None = None,
-    network: str | None = None,
-    steps: int | None = None,
-    device: str = "auto",
     python: str | None = None,
+    **more: Any,
 ) -> Any:
     """See ``MedSegAttentionLogic.train``, which raises what this raises.
 
@@ -74,32 +69,82 @@ def train_model(
         cases: pairs of nodes, or a folder.
         name: of the new model.
         requirements: everything the worker that segments needs but torch; what a training needs lies beside it.
-        minutes: how long it may train.
         on_finished: hears of the end.
         on_event: hears the worker's events.
         wait: whether to come back with the model's id.
-        start: id of the model to begin with.
-        network: or a network from nothing.
-        steps: or how many steps.
-        device: where.
         python: the interpreter that computes.
+        more: as for ``order_from_call``.
     """
-    scene, order = order_from_call(
-        cases, name, start=start, network=network, minutes=minutes, steps=steps, device=device
-    )
+    scene, order = order_from_call(cases, name, **more)
     python = ready_python(python, training_requirements(requirements), call="ensurePackages(forTraining=True)")
-    finished = on_finished or _ignore
+    return _call(partial(TrainingCall, scene, order, on_event=on_event), python, on_finished, wait=wait)
+
+
+def _call(make: Callable[..., ConsoleCall], python: str | None, on_finished: OnFinished | None, *, wait: bool) -> Any:
+    """Wait for a call and give its result, or start it and give the call."""
+    finished = on_finished or (lambda _result, _error: None)
     if wait:
-        make = partial(BlockingProcess, python=python)
-        return wait_for(TrainingCall(scene, order, make, on_event=on_event, on_finished=finished))
-    from medseg.desktop.console.waiting import in_background, later
+        return make(partial(BlockingProcess, python=python), on_finished=finished).wait()
+    from medseg.desktop.console.waiting import in_background
+    from medseg.desktop.state.steps import later
 
     return in_background(
-        lambda make, told: TrainingCall(scene, order, make, on_event=on_event, on_finished=told, later=later),
-        python,
-        finished,
+        lambda make_process, heard: make(make_process, on_finished=heard, later=later), python, finished
     )
 
 
-def _ignore(_result: Any, _error: Exception | None) -> None:
-    """Nobody wants to hear of the end."""
+def stored_preferences() -> Preferences:
+    """What the user set in the panel, by Qt's settings; where there is no Qt, nothing is set."""
+    try:
+        import qt
+    except ImportError:
+        return Preferences()
+    return Preferences(qt.QSettings())
+
+
+def install_packages(requirements_file: Path, confirm: Callable[[str], bool]) -> None:
+    """Install what is missing, after asking; with what the user set in the panel, as Apply does it there.
+
+    Args:
+        requirements_file: everything but torch.
+        confirm: asks a question; False is no, and then nothing is installed.
+
+    Raises:
+        MissingDependency: if the user said no, something failed, or Slicer has to be restarted first.
+    """
+    DependencyInstaller(requirements_file, confirm, stored_preferences()).ensure()
+
+
+def ready_python(
+    python: str | None,
+    requirements_file: Path,
+    versions: Versions = installed_version,
+    *,
+    call: str = "ensurePackages()",
+) -> str | None:
+    """The interpreter that computes; nothing is installed.
+
+    Args:
+        python: that the caller named; None: the one chosen in the panel, else Slicer's own.
+        requirements_file: everything but torch.
+        versions: what is installed in this Python.
+        call: what installs the packages.
+
+    Returns:
+        Its path; None: Slicer's own.
+
+    Raises:
+        MissingDependency: packages are missing there, or it is no Python; says what to do next.
+    """
+    wanted = read_requirements(requirements_file)
+    chosen = python or stored_preferences().python
+    if chosen is not None:
+        return examine_interpreter(chosen, wanted).path
+    lacking = [str(each) for each in wanted if not each.is_met_by(versions(each.name))]
+    if lacking:
+        msg = _(
+            "Slicer's Python lacks {packages}; call {call} of the module MedSegAttention, which asks before "
+            "it installs them, or name a Python that has them: python=..."
+        )
+        raise MissingDependency(msg.format(packages=", ".join(lacking), call=call))
+    return None

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from medseg.desktop.console.orders import ConsoleOrders, Roi, with_output
-from medseg.desktop.queue.job_queue import JobQueue, Row, State
-from medseg.desktop.queue.orders import prepare
-from medseg.desktop.queue.runs import land_run
+from medseg.desktop.queue.job_queue import JobQueue
+from medseg.desktop.queue.job_row import Row, State
+from medseg.desktop.queue.scene_queue import import_run, prepare_run
 from medseg.desktop.state.preferences import IDLE_SECONDS
 from medseg.desktop.state.settings import PanelSettings
 from medseg.desktop.worker.job_process import (
@@ -30,22 +30,22 @@ from medseg.spec.events import Event, Failed, Stopped, error_of
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 
-OnFinished: TypeAlias = Callable[[Node, Exception | None], None]
-"""Hears the segmentation and None, or None and what went wrong."""
+OnFinished: TypeAlias = Callable[[Any, Exception | None], None]
+"""Hears the result and None, or None and what went wrong."""
 
 
-class ConsoleRun:
-    """A call of ``segment`` under way; ``cancel`` stops it.
+class ConsoleCall:
+    """A call from the console under way; ``cancel`` stops it.
 
     Attributes:
-        node: the segmentation when it has ended well.
+        result: what it is about, when it has ended well.
         error: the exception when it has not.
         is_done: whether it has ended.
 
     Args:
-        orders: the first that fails is the end of all.
+        scene: the MRML scene; None where nothing of it is needed.
         make_process: as for ``JobQueue``.
-        versions: of the programs, written beside the result.
+        versions: of the programs, written beside a result.
         on_event: hears the worker's events.
         on_finished: hears of the end, once.
         later: as for ``JobQueue``.
@@ -53,30 +53,76 @@ class ConsoleRun:
 
     def __init__(
         self,
-        orders: ConsoleOrders,
+        scene: Node,
         make_process: MakeProcess,
         *,
         versions: dict[str, str],
         on_event: Callable[[Event], None],
-        on_finished: OnFinished = lambda _node, _error: None,
+        on_finished: OnFinished = lambda _result, _error: None,
         later: Callable[[Callable[[], None]], None] = call_now,
     ) -> None:
-        self.node: Node = None
+        self.result: Any = None
         self.error: Exception | None = None
         self.is_done = False
-        scene = orders.scene
-        self._orders = orders
         self._on_finished = on_finished
-        self._tag: int | None = scene.AddObserver(scene.StartCloseEvent, self._leave_scene)
-
         self._queue = JobQueue(
             also_heard(make_process, on_event),
-            partial(prepare, scene),
-            lambda run, finished: land_run(scene, run, finished, versions),
+            partial(prepare_run, scene),
+            lambda run, finished: import_run(scene, run, finished, versions),
             on_log=logging.info,
             on_end=self._row_ended,
             later=later,
         )
+
+    def start(self) -> None:
+        """Begin."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """Stop it; ``on_finished`` hears of it as ``Cancelled``. The same training goes on where it was."""
+        self._queue.cancel_all()
+
+    def close(self) -> None:
+        """End the worker, and remove what a run that has not ended left."""
+        self._queue.close()
+
+    def wait(self) -> Any:
+        """Do it now, where it was made with ``BlockingProcess``.
+
+        Returns:
+            The result.
+
+        Raises:
+            MedSegError: something the caller can mend, or it was cancelled.
+            OSError: the job folder cannot be written.
+            RuntimeError: the worker crashed, or the result cannot be shown; the message says where it is kept.
+        """
+        try:
+            self.start()
+        finally:
+            self.close()
+        if self.error is not None:
+            raise self.error
+        return self.result
+
+    def _row_ended(self, row: Row) -> None:
+        raise NotImplementedError
+
+
+class SegmentCall(ConsoleCall):
+    """A call of ``segment``; its result is the segmentation.
+
+    Args:
+        orders: the first that fails is the end of all.
+        make_process: as for ``ConsoleCall``.
+        more: as for ``ConsoleCall``.
+    """
+
+    def __init__(self, orders: ConsoleOrders, make_process: MakeProcess, **more: Any) -> None:
+        super().__init__(orders.scene, make_process, **more)
+        self._orders = orders
+        scene = orders.scene
+        self._tag: int | None = scene.AddObserver(scene.StartCloseEvent, self._leave_scene)
 
     def start(self) -> None:
         """Begin."""
@@ -85,15 +131,11 @@ class ConsoleRun:
             if not self.is_done:
                 self._queue.add(order)
 
-    def cancel(self) -> None:
-        """Stop it; ``on_finished`` hears of it as ``Cancelled``."""
-        self._queue.cancel_all()
-
     def close(self) -> None:
         """End the worker, and remove what a run that has not ended left."""
         self._stop_observing()
         remove_if_empty(self._orders.scene, self._orders.sequence)
-        self._queue.close()
+        super().close()
 
     def _leave_scene(self, *_: object) -> None:
         self._orders = replace(self._orders, sequence=None)  # it goes with the scene
@@ -102,13 +144,13 @@ class ConsoleRun:
     def _row_ended(self, row: Row) -> None:
         if self.is_done:
             return
-        if row.state is State.DONE and row.landing is not None and row.landing.node is not None:
-            self.node = row.landing.node
+        if row.state is State.DONE and row.result is not None and row.result.node is not None:
+            self.result = row.result.node
             if row.number == len(self._orders.orders):
                 self._end()
             return
-        words = row.landing.message if row.landing is not None else row.details
-        self.node, self.error = None, row.error or RuntimeError(words)
+        words = row.result.message if row.result is not None else row.details
+        self.result, self.error = None, row.error or RuntimeError(words)
         self._end()
         self._queue.cancel_all()
 
@@ -119,8 +161,8 @@ class ConsoleRun:
         if self.error is not None:
             remove_if_empty(self._orders.scene, sequence)
         elif sequence is not None:
-            self.node = proxy_of(self._orders.scene, sequence) or sequence
-        self._on_finished(self.node, self.error)
+            self.result = proxy_of(self._orders.scene, sequence) or sequence
+        self._on_finished(self.result, self.error)
 
     def _stop_observing(self) -> None:
         if self._tag is not None:
@@ -165,26 +207,6 @@ def new_worker(python: str | None, on_log: Callable[[str], None]) -> WorkerProce
     return WorkerProcess(
         python or find_python(), environment=child_environment(python), idle_seconds=IDLE_SECONDS, on_log=on_log
     )
-
-
-def run_and_show(run: ConsoleRun) -> Node:
-    """Wait for a run that was made with ``BlockingProcess``.
-
-    Returns:
-        The segmentation.
-
-    Raises:
-        MedSegError: something the caller can mend, or the run was cancelled.
-        OSError: the job folder cannot be written.
-        RuntimeError: the worker crashed, or the result cannot be shown; the message says where it is kept.
-    """
-    try:
-        run.start()
-    finally:
-        run.close()
-    if run.error is not None:
-        raise run.error
-    return run.node
 
 
 def segment_folder_in_worker(

@@ -1,1 +1,1 @@
-"""What must be installed, asked for once and never behind the user's back."""
+"""Packages that a worker needs: what is missing is installed after asking, never behind the user's back."""

@@ -1,4 +1,4 @@
-"""The one gate to installing anything, opened when Apply is pressed and never before.
+"""Packages are installed here and nowhere else: when Apply is pressed, after asking, and never before.
 
 torch comes through the PyTorch extension, which knows the graphics card; the rest through Slicer's own installer; both
 from a folder of wheels where the user named one; nothing at all where the user named another Python.
@@ -8,7 +8,7 @@ import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from medseg.desktop.install.installers import Installers, slicer_installers, told_as_missing
+from medseg.desktop.install.installers import Installers, as_missing_dependency, slicer_installers
 from medseg.desktop.install.interpreter import Interpreter, examine_interpreter
 from medseg.desktop.install.requirements import (
     KEPT,
@@ -58,7 +58,7 @@ class DependencyInstaller:
         self._on_progress = on_progress
         self._checked: Interpreter | None = None
 
-    def open(self) -> None:
+    def ensure(self) -> None:
         """Install what is missing, after asking once; an interpreter of the user's choice is only checked, once.
 
         Raises:
@@ -88,7 +88,7 @@ class DependencyInstaller:
             self._install([package])
 
     def is_ready(self) -> bool:
-        """Whether a worker has what it needs, as far as can be told without starting one."""
+        """Whether a worker has what it needs, as far as is known without starting one."""
         return self._preferences.python is not None or not self.lacking()
 
     def resume(self) -> str:
@@ -162,7 +162,11 @@ class DependencyInstaller:
             )
             raise MissingDependency(msg)
         self._wait_for_restart()
-        self._ask(_question(lacking, has_torch=bool(torch)), lacking)
+        large = {"torch": _("about 0.2 GB, or 3 GB for an NVIDIA graphics card"), OPENVINO.name: _("about 0.1 GB")}
+        large |= dict.fromkeys(("lightning", "monai"), _("some MB with what it needs"))
+        lines = [f"- {each}: {large.get(each.name, _('below 1 MB'))}" for each in lacking]
+        by_extension = _("PyTorch comes by its extension, which chooses the build for this computer.")
+        self._ask(lacking, [*lines, _("They are downloaded from the network."), *([by_extension] if torch else [])])
         with nothing_else_changes(self._versions) as constraints:
             if torch and installers.torch is not None:
                 self._on_progress(_("Installing PyTorch; this takes some minutes"))
@@ -179,11 +183,16 @@ class DependencyInstaller:
         if choice.missing:
             msg = _("the folder {folder} lacks wheels for this Python and system: {names}; put them there")
             raise MissingDependency(msg.format(folder=folder, names=", ".join(choice.missing)))
+        sizes = [(path.name, path.stat().st_size / _MB) for path in choice.wheels]
+        text = _("They are taken from {folder} ({total:.1f} MB); nothing is downloaded.")
+        taken = text.format(folder=folder, total=sum(size for _name, size in sizes))
+        build = _("PyTorch comes from this folder, too, so its build must be one for this computer's graphics card.")
         has_torch = any(each.name == "torch" for each in lacking)
-        self._ask(_folder_question(folder, choice.wheels, lacking, has_torch=has_torch), lacking)
+        files = [f"- {name}: {size:.1f} MB" for name, size in sizes]
+        self._ask(lacking, [*files, taken, *([build] if has_torch else [])])
         self._on_progress(_("Installing {packages}").format(packages=", ".join(lines)))
         offline = ["--no-index", "--find-links", str(folder)]
-        with nothing_else_changes(self._versions), told_as_missing(", ".join(lines), _("check the wheels")):
+        with nothing_else_changes(self._versions), as_missing_dependency(", ".join(lines), _("check the wheels")):
             # The PyTorch extension looks on the network only, so torch comes from the folder, too.
             self._installers().pip([*offline, *lines])
 
@@ -192,69 +201,21 @@ class DependencyInstaller:
         if self._preferences.restart == "needed":
             raise MissingDependency(_restart_text())
 
-    def _ask(self, question: str, lacking: Sequence[Requirement]) -> None:
-        if not self._confirm(question):
-            needed = _("Nothing was installed and nothing was changed; you are asked again the next time")
-            raise MissingDependency(_("Nothing was installed.") if OPENVINO in lacking else needed)
-
-
-def ensure_packages(
-    requirements_file: Path, confirm: Callable[[str], bool], preferences: Preferences | None = None
-) -> None:
-    """Open the gate once, for a caller that keeps none: see ``DependencyInstaller.open``.
-
-    Raises:
-        MissingDependency: if the user said no, something failed, or Slicer has to be restarted first.
-    """
-    DependencyInstaller(requirements_file, confirm, Preferences() if preferences is None else preferences).open()
+    def _ask(self, lacking: Sequence[Requirement], lines: Sequence[str]) -> None:
+        """Ask whether packages may be installed; the lines say which, how large, and where they come from."""
+        is_optional = OPENVINO in lacking
+        needed = _("MedSegAttention needs these packages in Slicer's Python:")
+        faster = _(
+            "MedSegAttention works without this package, and faster on the processor with it in Slicer's Python:"
+        )
+        kept = _("Slicer's own {names} stay as they are.").format(names=", ".join(KEPT))
+        if not self._confirm("\n".join([faster if is_optional else needed, *lines, kept, _("Install them?")])):
+            again = _("Nothing was installed and nothing was changed; you are asked again the next time")
+            raise MissingDependency(_("Nothing was installed.") if is_optional else again)
 
 
 def _restart_text() -> str:
     return _("Slicer must be restarted to finish the installation; then try again")
-
-
-def _question(lacking: Sequence[Requirement], *, has_torch: bool) -> str:
-    large = {"torch": _("about 0.2 GB, or 3 GB for an NVIDIA graphics card"), OPENVINO.name: _("about 0.1 GB")}
-    large |= dict.fromkeys(("lightning", "monai"), _("some MB with what it needs"))
-    lines = [f"- {each}: {large.get(each.name, _('below 1 MB'))}" for each in lacking]
-    return "\n".join(
-        [
-            _why(lacking),
-            *lines,
-            _("They are downloaded from the network."),
-            *([_("PyTorch comes by its extension, which chooses the build for this computer.")] if has_torch else []),
-            _kept(),
-            _("Install them?"),
-        ]
-    )
-
-
-def _folder_question(folder: Path, wheels: Sequence[Path], lacking: Sequence[Requirement], *, has_torch: bool) -> str:
-    sizes = [(path.name, path.stat().st_size / _MB) for path in wheels]
-    total = sum(size for _name, size in sizes)
-    torch = _("PyTorch comes from this folder, too, so its build must be one for this computer's graphics card.")
-    return "\n".join(
-        [
-            _why(lacking),
-            *(f"- {name}: {size:.1f} MB" for name, size in sizes),
-            _("They are taken from {folder} ({total:.1f} MB); nothing is downloaded.").format(
-                folder=folder, total=total
-            ),
-            *([torch] if has_torch else []),
-            _kept(),
-            _("Install them?"),
-        ]
-    )
-
-
-def _why(lacking: Sequence[Requirement]) -> str:
-    if OPENVINO in lacking:
-        return _("MedSegAttention works without this package, and faster on the processor with it in Slicer's Python:")
-    return _("MedSegAttention needs these packages in Slicer's Python:")
-
-
-def _kept() -> str:
-    return _("Slicer's own {names} stay as they are.").format(names=", ".join(KEPT))
 
 
 def _listed(versions: dict[str, str]) -> str:

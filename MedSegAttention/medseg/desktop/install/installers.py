@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from medseg.desktop.state.texts import _
 from medseg.spec.errors import MissingDependency
@@ -16,7 +17,7 @@ REQUESTER = "MedSegAttention"
 
 @dataclass(frozen=True)
 class Installers:
-    """What installs, for the gate; a test brings its own."""
+    """What installs, for the installer; a test brings its own."""
 
     # A version specifier -> something, or None where it did not install; None: the extension is not there.
     torch: Callable[[str], object] | None
@@ -28,26 +29,21 @@ class Installers:
 
 def slicer_installers() -> Installers:
     """Those of the Slicer this runs in; none of them asks again."""
-    return Installers(torch=_torch_installer(), packages=_install_packages, pip=_pip)
+    extension: Any = _optional("PyTorchUtils")
 
-
-def _torch_installer() -> Callable[[str], object] | None:
-    extension = _optional("PyTorchUtils")
-    if extension is None:
-        return None
-
-    def install(specifier: str) -> object:
-        with told_as_missing("PyTorch", _("check the network")):
+    def install_torch(specifier: str) -> object:
+        with as_missing_dependency("PyTorch", _("check the network")):
             logic = extension.PyTorchUtilsLogic()
             return logic.installTorch(askConfirmation=False, torchVersionRequirement=specifier)
 
-    return install
+    torch = None if extension is None else install_torch
+    return Installers(torch=torch, packages=_install_packages, pip=_pip)
 
 
 def _install_packages(lines: Sequence[str], constraints: Path) -> None:
     # Slicer 5.12 has an installer that shows progress; its name has changed once. 5.10 has none.
     installer = _optional("slicer.packaging") or _optional("slicer.pydeps")
-    with told_as_missing(", ".join(lines), _("check the network")):
+    with as_missing_dependency(", ".join(lines), _("check the network")):
         if installer is None or not hasattr(installer, "pip_ensure"):
             _pip(lines)
             return
@@ -56,7 +52,7 @@ def _install_packages(lines: Sequence[str], constraints: Path) -> None:
         installer.pip_ensure(
             installer.load_requirements(str(requirements)),
             constraints=str(constraints),
-            prompt_install=False,  # the gate has asked
+            prompt_install=False,  # the installer has asked
             prompt_restart=False,  # the worker is another process: what is loaded here is not in its way
             requester=REQUESTER,
             skip_in_testing=False,
@@ -70,7 +66,7 @@ def _pip(arguments: Sequence[str]) -> None:
 
 
 @contextmanager
-def told_as_missing(what: str, hint: str) -> Iterator[None]:
+def as_missing_dependency(what: str, hint: str) -> Iterator[None]:
     """Turn what installers raise into a sentence.
 
     Args:

@@ -61,25 +61,25 @@ def examine_interpreter(path: str, wanted: Sequence[Requirement], *, time_limit_
     if version[:2] < OLDEST:
         msg = _("{path} is Python {version}, and {oldest} or later is needed; choose another one")
         raise MissingDependency(msg.format(path=path, version=python, oldest=".".join(map(str, OLDEST))))
-    unmet = [_unmet(need, found[need.name]) for need in needs if not need.is_met_by(found[need.name])]
-    if unmet:
+    lacking = [(need, found[need.name]) for need in needs if not need.is_met_by(found[need.name])]
+    if lacking:
+        has = _("{need} (it has {version})")
+        unmet = [need.name if version is None else has.format(need=need, version=version) for need, version in lacking]
         command = f'"{path}" -m pip install --upgrade medsegattention'
         msg = _("{path} lacks what the worker needs: {names}; run {command}, or choose another Python")
         raise MissingDependency(msg.format(path=path, names=", ".join(unmet), command=command))
     return Interpreter(path, python, {need.name: found[need.name] or "" for need in wanted})
 
 
-def _unmet(need: Requirement, version: str | None) -> str:
-    return need.name if version is None else _("{need} (it has {version})").format(need=need, version=version)
-
-
 def _ask(path: str, names: Sequence[str], time_limit_s: float) -> tuple[tuple[int, ...], dict[str, str | None]]:
     choose = _("choose the python of a virtual environment in Install and diagnostics, or none")
+
+    def refusal(what: str) -> MissingDependency:
+        return MissingDependency(f"{what}; {choose}")
+
     if not Path(path).is_file():
         is_folder, is_absent = _("the interpreter {path} is a folder"), _("the interpreter {path} does not exist")
-        what = (is_folder if Path(path).is_dir() else is_absent).format(path=path)
-        msg = f"{what}; {choose}"
-        raise MissingDependency(msg)
+        raise refusal((is_folder if Path(path).is_dir() else is_absent).format(path=path))
     try:
         done = subprocess.run(  # noqa: S603 - the user chose it to be run
             [path, "-c", _PROBE, *names],
@@ -92,21 +92,15 @@ def _ask(path: str, names: Sequence[str], time_limit_s: float) -> tuple[tuple[in
         )
     except OSError as error:
         what = _("{path} cannot be started ({reason})").format(path=path, reason=error.strerror or error)
-        msg = f"{what}; {choose}"
-        raise MissingDependency(msg) from error
+        raise refusal(what) from error
     except subprocess.TimeoutExpired as error:
-        what = _("{path} did not answer within {seconds:g} s, so it is no Python or cannot start").format(
-            path=path, seconds=time_limit_s
-        )
-        msg = f"{what}; {choose}"
-        raise MissingDependency(msg) from error
+        what = _("{path} did not answer within {seconds:g} s, so it is no Python or cannot start")
+        raise refusal(what.format(path=path, seconds=time_limit_s)) from error
     lines = done.stdout.decode("utf-8", errors="replace").splitlines()
     answers = [line.removeprefix(_MARK) for line in lines if line.startswith(_MARK)]
     if done.returncode or not answers:
         said = done.stderr.decode("utf-8", errors="replace").strip().splitlines()
         reason = said[-1] if said else _("exit code {code}").format(code=done.returncode)
-        what = _("{path} is no Python that works ({reason})").format(path=path, reason=reason)
-        msg = f"{what}; {choose}"
-        raise MissingDependency(msg)
+        raise refusal(_("{path} is no Python that works ({reason})").format(path=path, reason=reason))
     answer = json.loads(answers[-1])
     return tuple(answer["python"]), answer["found"]

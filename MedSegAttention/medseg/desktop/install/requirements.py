@@ -44,7 +44,14 @@ def read_requirements(path: Path) -> tuple[Requirement, ...]:
         ValueError: for any other line.
     """
     lines = (line.partition("#")[0].strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return tuple(_parse(line) for line in (TORCH, *lines) if line)
+    found = []
+    for line in filter(None, (TORCH, *lines)):
+        match = _LINE.match(line)
+        if match is None:
+            msg = f"a requirement is a name with or without >= and a version, got {line!r}"
+            raise ValueError(msg)
+        found.append(Requirement(match["name"], match["minimum"] or ""))
+    return tuple(found)
 
 
 def training_requirements(path: Path) -> Path:
@@ -63,7 +70,7 @@ def installed_version(name: str) -> str | None:
 
 @contextmanager
 def nothing_else_changes(versions: Versions, names: Sequence[str] = KEPT) -> Iterator[Path]:
-    """A constraints file that holds packages at the versions they have, also told to every pip started meanwhile.
+    """A constraints file that holds packages at the versions they have, also given to each pip started meanwhile.
 
     Not every installer takes such a file, but each of them runs pip, which reads ``PIP_CONSTRAINT``.
     """
@@ -87,14 +94,6 @@ def kept_versions(versions: Versions, names: Sequence[str] = KEPT) -> dict[str, 
     """The packages that are kept, where they are there and say which version they are."""
     found = {name: versions(name) for name in names}
     return {name: version for name, version in found.items() if version}
-
-
-def _parse(line: str) -> Requirement:
-    match = _LINE.match(line)
-    if match is None:
-        msg = f"a requirement is a name with or without >= and a version, got {line!r}"
-        raise ValueError(msg)
-    return Requirement(match["name"], match["minimum"] or "")
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """Installing without the network: which wheels of a folder are taken, and which are not there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from importlib import import_module
@@ -43,13 +43,16 @@ def choose_wheels(folder: Path, wanted: Sequence[str], versions: Versions) -> Wh
     seen = set()
     while waiting:
         need, extras = waiting.pop(0)
-        if str(need) in seen or not _applies(need, extras):
+        applies = need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
+        if str(need) in seen or not applies:
             continue
         seen.add(str(need))
         have = versions(need.name)
         if have is not None and (not have or need.specifier.contains(have, prereleases=True)):
             continue
-        wheel = None if have and need.name in KEPT else _best(need, offered)
+        name = _packaging("utils").canonicalize_name(need.name)
+        fitting = [(version, path) for version, path in offered.get(name, ()) if need.specifier.contains(version)]
+        wheel = max(fitting)[1] if fitting and not (have and need.name in KEPT) else None
         if wheel is None:
             has = _("{need} (Slicer has {version})").format(need=_plain(need), version=have)
             missing[has if have else _plain(need)] = None
@@ -62,16 +65,6 @@ def choose_wheels(folder: Path, wanted: Sequence[str], versions: Versions) -> Wh
 def _plain(need: Any) -> str:
     """Without its condition, which a user does not need to know."""
     return f"{need.name}{need.specifier}"
-
-
-def _applies(need: Any, extras: frozenset[str]) -> bool:
-    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
-
-
-def _best(need: Any, offered: Mapping[str, Sequence[tuple[Any, Path]]]) -> Path | None:
-    name = _packaging("utils").canonicalize_name(need.name)
-    fitting = [(version, path) for version, path in offered.get(name, ()) if need.specifier.contains(version)]
-    return max(fitting)[1] if fitting else None
 
 
 def _offered(folder: Path) -> dict[str, list[tuple[Any, Path]]]:

@@ -7,9 +7,10 @@ import slicer
 import vtk
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.console.waiting import later
+from medseg.desktop.panel.controls import Showing
 from medseg.desktop.scene.cases import volume_sets
 from medseg.desktop.state.parameters import Parameters
+from medseg.desktop.state.steps import later
 from medseg.desktop.state.texts import _, with_key
 from medseg.mrml.grids import Node
 from medseg.spec.manifest import ChannelSpec
@@ -29,7 +30,7 @@ class InputsView:
         self._form = qt.QFormLayout(self.widget)
         self._form.setContentsMargins(0, 0, 0, 0)
         self._parameters = parameters
-        self._is_showing = False
+        self._showing = Showing()
         self._bundle: Bundle | None = None
         self._scene: Node = None  # that the selectors list
         self._tags: list[int] = []
@@ -57,19 +58,21 @@ class InputsView:
         self._scene, self._tags = scene, []
         self._came.clear()
         if scene is not None:
-            heard = ((scene.NodeAddedEvent, self._added), (scene.EndBatchProcessEvent, self._batch_ended))
+            heard = (
+                (scene.NodeAddedEvent, self._added),
+                (scene.EndBatchProcessEvent, lambda *_: later(self._choose_what_came)),
+            )
             self._tags = [scene.AddObserver(event, callback) for event, callback in heard]
         for selector in self.selectors:
             selector.setMRMLScene(scene)
 
     def refresh(self) -> None:
         """Show what the parameters hold."""
-        self._is_showing = True
         nodes = self._parameters.inputs(len(self.selectors))
-        for selector, node in zip(self.selectors, nodes, strict=True):
-            if selector.currentNode() is not node:
-                selector.setCurrentNode(node)
-        self._is_showing = False
+        with self._showing:
+            for selector, node in zip(self.selectors, nodes, strict=True):
+                if selector.currentNode() is not node:
+                    selector.setCurrentNode(node)
 
     def _add_row(self) -> None:
         selector = slicer.qMRMLNodeComboBox()
@@ -97,19 +100,17 @@ class InputsView:
 
     def _name(self, selector: Any, channel: ChannelSpec, count: int) -> None:
         name = _("Volume") if count == 1 else channel.name
-        self._form.labelForField(selector).setText(_("Vo&lume:") if count == 1 else f"{self._key(channel)}:")
+        others = (str(self._form.labelForField(each).text) for each in self.selectors)
+        taken = {text[text.find("&") + 1].lower() for text in others if "&" in text}
+        label = _("Vo&lume:") if count == 1 else f"{with_key(channel.name, taken)}:"
+        self._form.labelForField(selector).setText(label)
         selector.setAccessibleName(name)
         selector.setToolTip(
             _("The volume to segment: {name} ({modality})").format(name=channel.name, modality=channel.modality)
         )
 
-    def _key(self, channel: ChannelSpec) -> str:
-        """A channel's name with a key of its own in it, where a sign of it is free."""
-        others = (self._form.labelForField(each).text for each in self.selectors)
-        return with_key(channel.name, {text[text.find("&") + 1].lower() for text in others if "&" in text})
-
     def _chosen(self) -> None:
-        if not self._is_showing:
+        if not self._showing:
             self._parameters.set_inputs([selector.currentNode() for selector in self.selectors])
 
     def _complete(self) -> None:
@@ -130,9 +131,6 @@ class InputsView:
             if not self._came:
                 later(self._choose_what_came)
             self._came.add(node.GetID())
-
-    def _batch_ended(self, *_: object) -> None:
-        later(self._choose_what_came)
 
     def _choose_what_came(self) -> None:
         """Choose volumes that were loaded while not all channels were chosen, beside those that are."""

@@ -19,7 +19,7 @@ class LogBook:
     """Keeps lines and tells listeners of each; what listeners heard is always the beginning of ``text()``.
 
     A line that comes again is counted instead of kept, and of a progress bar only its last state is kept: both are
-    told when something else comes.
+    passed on when something else comes.
 
     Args:
         limit: lines kept; older ones are dropped.
@@ -45,22 +45,18 @@ class LogBook:
         return "\n".join([*self._lines, *self._held()])
 
     def lines(self) -> list[str]:
-        """The lines that listeners were told of, as far as they are kept."""
+        """The lines that listeners heard, as far as they are kept."""
         return list(self._lines)
 
     def listen(self, callback: Callable[[str], None]) -> None:
         """Call ``callback`` with each line from now on."""
         self._listeners.append(callback)
 
-    def clear(self) -> None:
-        """Forget every line."""
-        self._lines.clear()
-        self._last, self._repeats, self._bar = "", 0, ""
-
     def _take(self, text: str) -> None:
         if _BAR.search(text):
-            self._let_go_of_repeats()
-            self._bar = text
+            if self._repeats:
+                self._write(_times(self._repeats))
+            self._repeats, self._last, self._bar = 0, "", text
         elif text == self._last and not self._bar:
             self._repeats += 1
         else:
@@ -68,11 +64,6 @@ class LogBook:
                 self._write(line)
             self._repeats, self._bar, self._last = 0, "", text
             self._write(text)
-
-    def _let_go_of_repeats(self) -> None:
-        if self._repeats:
-            self._write(_times(self._repeats))
-        self._repeats, self._last = 0, ""
 
     def _held(self) -> list[str]:
         counted = [_times(self._repeats)] if self._repeats else []

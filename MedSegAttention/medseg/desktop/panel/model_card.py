@@ -1,6 +1,6 @@
 """The card of a model as text: one line that says what it finds, and the rest as HTML. No Qt."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from medseg.bundles.card import Grid, score_grids, timing_rows
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.model_filter import dimensions, weights_mb
 from medseg.desktop.state.texts import _
-from medseg.spec.manifest import Code, LabelSpec, ModelManifest, PostprocessRule
+from medseg.spec.manifest import LabelSpec, ModelManifest, PostprocessRule
 from medseg.spec.measured import Timing
 
 _NAMED = 4  # labels that the one line names
@@ -83,7 +83,7 @@ def _section(title: str, html: str) -> str:
 
 def _labels(labels: Iterable[LabelSpec]) -> str:
     rows = (
-        f'<tr><td bgcolor="{_colour(label)}">&nbsp;&nbsp;&nbsp;&nbsp;</td><td>{escape(label.name)}</td>'
+        f'<tr><td bgcolor="#{bytes(label.color).hex()}">&nbsp;&nbsp;&nbsp;&nbsp;</td><td>{escape(label.name)}</td>'
         f"<td>{escape(_codes(label))}</td></tr>"
         for label in labels
     )
@@ -93,18 +93,10 @@ def _labels(labels: Iterable[LabelSpec]) -> str:
     return f"<table cellpadding='3'>{head}{''.join(rows)}</table>"
 
 
-def _colour(label: LabelSpec) -> str:
-    return "#" + "".join(f"{part:02x}" for part in label.color)
-
-
 def _codes(label: LabelSpec) -> str:
-    codes = (label.type, label.type_modifier, label.region, label.region_modifier)
-    return ", ".join(_code(code) for code in codes if code is not None)
-
-
-def _code(code: Code) -> str:
-    scheme = "SNOMED" if code.scheme == "SCT" else code.scheme
-    return f"{code.meaning} ({scheme} {code.value})"
+    codes = filter(None, (label.type, label.type_modifier, label.region, label.region_modifier))
+    schemes = {"SCT": "SNOMED"}
+    return ", ".join(f"{code.meaning} ({schemes.get(code.scheme, code.scheme)} {code.value})" for code in codes)
 
 
 def _size(bundle: Bundle) -> str:
@@ -125,10 +117,8 @@ def _table(grid: Grid) -> str:
     wanted = [n for n, title in enumerate(grid.columns) if title.casefold().startswith(_SCORES)]
     columns = wanted or range(len(grid.columns))
     head = "".join(f"<th align='right'>{escape(grid.columns[n])}</th>" for n in columns)
-    body = "".join(_row(row[0], [row[n + 1] for n in columns]) for row in grid.rows)
+    body = ""
+    for name, *values in grid.rows:
+        numbers = "".join(f"<td align='right'>{escape(values[n])}</td>" for n in columns)
+        body += f"<tr><td>{escape(name)}</td>{numbers}</tr>"
     return f"<p>{escape(grid.title)}</p><table cellpadding='3'><tr><th></th>{head}</tr>{body}</table>"
-
-
-def _row(name: str, cells: Sequence[str]) -> str:
-    numbers = "".join(f"<td align='right'>{escape(cell)}</td>" for cell in cells)
-    return f"<tr><td>{escape(name)}</td>{numbers}</tr>"

@@ -6,6 +6,7 @@ from typing import Any
 
 import qt
 
+from medseg.desktop.panel.controls import Showing
 from medseg.desktop.panel.model_filter import SIZES_MB, Chip, Facet, Filter
 from medseg.desktop.state.texts import _
 
@@ -24,7 +25,7 @@ class ModelChips:
         self._place, self._on_toggle = place, on_toggle
         self._box: Any = None
         self._buttons: dict[tuple[Facet, str], Any] = {}
-        self._is_showing = False
+        self._showing = Showing()
 
     def build(self, chips: Sequence[Chip]) -> None:
         """Make the buttons."""
@@ -48,14 +49,11 @@ class ModelChips:
 
     def show(self, chips: Iterable[Chip], wanted: Filter) -> None:
         """Show which are chosen and how many models each would leave."""
-        self._is_showing = True
-        try:
+        with self._showing:
             for chip in chips:
                 button = self._buttons.get((chip.facet, chip.value))
                 if button is not None:
                     _show(button, chip, is_chosen=(chip.facet, chip.value) in wanted.chips)
-        finally:
-            self._is_showing = False
 
     def _row(self, chips: Iterable[Chip]) -> Any:
         row = qt.QHBoxLayout()
@@ -73,7 +71,7 @@ class ModelChips:
         return row
 
     def _toggled(self, chip: Chip) -> None:
-        if not self._is_showing:
+        if not self._showing:
             self._on_toggle(chip.facet, chip.value)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from medseg.bundles.catalogue import Bundle
-from medseg.spec.manifest import LabelSpec, ModelManifest
+from medseg.spec.manifest import ModelManifest
 
 Facet: TypeAlias = Literal["modality", "anatomy", "dimensions", "size"]
 FACETS: tuple[Facet, ...] = ("modality", "anatomy", "dimensions", "size")
@@ -52,7 +52,8 @@ def make_entry(bundle: Bundle) -> Entry:
     """Describe a bundle for the search; looks at the size of its file of weights."""
     manifest = bundle.manifest
     values: set[tuple[Facet, str]] = {("modality", channel.modality) for channel in manifest.channels}
-    values |= {("anatomy", part) for part in _anatomies(manifest)}
+    parts = (part.strip().casefold() for part in re.split(r"[,;]", manifest.anatomy))  # e.g. "liver, spleen"
+    values |= {("anatomy", part) for part in parts if part}
     values.add(("dimensions", dimensions(manifest)))
     if (size := size_class(weights_mb(bundle))) is not None:
         values.add(("size", size))
@@ -61,7 +62,13 @@ def make_entry(bundle: Bundle) -> Entry:
 
 def matching(entries: Iterable[Entry], wanted: Filter) -> list[Entry]:
     """The entries that a filter lets through, in their order."""
-    return [entry for entry in entries if _has_words(entry, wanted.words) and _has_chips(entry, wanted.chips)]
+    words, facets_asked = fold(wanted.words).split(), {facet for facet, _ in wanted.chips}
+    return [
+        entry
+        for entry in entries
+        if all(_has_word(entry.words, word) for word in words)
+        and all(entry.values & {chip for chip in wanted.chips if chip[0] == facet} for facet in facets_asked)
+    ]
 
 
 def facets(entries: Sequence[Entry], wanted: Filter = Filter()) -> tuple[Chip, ...]:
@@ -113,32 +120,14 @@ def _texts(manifest: ModelManifest) -> Iterator[str]:
         yield from (channel.name, channel.modality)
     for label in manifest.labels:
         yield label.name
-        yield from _meanings(label)
-
-
-def _meanings(label: LabelSpec) -> Iterator[str]:
-    codes = (label.category, label.type, label.type_modifier, label.region, label.region_modifier)
-    return (code.meaning for code in codes if code is not None)
-
-
-def _anatomies(manifest: ModelManifest) -> list[str]:
-    """The organs or regions a model names, e.g. "liver, spleen"."""
-    return [part.strip().casefold() for part in re.split(r"[,;]", manifest.anatomy) if part.strip()]
-
-
-def _has_words(entry: Entry, words: str) -> bool:
-    return all(_has_word(entry.words, word) for word in fold(words).split())
+        codes = (label.category, label.type, label.type_modifier, label.region, label.region_modifier)
+        yield from (code.meaning for code in codes if code is not None)
 
 
 def _has_word(text: str, word: str) -> bool:
     if len(word) > _START_ONLY:
         return word in text
     return re.search(rf"(?<![^\W_]){re.escape(word)}", text) is not None
-
-
-def _has_chips(entry: Entry, chips: Iterable[tuple[Facet, str]]) -> bool:
-    chosen = set(chips)
-    return all(entry.values & {chip for chip in chosen if chip[0] == facet} for facet in {facet for facet, _ in chosen})
 
 
 def _facet(entries: Sequence[Entry], wanted: Filter, facet: Facet) -> list[Chip]:

@@ -6,11 +6,10 @@ from typing import Any
 import qt
 
 from medseg.bundles.catalogue import Bundle, user_folder
-from medseg.desktop.panel.binding import select, selected, set_choices
+from medseg.desktop.panel.controls import Showing, load_ui, select, selected, set_choices
 from medseg.desktop.panel.model_card import card_html, one_line, picture_of
 from medseg.desktop.panel.model_chips import ModelChips
-from medseg.desktop.panel.model_filter import Entry, Facet, Filter, facets, make_entry, matching
-from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.panel.model_filter import Entry, Filter, facets, make_entry, matching
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.texts import _
 from medseg.spec.measured import DatasetScores
@@ -36,9 +35,9 @@ class ModelPicker:
         self._found: list[Entry] = []  # one a line of the list
         self._wanted = Filter()
         self._shown: Bundle | str | None = None  # what the card shows; the id of a model that is not there
-        self._is_showing = False
+        self._showing = Showing()
         self.widget, self._ui = load_ui("ModelPicker")
-        self._chips = ModelChips(self._ui.chips, self._toggle_chip)
+        self._chips = ModelChips(self._ui.chips, lambda *chip: self._search_for(self._wanted.toggled(*chip)))
         self._connect()
         self._ui.details.setVisible(False)
         self.reload()
@@ -59,49 +58,41 @@ class ModelPicker:
             )
         self._entries = [make_entry(bundle) for bundle in self._bundles.values()]
         known = {value for entry in self._entries for value in entry.values}
-        self._wanted = Filter(self._wanted.words, self._wanted.chips & known)
-        self._chips.build(facets(self._entries, self._wanted))
+        wanted = Filter(self._wanted.words, self._wanted.chips & known)
+        self._chips.build(facets(self._entries, wanted))
         self._fill_box()
         self._ui.find.setVisible(len(self._bundles) > 1)
         self._shown = None
-        self._search()
-        self.refresh()
+        self._search_for(wanted)
 
     def refresh(self) -> None:
         """Show what the parameters hold."""
         current = self.current
-        self._is_showing = True
-        try:
+        with self._showing:
             chosen = self._parameters.settings.model if current is None else current.manifest.model_id
             if chosen or self._bundles:
-                select(self._ui.model, chosen, _not_installed)
+                select(self._ui.model, chosen, lambda name: _("{model} (not installed)").format(model=name))
             ids = [entry.model_id for entry in self._found]
             self._ui.found.setCurrentRow(ids.index(chosen) if chosen in ids else -1)
-        finally:
-            self._is_showing = False
         self._show_card(current)
 
     def _connect(self) -> None:
         ui = self._ui
         ui.model.connect("currentIndexChanged(int)", lambda _index: self._choose(selected(ui.model)))
         ui.find.connect("toggled(bool)", lambda is_down: self._open_finder(is_down))
-        ui.search.connect("textChanged(QString)", lambda text: self._search_words(text))
-        ui.search.connect("returnPressed()", lambda: self._choose_first())
+        ui.search.connect("textChanged(QString)", lambda text: self._search_for(Filter(text, self._wanted.chips)))
+        ui.search.connect("returnPressed()", lambda: self._choose_line(0))
         ui.found.connect("currentRowChanged(int)", lambda row: self._choose_line(row))
         ui.more.connect("toggled(bool)", lambda is_down: self._open_details(is_down))
 
     def _choose(self, model_id: Any) -> None:
-        if not self._is_showing and model_id and model_id != self._parameters.settings.model:
+        if not self._showing and model_id and model_id != self._parameters.settings.model:
             self._parameters.change(model=model_id)
             self.refresh()
 
     def _choose_line(self, row: int) -> None:
-        if not self._is_showing and 0 <= row < len(self._found):
+        if not self._showing and 0 <= row < len(self._found):
             self._choose(self._found[row].model_id)
-
-    def _choose_first(self) -> None:
-        if self._found:
-            self._choose(self._found[0].model_id)
 
     def _open_finder(self, is_open: bool) -> None:
         self._ui.finder.setVisible(is_open)
@@ -113,35 +104,22 @@ class ModelPicker:
         self._ui.details.setVisible(is_open)
         self._ui.more.setArrowType(qt.Qt.DownArrow if is_open else qt.Qt.RightArrow)
 
-    def _search_words(self, words: str) -> None:
-        self._wanted = Filter(words, self._wanted.chips)
-        self._search()
-
-    def _toggle_chip(self, facet: Facet, value: str) -> None:
-        self._wanted = self._wanted.toggled(facet, value)
-        self._search()
-
-    def _search(self) -> None:
+    def _search_for(self, wanted: Filter) -> None:
+        self._wanted = wanted
         self._found = matching(self._entries, self._wanted)
         self._chips.show(facets(self._entries, self._wanted), self._wanted)
-        self._is_showing = True
-        try:
+        with self._showing:
             self._ui.found.clear()
             for entry in self._found:
                 self._ui.found.addItem(entry.title)
-        finally:
-            self._is_showing = False
         text = _("Mo&dels found: {found} of {all}").format(found=len(self._found), all=len(self._entries))
         self._ui.foundLabel.setText(text)
         self.refresh()
 
     def _fill_box(self) -> None:
-        self._is_showing = True
-        try:
-            choices = [(bundle.manifest.title, model_id) for model_id, bundle in self._bundles.items()]
+        choices = [(bundle.manifest.title, model_id) for model_id, bundle in self._bundles.items()]
+        with self._showing:
             set_choices(self._ui.model, choices or [(_("No model is installed"), "")])
-        finally:
-            self._is_showing = False
         for index, (title, _id) in enumerate(choices):  # a long title does not fit the box
             self._ui.model.setItemData(index, title, qt.Qt.ToolTipRole)
         self._ui.model.setEnabled(bool(choices))
@@ -155,7 +133,13 @@ class ModelPicker:
         self._ui.details.setVisible(bundle is not None and bool(self._ui.more.checked))
         self._show_picture(bundle)
         if bundle is None:
-            self._ui.summary.setText(_absent(self._parameters.settings.model))
+            name = self._parameters.settings.model
+            text = _("No model is installed; put a bundle into {folder}.")
+            if name:
+                text = _(
+                    "The model {model} of this scene is not installed; put its bundle into {folder}, or choose another."
+                )
+            self._ui.summary.setText(text.format(model=name, folder=user_folder()))
             return
         self._ui.model.setToolTip(bundle.manifest.title)
         self._ui.summary.setText(one_line(bundle.manifest))
@@ -176,15 +160,3 @@ class ModelPicker:
 def _mean_dice(scores: Iterable[DatasetScores]) -> float:
     """The best mean Dice over the data sets of a card; below 0 where there is none."""
     return max((each.plain.mean_dice.mean or 0.0 for each in scores), default=-1.0)
-
-
-def _not_installed(model_id: str) -> str:
-    return _("{model} (not installed)").format(model=model_id)
-
-
-def _absent(model_id: str) -> str:
-    if not model_id:
-        return _("No model is installed; put a bundle into {folder}.").format(folder=user_folder())
-    return _(
-        "The model {model} of this scene is not installed; put its bundle into {folder}, or choose another."
-    ).format(model=model_id, folder=user_folder())

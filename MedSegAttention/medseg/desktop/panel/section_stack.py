@@ -1,28 +1,30 @@
 """The collapsed sections under the result; a title says what in its section differs from the default."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ctk
 import qt
 
+from medseg.bundles.catalogue import Bundle
+from medseg.desktop.install.dependencies import DependencyInstaller
+from medseg.desktop.panel.controls import Section
+from medseg.desktop.panel.sections.diagnostics import DiagnosticsSection
+from medseg.desktop.panel.sections.performance import EngineOffer, PerformanceSection
+from medseg.desktop.panel.sections.postprocessing import PostprocessingSection
+from medseg.desktop.panel.sections.probabilities import ProbabilitiesSection
+from medseg.desktop.panel.sections.queue import QueueSection
+from medseg.desktop.panel.sections.region import RegionSection
+from medseg.desktop.panel.sections.training import TrainingSection
+from medseg.desktop.panel.session import Session
+from medseg.desktop.queue.job_queue import JobQueue
+from medseg.desktop.state.parameters import Parameters
+from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.state.texts import _
+from medseg.mrml.grids import Node
+from medseg.spec.errors import MedSegError
 
 _GAP = 3  # pixels between the titles
-
-
-class Section(Protocol):
-    """A part of the panel that most people never open."""
-
-    title: str
-    widget: Any
-    tells_state: bool  # what ``differences`` names is no choice but what happens
-
-    def refresh(self) -> None:
-        """Show what is chosen now."""
-
-    def differences(self) -> list[str]:
-        """Names of what differs from the default; empty where nothing does."""
 
 
 class SectionStack:
@@ -74,3 +76,68 @@ class SectionStack:
             title = form.format(section=section.title, names=", ".join(names))
             button.text = title if names else section.title
             button.setAccessibleName(button.text)
+
+
+class Sections(SectionStack):
+    """All sections of the panel.
+
+    Args:
+        parameters: hold the choices.
+        preferences: hold what belongs to this computer.
+        queue: takes trainings, is shown, and knows the devices.
+        session: holds the log.
+        installer: of what a worker needs; None: nothing can be installed.
+        training_installer: of what a training needs.
+        bundles: the installed models by id.
+        current_model: the chosen one; None where it is not installed.
+        current_segmentation: the one that is looked at; None: there is none.
+        order_all: queues a job for every volume of the scene.
+        say: hears a sentence for the user.
+    """
+
+    def __init__(
+        self,
+        parameters: Parameters,
+        preferences: Preferences,
+        queue: JobQueue,
+        session: Session,
+        *,
+        installer: DependencyInstaller | None,
+        training_installer: DependencyInstaller | None,
+        bundles: Callable[[], Mapping[str, Bundle]],
+        current_model: Callable[[], Bundle | None],
+        current_segmentation: Callable[[], Node],
+        order_all: Callable[[], None],
+        say: Callable[[str], None],
+    ) -> None:
+        self._queue, self._say = queue, say
+        check = None if installer is None else installer.state
+
+        def report() -> str:
+            return session.report(self.performance.known_devices, "" if check is None else check())
+
+        self.region = RegionSection(parameters, lambda: parameters.inputs(1)[0])
+        offer = EngineOffer(preferences, installer)
+        self.performance = PerformanceSection(parameters, current_model, self._ask_for_devices, offer)
+        cleaning = PostprocessingSection(parameters, current_model)
+        self.probabilities = ProbabilitiesSection(parameters, current_segmentation)
+        self.training = TrainingSection(parameters, bundles, current_model, queue, training_installer)
+        self.jobs = QueueSection(parameters, queue, order_all)
+        diagnostics = DiagnosticsSection(preferences, session.log, report, check)
+        above: list[Section] = [self.region, self.performance, cleaning, self.probabilities]
+        super().__init__([*above, self.training, self.jobs, diagnostics])
+        self.when_first_opened(self.training, self.training.propose)
+        self.when_first_opened(
+            self.performance, lambda: self.performance.look() if installer is None or installer.is_ready() else None
+        )
+
+    def close(self) -> None:
+        """Let go of the scene: the panel is being closed."""
+        self.region.close()
+        self.training.close()
+
+    def _ask_for_devices(self) -> None:
+        try:
+            self._queue.describe()
+        except MedSegError as error:
+            self._say(str(error))

@@ -27,11 +27,11 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
 
     preferences = Preferences(qt.QSettings())
     # Called when Apply is pressed, long after the panel is there.
-    gate = DependencyInstaller(
+    installer = DependencyInstaller(
         requirements_file, slicer.util.confirmOkCancelDisplay, preferences, on_progress=lambda line: say(line)
     )
 
-    training_gate = DependencyInstaller(
+    training_installer = DependencyInstaller(
         training_requirements(requirements_file),
         slicer.util.confirmOkCancelDisplay,
         preferences,
@@ -42,7 +42,12 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
         return QtJobProcess(on_event, on_log, choose=lambda: (preferences.python, preferences.idle_seconds))
 
     panel = Panel(
-        scene, make_process, preferences=preferences, gate=gate, training_gate=training_gate, versions=versions
+        scene,
+        make_process,
+        preferences=preferences,
+        installer=installer,
+        training_installer=training_installer,
+        versions=versions,
     )
 
     def say(line: str) -> None:
@@ -50,5 +55,5 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
         panel.say(line)
         slicer.app.processEvents()  # the line is painted before the installation begins
 
-    panel.say(gate.resume())
+    panel.say(installer.resume())
     return panel

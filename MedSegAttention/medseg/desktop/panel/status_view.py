@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.panel.forecast_line import forecast_line
+from medseg.desktop.panel.controls import show_text
+from medseg.desktop.panel.model_filter import weights_mb
 from medseg.desktop.queue.job_row import Row
 from medseg.desktop.queue.orders import what_is_missing
 from medseg.desktop.state.order import TrainingOrder
 from medseg.desktop.state.parameters import ROI, Parameters
 from medseg.desktop.state.preferences import Preferences
+from medseg.desktop.state.texts import _
+from medseg.inference.forecast import forecast
 from medseg.inference.network_memory import has_openvino
+from medseg.mrml.grids import ijk_to_world
+from medseg.mrml.rois import roi_voxels
+from medseg.spec.errors import MedSegError
 from medseg.spec.events import Device
 
 
@@ -29,9 +35,11 @@ class StatusView:
 
     def say(self, text: str) -> None:
         """Show a text in the status line, above the note; where both are empty the line is hidden."""
-        whole = "\n".join(filter(None, [text, self._note]))
-        self._names.status.setText(whole)
-        self._names.status.setVisible(bool(whole))
+        show_text(self._names.status, "\n".join(filter(None, [text, self._note])))
+
+    def repaint(self) -> None:
+        """Show the status line now, before Qt's loop next turns."""
+        self._names.status.repaint()
 
     def note(self, text: str) -> None:
         """Say something beside all that is said from now on; an empty text ends it."""
@@ -42,19 +50,11 @@ class StatusView:
 
         Args:
             bundle: the model that is chosen.
-            devices: the last that a worker told of.
+            devices: the last that a worker named.
         """
-        text, settings = what_is_missing(self._parameters, bundle), self._parameters.settings
+        text = what_is_missing(self._parameters, bundle)
         if bundle is not None and not text:
-            text = forecast_line(
-                self._parameters.inputs(1)[0],
-                bundle,
-                settings,
-                self._parameters.node(ROI),
-                seconds_per_window=self._preferences.window_seconds(bundle.manifest.model_id, settings.device),
-                has_cuda=any(device.name.startswith("cuda") for device in devices),
-                openvino=self._preferences.python is None and has_openvino(),  # of another Python nobody knows
-            )
+            text = self._forecast(bundle, has_cuda=any(device.name.startswith("cuda") for device in devices))
         self._names.forecast.setText(text)
 
     def show(self, bundle: Bundle | None, running: Row | None) -> None:
@@ -78,3 +78,41 @@ class StatusView:
                 order.settings.device,
                 finished.windows_seconds / finished.window_count,
             )
+
+    def _forecast(self, bundle: Bundle, *, has_cuda: bool) -> str:
+        """Time and memory in one line; empty where nothing can be said."""
+        settings, roi = self._parameters.settings, self._parameters.node(ROI)
+        volume = self._parameters.inputs(1)[0]
+        pixels = volume.GetImageData()
+        if pixels is None or pixels.GetNumberOfPoints() == 0:
+            return ""
+        try:
+            expected = forecast(
+                pixels.GetDimensions(),
+                ijk_to_world(volume),
+                bundle.manifest,
+                settings.options(roi_voxels=None if roi is None else roi_voxels(roi, volume)),
+                seconds_per_window=self._preferences.window_seconds(bundle.manifest.model_id, settings.device),
+                auto_device="cuda" if has_cuda else "cpu",
+                weights_mb=weights_mb(bundle) or 0.0,
+                voxel_bytes=pixels.GetScalarSize(),
+                probabilities=settings.probabilities or settings.entropy,
+                openvino=self._preferences.python is None and has_openvino(),  # of another Python nobody knows
+            )
+        except MedSegError as error:  # the ROI misses the volume, a transform bends it
+            return str(error)
+        time = _("time not known before the first run") if expected.seconds is None else _duration(expected.seconds)
+        memory = _("{size} of memory").format(size=_size(expected.memory_mb))
+        if expected.device_memory_mb is not None:
+            memory += _(" and {size} on the graphics card").format(size=_size(expected.device_memory_mb))
+        return _("Forecast: {time}, {memory}").format(time=time, memory=memory)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return _("about {count} s").format(count=max(1, round(seconds)))
+    return _("about {count} min").format(count=round(seconds / 60))
+
+
+def _size(mebibytes: float) -> str:
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1024 else f"{mebibytes / 1024:.1f} GiB"

@@ -5,7 +5,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -30,7 +30,10 @@ def collect_versions(program: Mapping[str, str]) -> dict[str, str]:
     Args:
         program: those that the caller knows: of Slicer and of this program.
     """
-    packages = {name: _package_version(name) for name in _PACKAGES}
+    packages = dict.fromkeys(_PACKAGES, "not installed")
+    for name in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            packages[name] = metadata.version(name)
     return {
         **program,
         "Python": f"{platform.python_version()} ({sys.implementation.name})",
@@ -57,9 +60,9 @@ def support_report(
         preferences: of this computer.
         log: the text of the log.
         settings: what the panel's controls hold, no names of nodes.
-        devices: the last that a worker told of; empty: nobody has asked.
-        packages: the gate's one line about what is installed.
-        hide: takes the names of nodes out of the log, see ``medseg.desktop.scene.node_names``.
+        devices: the last that a worker named; empty: nobody has asked.
+        packages: the installer's one line about what is installed.
+        hide: takes the names of nodes out of the log, see ``medseg.desktop.panel.session``.
 
     Returns:
         Text in which the home folder is ``~``, the user ``user``, and names of scans and nodes are gone.
@@ -80,17 +83,24 @@ def support_report(
 def without_names(text: str) -> str:
     """Take people and scans out of a text: home folder, user name, and every file that may be a scan."""
     text = _SCAN_QUOTED.sub(r"\1<scan>\1", text)
-    text = _WORD.sub(lambda word: _hide(word[0]), text)
-    for home in sorted(_homes(), key=len, reverse=True):
-        text = re.sub(re.escape(home) + r"(?![\w-])", "~", text, flags=re.IGNORECASE if os.name == "nt" else 0)
-    for name in _users():
+    text = _WORD.sub(_without_scan, text)
+    home = Path.home()
+    written = {str(home), home.as_posix(), str(home.resolve()), str(home).replace("\\", "\\\\")}
+    homes = [each for each in written if len(each) > 1]  # a service's home may be the root of everything
+    for each in sorted(homes, key=len, reverse=True):
+        text = re.sub(re.escape(each) + r"(?![\w-])", "~", text, flags=re.IGNORECASE if os.name == "nt" else 0)
+    names = {home.name}
+    with suppress(OSError, KeyError, ImportError):  # a container's user may have no name; the classes differ
+        names.add(getpass.getuser())
+    names = {name for name in names if len(name) >= _SHORTEST_NAME and name != "user"}
+    for name in sorted(names, key=len, reverse=True):
         text = re.sub(rf"(?<![A-Za-z0-9]){re.escape(name)}(?![A-Za-z0-9])", "user", text, flags=re.IGNORECASE)
     return text
 
 
-def _hide(word: str) -> str:
-    found = _ENDS_AS_SCAN.search(word)
-    return word if found is None else f"<scan>{found[1] or ''}"
+def _without_scan(word: re.Match[str]) -> str:
+    found = _ENDS_AS_SCAN.search(word[0])
+    return word[0] if found is None else f"<scan>{found[1] or ''}"
 
 
 def write_support(path: Path, report: str, *, overwrite: bool = False) -> None:
@@ -123,23 +133,3 @@ def _describe(device: Device) -> str:
 def _lines(pairs: Mapping[str, str]) -> list[str]:
     width = max((len(name) for name in pairs), default=0)
     return [f"{name:{width}s}  {value}" for name, value in pairs.items()]
-
-
-def _package_version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _homes() -> Iterable[str]:
-    home = Path.home()
-    written = {str(home), home.as_posix(), str(home.resolve()), str(home).replace("\\", "\\\\")}
-    return {each for each in written if len(each) > 1}  # a service's home may be the root of everything
-
-
-def _users() -> Iterable[str]:
-    names = {Path.home().name}
-    with suppress(OSError, KeyError, ImportError):  # a container's user may have no name; the classes differ
-        names.add(getpass.getuser())
-    return sorted((name for name in names if len(name) >= _SHORTEST_NAME and name != "user"), key=len, reverse=True)

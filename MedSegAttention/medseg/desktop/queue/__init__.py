@@ -1,1 +1,1 @@
-"""Orders and their turns: one warm worker, one row an order."""
+"""Orders, and the queue that does them one after the other in one warm worker."""

@@ -1,19 +1,27 @@
 """Several runs one after the other in one warm worker; what befalls one row never stops the next. No Qt."""
 
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
 
 from medseg.desktop.queue.job_row import Row, State
-from medseg.desktop.queue.preparing import AnyRun, Preparation, Prepare
+from medseg.desktop.queue.training_run import TrainingRun
 from medseg.desktop.scene.importing import ImportedResult
+from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.state.order import AnyOrder
 from medseg.desktop.state.texts import _, describe_event
 from medseg.desktop.worker.job_process import MakeProcess, call_now
 from medseg.spec.errors import MedSegError
 from medseg.spec.events import Described, End, Event, Failed, Finished, Noted, Stopped, Warned
 
-__all__ = ["JobQueue", "Row", "State"]
+AnyRun: TypeAlias = PendingRun | TrainingRun
+Preparing: TypeAlias = Generator[str, None, AnyRun]
+"""Yields a sentence on what it is doing, now and then, so that the window is alive in between; returns the run."""
+Prepare: TypeAlias = Callable[[AnyOrder, Path], AnyRun | Preparing]
 
 
 class JobQueue:
@@ -45,17 +53,12 @@ class JobQueue:
         on_described: Callable[[Described], None] = lambda _: None,
         later: Callable[[Callable[[], None]], None] = call_now,
     ) -> None:
-        self._prepare = prepare
-        self._import_result = import_result
-        self._on_change = on_change
-        self._on_log = on_log
-        self._on_end = on_end
-        self._on_described = on_described
-        self._later = later
+        self._prepare, self._import_result, self._later = prepare, import_result, later
+        self._on_change, self._on_log, self._on_end, self._on_described = on_change, on_log, on_end, on_described
         self._rows: list[Row] = []
         self._current: Row | None = None
         self._count = 0
-        self._preparation: Preparation | None = None  # of the current row, until its job is sent
+        self._preparation: Preparing | None = None  # of the current row, until its job is sent
         self._is_going_on = self._is_asked_again = False
         self._is_closed = False
         self._process = make_process(self._hear, on_log)
@@ -144,7 +147,7 @@ class JobQueue:
         The next scene gives the same ids to other nodes. Rows added later wait until the present one has stopped.
         """
         for row in self._rows:
-            row.is_stale, row.landing = True, None
+            row.is_stale, row.result = True, None
             if row.run is not None:
                 row.run = replace(row.run, is_stale=True)
         self.cancel_all()
@@ -184,37 +187,42 @@ class JobQueue:
                 if row is None:
                     return
                 if self._current is None:
-                    self._begin(row)
-                elif self._preparation is not None:
+                    self._current, row.state = row, State.RUNNING
+                    row.say(_("Starting..."))
+                    self._on_change()
+                    self._preparation = self._steps(row)
+                if self._preparation is not None:
                     self._prepare_on(row, self._preparation)
         finally:
             self._is_going_on = False
 
-    def _begin(self, row: Row) -> None:
-        self._current = row
-        row.state = State.RUNNING
-        row.say(_("Starting..."))
-        self._on_change()
-        self._preparation = Preparation(self._prepare, row)
-        self._prepare_on(row, self._preparation)
+    def _steps(self, row: Row) -> Preparing:
+        row.folder = Path(tempfile.mkdtemp(prefix="medseg-"))
+        run = self._prepare(row.order, row.folder)
+        return (yield from run) if isinstance(run, Generator) else run
 
-    def _prepare_on(self, row: Row, preparation: Preparation) -> None:
+    def _prepare_on(self, row: Row, preparation: Preparing) -> None:
         """Take a step, or send the job to the worker when there is none left."""
         words = _("the row could not begin; the log of the application says why")
         answer: Failed | Stopped | None = Failed(words, is_bug=True)
         try:
-            done = None if row.is_stopping else preparation.go_on()
+            said, run = "", None
+            if not row.is_stopping:
+                try:
+                    said = next(preparation)
+                except StopIteration as end:
+                    run = end.value
             if row.is_stopping:  # also where preparing let events through
                 answer = Stopped()
-            elif isinstance(done, str):
+            elif run is None:
                 answer = None
-                row.say(done)
+                row.say(said)
                 self._on_change()
                 self._later(self._go_on)
-            elif done is not None:
+            else:
                 self._preparation = None
-                row.run = replace(done, is_stale=row.is_stale)
-                self._process.start(done.request.job)
+                row.run = replace(run, is_stale=row.is_stale)
+                self._process.start(run.request.job)
                 answer = None
         except (MedSegError, OSError) as error:
             row.error = error
@@ -226,7 +234,8 @@ class JobQueue:
 
     def _drop_preparation(self) -> None:
         if self._preparation is not None:
-            self._preparation.close()
+            with suppress(ValueError):  # closed from within a step, after which no other is taken
+                self._preparation.close()
         self._preparation = None
 
     def _hear(self, event: Event) -> None:
@@ -269,22 +278,22 @@ class JobQueue:
             return
         row.state = State.FAILED
         try:
-            row.landing = self._import_result(row.run, row.finished)
+            row.result = self._import_result(row.run, row.finished)
         except (MedSegError, OSError) as error:
             row.error = error
             row.say(str(error))
             self._on_log(row.details)
             return
         row.state = State.DONE
-        lines = [describe_event(row.finished), *filter(None, [row.landing.message])]
-        if row.landing.message is not None:
-            self._on_log(row.landing.message)
+        lines = [describe_event(row.finished), *filter(None, [row.result.message])]
+        if row.result.message is not None:
+            self._on_log(row.result.message)
         row.say(" ".join(" ".join(lines).splitlines()))
 
 
 def _drop(row: Row) -> None:
     """Remove the folder of a row, unless it holds a result that no node does."""
     folder, row.folder, row.run = row.folder, None, None
-    kept = row.landing is not None and row.landing.kept is not None
+    kept = row.result is not None and row.result.kept is not None
     if folder is not None and not kept:
         shutil.rmtree(folder, ignore_errors=True)

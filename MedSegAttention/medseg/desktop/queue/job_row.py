@@ -5,7 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from medseg.desktop.queue.training_run import TrainingRun
-from medseg.desktop.scene.importing import ImportedResult, PendingRun
+from medseg.desktop.scene.importing import ImportedResult
+from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.state.order import AnyOrder
 from medseg.desktop.state.texts import _, describe_event, percent_done
 from medseg.spec.errors import Cancelled
@@ -50,8 +51,8 @@ class Row:
         warnings: what the worker said that the user should know, oldest first.
         run: what was sent to the worker; None before it begins and after it ended.
         finished: the worker's last word when it was a good one.
-        landing: what became of the result in the scene.
-        error: what a caller who waits for the row is to be told as an exception; None when all is well.
+        result: what became of the result in the scene.
+        error: the exception for a caller who waits for the row; None when all is well.
         is_stale: its scene was closed, so that its ids mean other nodes now; it is never shown and not run again.
         is_stopping: it was asked to stop and has not yet.
     """
@@ -67,7 +68,7 @@ class Row:
     run: PendingRun | TrainingRun | None = None
     folder: Path | None = None
     finished: Finished | None = None
-    landing: ImportedResult | None = None
+    result: ImportedResult | None = None
     error: Exception | None = None
     is_stale: bool = False
     is_stopping: bool = False

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.scene.cases import volume_sets
-from medseg.desktop.scene.importing import PendingRun
+from medseg.desktop.scene.cases import scans, volume_sets
+from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.scene.results import Mode
 from medseg.desktop.state.order import Order, TimePoint
 from medseg.desktop.state.parameters import OUTPUT, ROI, Parameters
@@ -15,12 +15,13 @@ from medseg.desktop.state.texts import _
 from medseg.desktop.worker.job_folder import write_request
 from medseg.imaging.image import Image
 from medseg.mrml.grids import Node, ijk_to_world
-from medseg.mrml.merging import check_target
-from medseg.mrml.overlap import Overlap
+from medseg.mrml.merging import Overlap, check_target
 from medseg.mrml.rois import Bounds, VoxelBox, roi_bounds, roi_voxels
 from medseg.mrml.sequences import add_output_sequence, item_count, item_image, sequence_of
 from medseg.mrml.volumes import channel_view
 from medseg.spec.errors import JobError
+
+_NAMED = 5  # volumes that are named; a status line is no list
 
 # What happens to the segments of the segmentation to join -> how labels are merged, and whose voxels they take.
 MERGING: Mapping[Joining, tuple[Mode, Overlap]] = {
@@ -91,6 +92,17 @@ def check_time_points(settings: PanelSettings, *, channels: int, has_target: boo
 def orders_for_all(parameters: Parameters, bundle: Bundle) -> list[Order]:
     """One order for each volume of the scene, or each set of volumes that surely are one examination's channels."""
     return [_order(parameters, bundle, volumes, None) for volumes in volume_sets(parameters.scene, bundle)]
+
+
+def left_out(scene: Node, bundle: Bundle) -> str:
+    """A sentence that names the volumes of a scene that are in no set; empty where each is in one."""
+    paired = {node.GetID() for each in volume_sets(scene, bundle) for node in each}
+    names = [str(node.GetName()) for node in scans(scene) if node.GetID() not in paired]
+    if not names:
+        return ""
+    more = [_("{count} more").format(count=len(names) - _NAMED)] if len(names) > _NAMED else []
+    text = _("Not queued, as it is not sure which of them belong together: {names}; choose them and press Apply")
+    return text.format(names=", ".join([*names[:_NAMED], *more]))
 
 
 def prepare(scene: Node, order: Order, folder: Path) -> PendingRun:

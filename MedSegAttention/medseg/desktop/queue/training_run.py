@@ -78,7 +78,13 @@ def make_training_order(
     _job(order, dataset or Path(), (), None)
     if dataset is None:
         labels_of(pairs)
-        _check_channels(start)
+        count = 1 if start is None else len(start.manifest.channels)
+        if start is not None and count != 1:
+            msg = _(
+                "Cases of the scene have one volume each, and {model} takes {count} channels; choose another model to "
+                "begin with, or a folder of cases"
+            )
+            raise JobError(msg.format(model=start.manifest.title, count=count))
     return order
 
 
@@ -99,16 +105,19 @@ def prepare_training(scene: Node, order: TrainingOrder, folder: Path) -> Generat
     """
     if order.dataset is not None:
         return TrainingRun(TrainingRequest(folder, _job(order, order.dataset, (), None)))
-    pairs = order_pairs(scene, order)
+    pairs = [Pair(*(scene.GetNodeByID(each) for each in ids)) for ids in order.pairs]
+    if any(node is None for pair in pairs for node in (pair.volume, pair.segmentation)):
+        msg = _("A volume or a segmentation to learn from is no longer in the scene; choose the cases again")
+        raise JobError(msg)
     labels = renamed(labels_of(pairs), _names(order.start))
     for number, name in enumerate(write_steps(pairs, labels, folder), start=1):
         yield _("Writing case {number} of {count}: {name}").format(number=number, count=len(pairs), name=name)
-    written = write_description(scene, pairs, labels, folder, order.title)
-    job = _job(order, written.folder, _as_in_model(labels, order.start), written.subjects)
+    subjects = write_description(scene, pairs, labels, folder, order.title)
+    job = _job(order, folder, _as_in_model(labels, order.start), subjects)
     return TrainingRun(TrainingRequest(folder, job))
 
 
-def land_training(finished: Finished) -> ImportedResult:
+def import_training_result(finished: Finished) -> ImportedResult:
     """Say what became of a training; the catalogue finds the model.
 
     Args:
@@ -121,19 +130,6 @@ def land_training(finished: Finished) -> ImportedResult:
         return ImportedResult(message=_("The model {title} is in the list of models.").format(title=title))
     text = _("The model {title} is in the list of models; Dice of the cases that were held out: {dice:.3f}.")
     return ImportedResult(message=text.format(title=title, dice=max(scores)))
-
-
-def order_pairs(scene: Node, order: TrainingOrder) -> list[Pair]:
-    """The nodes of an order.
-
-    Raises:
-        JobError: if one is gone.
-    """
-    pairs = [Pair(*(scene.GetNodeByID(each) for each in ids)) for ids in order.pairs]
-    if any(node is None for pair in pairs for node in (pair.volume, pair.segmentation)):
-        msg = _("A volume or a segmentation to learn from is no longer in the scene; choose the cases again")
-        raise JobError(msg)
-    return pairs
 
 
 def _job(order: TrainingOrder, dataset: Path, labels: tuple[LabelSpec, ...], subjects: Path | None) -> TrainingJob:
@@ -149,16 +145,6 @@ def _job(order: TrainingOrder, dataset: Path, labels: tuple[LabelSpec, ...], sub
         device=order.device,
         subjects=None if subjects is None else str(subjects),
     )
-
-
-def _check_channels(start: Bundle | None) -> None:
-    count = 1 if start is None else len(start.manifest.channels)
-    if start is not None and count != 1:
-        msg = _(
-            "Cases of the scene have one volume each, and {model} takes {count} channels; choose another model to "
-            "begin with, or a folder of cases"
-        )
-        raise JobError(msg.format(model=start.manifest.title, count=count))
 
 
 def _names(start: Bundle | None) -> list[str]:

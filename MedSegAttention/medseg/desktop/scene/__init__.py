@@ -1,1 +1,1 @@
-"""Results in the scene: which volumes belong together, how a result becomes nodes, and how it is taken back."""
+"""The scene: which nodes belong together, how a result becomes nodes, and how it is taken back."""

@@ -1,4 +1,4 @@
-"""Which volumes of a scene are the channels of one examination: paired where that is sure, and never by chance."""
+"""Which volumes and segmentations of a scene belong together: paired where that is sure, and never by chance."""
 
 import re
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.state.texts import _
-from medseg.mrml.grids import Node, ijk_to_world
+from medseg.mrml.grids import Node, ijk_to_world, nodes_of
 from medseg.mrml.placing import examination_of
-from medseg.mrml.probabilities import is_map
+from medseg.mrml.probabilities import is_probability_volume
+from medseg.mrml.training_cases import Pair
 from medseg.spec.errors import ImageError
 
 _SCAN = "vtkMRMLScalarVolumeNode"  # labelmaps and colour images are of classes derived from it
 _WORD = re.compile(r"[^\W_]+")
 _WILD = re.compile(r"(?<!\\)\.[*+]\??")  # takes the patient's name for a part of the channel's
-_NAMED = 5  # volumes told by name; a status line is no list
+# What people add to the name of a volume to name its segmentation.
+_PADDING = frozenset(
+    ("annotation", "gt", "ground", "label", "labels", "manual", "mask", "of", "seg", "segm", "segmentation", "truth")
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,9 +32,10 @@ class _Candidate:
 
 def scans(scene: Node) -> list[Node]:
     """The scalar volumes of a scene that are neither labelmaps nor probabilities that a network brought."""
-    nodes = [scene.GetNthNodeByClass(n, _SCAN) for n in range(scene.GetNumberOfNodesByClass(_SCAN))]
     return [
-        node for node in nodes if node.GetClassName() == _SCAN and not node.GetHideFromEditors() and not is_map(node)
+        node
+        for node in nodes_of(scene, _SCAN)
+        if node.GetClassName() == _SCAN and not node.GetHideFromEditors() and not is_probability_volume(node)
     ]
 
 
@@ -62,17 +66,6 @@ def volume_sets(scene: Node, bundle: Bundle) -> list[list[Node]]:
     taken = {node.GetID() for each in named for node in each}
     sets += named + _by_grid([each for each in unknown if each.node.GetID() not in taken], len(channels))
     return [list(each) for each in sorted(_without_twice(sets), key=lambda each: places[each[0].GetID()])]
-
-
-def left_out(scene: Node, bundle: Bundle) -> str:
-    """A sentence that names the volumes of a scene that are in no set; empty where each is in one."""
-    paired = {node.GetID() for each in volume_sets(scene, bundle) for node in each}
-    names = [str(node.GetName()) for node in scans(scene) if node.GetID() not in paired]
-    if not names:
-        return ""
-    more = [_("{count} more").format(count=len(names) - _NAMED)] if len(names) > _NAMED else []
-    text = _("Not queued, as it is not sure which of them belong together: {names}; choose them and press Apply")
-    return text.format(names=", ".join([*names[:_NAMED], *more]))
 
 
 def _candidates(nodes: Iterable[Node], patterns: Sequence[str]) -> Iterator[_Candidate]:
@@ -156,3 +149,34 @@ def _grouped(pairs: Iterable[tuple[Hashable, _Candidate]]) -> dict[Hashable, lis
     for key, each in pairs:
         groups.setdefault(key, []).append(each)
     return groups
+
+
+def propose_pairs(scene: Node) -> list[Pair]:
+    """Pairs of which both sides are sure, in the order of the volumes.
+
+    A segmentation belongs to the volume that it was drawn on. Where it knows none, it belongs to the one volume
+    whose name says the same, but for words like "segmentation".
+
+    Args:
+        scene: the MRML scene.
+    """
+    volumes = scans(scene)
+    found: dict[str, list[Node]] = {volume.GetID(): [] for volume in volumes}
+    for node in _segmentations(scene):
+        volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        if volume is None:
+            same = [each for each in volumes if _plain_words(each) == _plain_words(node)]
+            volume = same[0] if len(same) == 1 and _plain_words(node) else None
+        if volume is not None and volume.GetID() in found:
+            found[volume.GetID()].append(node)
+    # Of several segmentations of one volume nobody knows which is the truth.
+    return [Pair(each, found[each.GetID()][0]) for each in volumes if len(found[each.GetID()]) == 1]
+
+
+def _segmentations(scene: Node) -> list[Node]:
+    every = nodes_of(scene, "vtkMRMLSegmentationNode")
+    return [node for node in every if not node.GetHideFromEditors() and node.GetSegmentation().GetNumberOfSegments()]
+
+
+def _plain_words(node: Node) -> tuple[str, ...]:
+    return tuple(word for word in _WORD.findall(str(node.GetName() or "").casefold()) if word not in _PADDING)

@@ -4,36 +4,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from medseg.bundles.catalogue import Bundle
-from medseg.desktop.scene.probability_volumes import ProbabilityVolumes, affine_now
-from medseg.desktop.scene.results import Mode, show_labels, write_provenance
-from medseg.desktop.scene.undo_step import UndoStep
-from medseg.desktop.state.order import TimePoint
-from medseg.desktop.state.settings import DEFAULTS, PanelSettings
+from medseg.desktop.scene.pending_run import PendingRun
+from medseg.desktop.scene.probability_volumes import ProbabilityVolumes
+from medseg.desktop.scene.results import show_labels, write_provenance
+from medseg.desktop.scene.undo import UndoStep
 from medseg.desktop.state.texts import _
-from medseg.desktop.worker.job_folder import Request, read_answer
+from medseg.desktop.worker.job_folder import read_answer
 from medseg.imaging.image import Image
 from medseg.mrml.grids import Node
-from medseg.mrml.overlap import Overlap
 from medseg.mrml.sequences import put_labels, show_current
 from medseg.spec.errors import EXPECTED_ERRORS, JobError, MedSegError
 from medseg.spec.events import Finished
-
-
-@dataclass(frozen=True, eq=False)
-class PendingRun:
-    """What was asked for when Apply was pressed; controls and scene may change before the answer comes."""
-
-    request: Request
-    bundle: Bundle
-    image: Image  # the first channel: its grid as it was; its voxels are those of the scene
-    volume_id: str
-    target_id: str | None  # the segmentation to join; None: a new one
-    mode: Mode
-    is_stale: bool = False  # its scene was closed: ids mean other nodes now
-    settings: PanelSettings = DEFAULTS  # says which volumes come along
-    time_point: TimePoint | None = None  # of a sequence; None: a volume of its own
-    overlap: Overlap = "allow"  # whether new segments take voxels away from those of the segmentation to join
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +27,7 @@ class ImportedResult:
         message: what went otherwise than asked for; None where nothing did.
         kept: the file that still holds the result, where no node does.
         segment_ids: of each label of the model, in its order.
-        maps: the volumes of probabilities and of uncertainty that came at once; those to be brought are not here.
+        volumes: of probabilities and of uncertainty that came at once; those to be brought are not here.
     """
 
     node: Node = None
@@ -54,7 +35,7 @@ class ImportedResult:
     message: str | None = None
     kept: Path | None = None
     segment_ids: tuple[str, ...] = ()
-    maps: tuple[Node, ...] = ()
+    volumes: tuple[Node, ...] = ()
 
 
 def import_result(
@@ -79,28 +60,39 @@ def import_result(
     except EXPECTED_ERRORS as error:
         return _kept(run, error)
     try:
-        landing = _show_as_asked(scene, run, labels)
+        result = _show_as_asked(scene, run, labels)
     except EXPECTED_ERRORS as error:
         try:
-            landing = _show_anew(scene, run, labels, error)
+            result = _show_anew(scene, run, labels, error)
         except EXPECTED_ERRORS as again:
             return _kept(run, again)
     try:
-        write_provenance(landing.node, run.bundle, run.request.job, finished, versions, landing.segment_ids)
+        write_provenance(result.node, run.bundle, run.request.job, finished, versions, result.segment_ids)
     except EXPECTED_ERRORS as error:
-        landing = _with_note(landing, _("How it was made could not be written on it: {error}"), error)
-    if landing.node.GetScene() is not scene:  # it is an item of a sequence: what shows that stands for it
-        landing = replace(landing, node=show_current(scene, _output(scene, run)) or landing.node)
+        result = _with_note(result, _("How it was made could not be written on it: {error}"), error)
+    if result.node.GetScene() is not scene:  # it is an item of a sequence: what shows that stands for it
+        result = replace(result, node=show_current(scene, _output(scene, run)) or result.node)
+    return _with_probabilities(scene, run, result, bring)
+
+
+def _with_probabilities(
+    scene: Node, run: PendingRun, result: ImportedResult, bring: Callable[[ProbabilityVolumes], None] | None
+) -> ImportedResult:
+    if not (run.settings.probabilities or run.settings.entropy):
+        return result
     try:
-        maps = _maps(scene, run, landing)
-        if maps is None:
-            return landing
+        if run.time_point is not None:
+            msg = _("they are brought for single volumes; of time points only the segments are")
+            raise JobError(msg)
+        if run.request.job.probabilities is None:
+            return result
+        volumes = ProbabilityVolumes(scene, run, result.node, result.segment_ids)
         if bring is None:
-            return replace(landing, maps=tuple(node for node in maps if node is not None))
-        bring(maps)
+            return replace(result, volumes=tuple(node for node in volumes if node is not None))
+        bring(volumes)
     except EXPECTED_ERRORS as error:
-        return _with_note(landing, _("The probabilities could not be shown: {error}"), error)
-    return landing
+        return _with_note(result, _("The probabilities could not be shown: {error}"), error)
+    return result
 
 
 def _show_as_asked(scene: Node, run: PendingRun, labels: Image) -> ImportedResult:
@@ -108,19 +100,19 @@ def _show_as_asked(scene: Node, run: PendingRun, labels: Image) -> ImportedResul
     if run.time_point is not None:
         return _show_time_point(scene, run, labels)
     volume = scene.GetNodeByID(run.volume_id)
-    labels = Image(labels.array, affine_now(scene, run))
+    labels = Image(labels.array, run.affine_now(scene))
     target = None if run.target_id is None else scene.GetNodeByID(run.target_id)
     specs = run.bundle.manifest.labels
     shown = show_labels(scene, labels, specs, volume, target=target, mode=run.mode, overlap=run.overlap)
-    landing = ImportedResult(shown.node, shown.step, segment_ids=shown.segment_ids)
+    result = ImportedResult(shown.node, shown.step, segment_ids=shown.segment_ids)
     if shown.overwritten:
         lost = ", ".join(f"{name} ({count})" for name, count in shown.overwritten)
         text = _("By the overlap rule these segments lost voxels to the new ones: {lost}. Undo brings them back.")
-        landing = replace(landing, message=text.format(lost=lost))
+        result = replace(result, message=text.format(lost=lost))
     if run.target_id is None or target is not None:
-        return landing
+        return result
     gone = _("The segmentation to join is no longer there; the segments are in the new segmentation {name}")
-    return replace(landing, message=gone.format(name=shown.node.GetName()))
+    return replace(result, message=gone.format(name=shown.node.GetName()))
 
 
 def _show_time_point(scene: Node, run: PendingRun, labels: Image) -> ImportedResult:
@@ -139,19 +131,6 @@ def _output(scene: Node, run: PendingRun) -> Node:
     return None if run.time_point is None else scene.GetNodeByID(run.time_point.output_id)
 
 
-def _maps(scene: Node, run: PendingRun, landing: ImportedResult) -> ProbabilityVolumes | None:
-    """The volumes that were asked for; None where none were."""
-    settings = run.settings
-    if not (settings.probabilities or settings.entropy):
-        return None
-    if run.time_point is not None:
-        msg = _("they are brought for single volumes; of time points only the segments are")
-        raise JobError(msg)
-    if run.request.job.probabilities is None:
-        return None
-    return ProbabilityVolumes(scene, run, landing.node, landing.segment_ids)
-
-
 def _show_anew(scene: Node, run: PendingRun, labels: Image, error: BaseException) -> ImportedResult:
     """Put the labels where the volume lay, into a segmentation that hangs under nothing."""
     shown = show_labels(scene, labels, run.bundle.manifest.labels, None)
@@ -166,9 +145,9 @@ def _kept(run: PendingRun, error: BaseException) -> ImportedResult:
     return ImportedResult(message=text.format(error=_words(error), path=path), kept=path)
 
 
-def _with_note(landing: ImportedResult, text: str, error: BaseException) -> ImportedResult:
-    lines = filter(None, [landing.message, text.format(error=_words(error))])
-    return replace(landing, message="\n".join(lines))
+def _with_note(result: ImportedResult, text: str, error: BaseException) -> ImportedResult:
+    lines = filter(None, [result.message, text.format(error=_words(error))])
+    return replace(result, message="\n".join(lines))
 
 
 def _words(error: BaseException) -> str:

@@ -2,20 +2,21 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from numpy.typing import NDArray
 
+from medseg.desktop.scene.pending_run import PendingRun
+from medseg.desktop.state.steps import Steps
 from medseg.desktop.state.texts import _
 from medseg.desktop.worker.job_folder import Request, read_probabilities
-from medseg.imaging.image import Affine
 from medseg.mrml.cuts import cut_segment
-from medseg.mrml.grids import Node, ijk_to_world
+from medseg.mrml.grids import Node
 from medseg.mrml.probabilities import (
-    empty_map,
+    empty_volume,
     entropy_steps,
     fill_steps,
     link_entropy,
@@ -27,9 +28,6 @@ from medseg.mrml.probabilities import (
 from medseg.mrml.segmentations import voxels
 from medseg.mrml.snapshots import drawn
 from medseg.spec.errors import EXPECTED_ERRORS, JobError, MedSegError
-
-if TYPE_CHECKING:
-    from medseg.desktop.scene.importing import PendingRun
 
 
 class ProbabilityVolumes:
@@ -48,11 +46,11 @@ class ProbabilityVolumes:
         OSError: if they cannot be read.
     """
 
-    def __init__(self, scene: Node, run: "PendingRun", node: Node, segment_ids: tuple[str, ...]) -> None:
+    def __init__(self, scene: Node, run: PendingRun, node: Node, segment_ids: tuple[str, ...]) -> None:
         self._scene, self._run, self._node, self._ids = scene, run, node, segment_ids
         read_probabilities(run.request, run.image)  # what is wrong with it is better said now
         home = run.request.folder
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{home.name}-maps-", dir=home.parent))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{home.name}-volumes-", dir=home.parent))
         path = Path(str(run.request.job.probabilities))
         path = path.rename(self._folder / path.name)
         self._request = Request(self._folder, replace(run.request.job, probabilities=str(path)))
@@ -101,25 +99,22 @@ class ProbabilityVolumes:
                 yield None
             specs = self._run.bundle.manifest.labels
             for spec, segment_id, digest in zip(specs, self._ids, digests, strict=True):
-                pixels = empty_map(self._run.image.shape)
+                pixels = empty_volume(self._run.image.shape)
                 for _done in fill_steps(self._every()[spec.value], pixels):
                     yield None
-                affine = affine_now(self._scene, self._run)
+                affine = self._run.affine_now(self._scene)
                 node = show_probability(self._scene, pixels, affine, spec, self._volume())
                 if self._segment(segment_id) is not None:
                     link_probability(node, self._node, segment_id, digest)
                 yield node
         if settings.entropy:
-            yield from self._entropy()
-
-    def _entropy(self) -> Iterator[Node]:
-        pixels = empty_map(self._run.image.shape)
-        for _done in entropy_steps(self._every(), voxels(pixels)):
-            yield None
-        node = show_entropy(self._scene, pixels, affine_now(self._scene, self._run), self._volume())
-        if self._node.GetScene() is not None:
-            link_entropy(node, self._node)
-        yield node
+            pixels = empty_volume(self._run.image.shape)
+            for _done in entropy_steps(self._every(), voxels(pixels)):
+                yield None
+            node = show_entropy(self._scene, pixels, self._run.affine_now(self._scene), self._volume())
+            if self._node.GetScene() is not None:
+                link_entropy(node, self._node)
+            yield node
 
     def _digest(self, segment_id: str) -> str:
         """What the network left of a segment; nothing where somebody drew in it already."""
@@ -141,10 +136,34 @@ class ProbabilityVolumes:
         return every.array
 
 
-def affine_now(scene: Node, run: "PendingRun") -> Affine:
-    """Where the volume of a run lies now; where it lay, if it is gone or was exchanged for another."""
-    volume = scene.GetNodeByID(run.volume_id)
-    pixels = None if volume is None else volume.GetImageData()
-    if pixels is None or pixels.GetDimensions() != run.image.shape:
-        return run.image.affine
-    return ijk_to_world(volume)
+class DeferredVolumes:
+    """What is under way; several results may bring volumes at a time.
+
+    Args:
+        on_change: called when a volume has come, and at the end.
+        say: hears what went wrong.
+    """
+
+    def __init__(self, on_change: Callable[[], None], say: Callable[[str], None]) -> None:
+        self._on_change, self._say = on_change, say
+        self._running: list[Steps[Any]] = []
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there is more to come."""
+        return any(each.is_running for each in self._running)
+
+    def bring(self, volumes: ProbabilityVolumes) -> None:
+        """Draw volumes from now on, one step per turn of the event loop."""
+        self._running = [each for each in self._running if each.is_running]
+        self._running.append(Steps(volumes, self._came, self._on_change, self._say))
+
+    def stop(self) -> None:
+        """Bring nothing more: the scene is being closed, or the panel."""
+        for each in self._running:
+            each.stop()
+        self._running = []
+
+    def _came(self, node: Any) -> None:
+        if node is not None:
+            self._on_change()

@@ -9,11 +9,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from medseg.bundles.catalogue import Bundle
 from medseg.bundles.digest import weights_digest
-from medseg.desktop.scene.undo_step import UndoStep
+from medseg.desktop.scene.undo import UndoStep
 from medseg.imaging.image import Image
-from medseg.mrml.grids import Node
-from medseg.mrml.merging import merge_segments
-from medseg.mrml.overlap import Overlap
+from medseg.mrml.grids import Node, nodes_of
+from medseg.mrml.merging import Overlap, merge_segments
 from medseg.mrml.placing import place_beside
 from medseg.mrml.segmentations import add_segmentation
 from medseg.spec.events import Finished
@@ -121,24 +120,9 @@ def read_provenance(node: Node) -> list[dict[str, Any]]:
 
 def newest_result(scene: Node) -> Node:
     """The segmentation of a scene that a model drew last, by what is written on it; None where none did."""
-    kind, found, latest = "vtkMRMLSegmentationNode", None, ""
-    for number in range(scene.GetNumberOfNodesByClass(kind)):
-        node = scene.GetNthNodeByClass(number, kind)
+    found, latest = None, ""
+    for node in nodes_of(scene, "vtkMRMLSegmentationNode"):
         times = [str(entry.get("time", "")) for entry in read_provenance(node) if isinstance(entry, dict)]
         if times and max(times) >= latest:
             found, latest = node, max(times)
     return found
-
-
-def read_segment_provenance(segment: Any) -> dict[str, Any] | None:
-    """Which model made a ``vtkSegment``: model, model_version, weights_sha256, time; None where nothing says so."""
-    import vtk
-
-    text = vtk.reference("")
-    if not segment.GetTag(PROVENANCE, text):
-        return None
-    try:
-        entry = json.loads(str(text))
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) else None

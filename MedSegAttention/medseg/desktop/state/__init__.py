@@ -1,1 +1,1 @@
-"""What the panel remembers and says: settings, their node in the scene, preferences, sentences."""
+"""What every other room stands on: settings, orders, preferences, sentences, and long things in small steps."""

@@ -1,7 +1,6 @@
 """The panel's choices in a node of the scene: saved with it, restored with it, observed by every part of the panel."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -43,7 +42,7 @@ class Parameters:
             node = scene.AddNode(node)
         self._node = node
         events = ("ModifiedEvent", node.ReferenceAddedEvent, node.ReferenceModifiedEvent, node.ReferenceRemovedEvent)
-        self._tags = [node.AddObserver(event, self._heard) for event in events]
+        self._tags = [node.AddObserver(event, self._tell) for event in events]
         self._tell()
 
     def detach(self) -> None:
@@ -76,9 +75,12 @@ class Parameters:
         if self._node is None:
             return
         texts = setting_texts(changed(self.settings, **values))
-        with _once(self._node):
+        before = self._node.StartModify()
+        try:
             for name in values:
                 self._node.SetParameter(name, texts[name])
+        finally:
+            self._node.EndModify(before)
 
     def node(self, role: str) -> Node:
         """The node chosen for a role; None where there is none."""
@@ -98,19 +100,6 @@ class Parameters:
         for number, node in enumerate(nodes):
             self.set_node(_INPUT.format(number), node)
 
-    def _heard(self, *_: object) -> None:
-        self._tell()
-
-    def _tell(self) -> None:
+    def _tell(self, *_: object) -> None:
         for listener in list(self._listeners):
             listener()
-
-
-@contextmanager
-def _once(node: Node) -> Iterator[None]:
-    """Several changes of a node, one event."""
-    before = node.StartModify()
-    try:
-        yield
-    finally:
-        node.EndModify(before)

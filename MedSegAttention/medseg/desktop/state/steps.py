@@ -46,7 +46,7 @@ class Steps(Generic[T]):
         self._timer.start()
 
     def stop(self) -> None:
-        """Draw no more; nobody is told. May be called at any time, from inside a step too."""
+        """Draw no more; no callback is called. May be called at any time, from inside a step too."""
         if not self.is_running:
             return
         self._let_go()
@@ -67,9 +67,9 @@ class Steps(Generic[T]):
             self._let_go()
             raise
         else:
-            self._tell(item)
+            self._take(item)
 
-    def _tell(self, item: T) -> None:
+    def _take(self, item: T) -> None:
         if not self.is_running:  # stopped by what the iterator itself set off, when it could not be closed
             self._close()
             return
@@ -89,3 +89,10 @@ class Steps(Generic[T]):
     def _let_go(self) -> None:
         self.is_running = False
         self._timer.stop()
+
+
+def later(action: Callable[[], None]) -> None:
+    """Do something when Qt's loop next turns."""
+    import qt
+
+    qt.QTimer.singleShot(0, action)

@@ -9,7 +9,8 @@ import venv
 
 import pytest
 
-from medseg.desktop.install.dependencies import DependencyInstaller, ensure_packages
+from medseg.desktop.console.calls import install_packages
+from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.installers import Installers
 from medseg.desktop.install.requirements import OPENVINO, nothing_else_changes, read_requirements
 from medseg.desktop.state.preferences import RESTART, MemoryStore, Preferences
@@ -42,7 +43,7 @@ class Computer:
     def installers(self):
         return Installers(torch=self._torch if self.has_extension else None, packages=self._packages, pip=self._pip)
 
-    def gate(self, requirements):
+    def installer(self, requirements):
         return DependencyInstaller(
             requirements,
             self.confirm,
@@ -77,39 +78,39 @@ def computer():
 
 def test_nothing_is_asked_when_nothing_is_missing(requirements):
     computer = Computer(torch="2.7.1+cu128", safetensors="0.4.3")
-    computer.gate(requirements).open()
+    computer.installer(requirements).ensure()
     assert computer.questions == computer.done == []
-    assert computer.gate(requirements).state().endswith("with torch 2.7.1+cu128, safetensors 0.4.3")
+    assert computer.installer(requirements).state().endswith("with torch 2.7.1+cu128, safetensors 0.4.3")
 
 
 def test_it_asks_once_and_says_what_and_how_large(requirements, computer):
-    computer.gate(requirements).open()
+    computer.installer(requirements).ensure()
     (question,) = computer.questions
     for words in ("torch>=2.6: about 0.2 GB, or 3 GB", "safetensors>=0.4.3: below 1 MB", "numpy", "by its extension"):
         assert words in question
     assert computer.done == [("torch", ">=2.6"), ("packages", ("safetensors>=0.4.3",))]
     assert computer.lines == ["Installing PyTorch; this takes some minutes", "Installing safetensors>=0.4.3"]
-    assert computer.gate(requirements).lacking() == ()
+    assert computer.installer(requirements).lacking() == ()
 
 
 def test_no_means_no(requirements, computer):
     computer.answer = False
     with pytest.raises(MissingDependency, match="Nothing was installed and nothing was changed; you are asked again"):
-        computer.gate(requirements).open()
+        computer.installer(requirements).ensure()
     assert computer.done == computer.lines == []
     assert computer.preferences.restart == ""
 
 
 def test_what_is_too_old_is_missing(requirements):
     computer = Computer(torch="2.2.1", safetensors="0.10.0")
-    assert "torch>=2.6 (it has 2.2.1)" in computer.gate(requirements).state()
-    computer.gate(requirements).open()
+    assert "torch>=2.6 (it has 2.2.1)" in computer.installer(requirements).state()
+    computer.installer(requirements).ensure()
     assert computer.done == [("torch", ">=2.6")]
     assert "safetensors" not in computer.questions[0]
 
 
 def test_what_slicer_has_is_pinned_to_the_versions_it_has(requirements, computer):
-    computer.gate(requirements).open()
+    computer.installer(requirements).ensure()
     assert computer.constraints.split() == [f"{name}==={version}" for name, version in SLICERS.items()]
 
 
@@ -117,16 +118,16 @@ def test_torch_without_its_extension_says_where_to_get_it_and_goes_on_after_the_
     computer.has_extension = False
     for _ in range(2):
         with pytest.raises(MissingDependency, match="extension PyTorch in the Extensions Manager, restart Slicer"):
-            computer.gate(requirements).open()
+            computer.installer(requirements).ensure()
     assert computer.questions == computer.done == []
     computer.restart()
     computer.has_extension = True
     for _ in range(2):  # however often the module is opened
-        said = computer.gate(requirements).resume()
+        said = computer.installer(requirements).resume()
         assert "still to be installed: torch>=2.6, safetensors>=0.4.3. Press Apply to go on" in said
-    computer.gate(requirements).open()
+    computer.installer(requirements).ensure()
     assert [what for what, _ in computer.done] == ["torch", "packages"]
-    assert computer.gate(requirements).resume() == ""
+    assert computer.installer(requirements).resume() == ""
 
 
 @pytest.mark.parametrize("has_other_python", [False, True])
@@ -135,38 +136,38 @@ def test_where_nothing_is_lacking_after_the_restart_the_installation_is_complete
 ):
     computer.has_extension = False
     with pytest.raises(MissingDependency, match="restart Slicer"):
-        computer.gate(requirements).open()
+        computer.installer(requirements).ensure()
     computer.restart()
     if has_other_python:
         computer.preferences.python = sys.executable
     else:
         computer.there |= {"torch": "2.7.1", "safetensors": "0.5.0"}
-    assert computer.gate(requirements).is_ready()
-    assert "the installation is complete" in computer.gate(requirements).resume()
+    assert computer.installer(requirements).is_ready()
+    assert "the installation is complete" in computer.installer(requirements).resume()
     assert computer.preferences.restart == ""
-    assert computer.gate(requirements).resume() == ""  # said once
+    assert computer.installer(requirements).resume() == ""  # said once
     assert computer.questions == computer.done == []
 
 
 def test_torch_that_was_not_installed_is_told(requirements, computer):
     computer.torch_answer = None
     with pytest.raises(MissingDependency, match="PyTorch was not installed; try again"):
-        computer.gate(requirements).open()
+        computer.installer(requirements).ensure()
     assert computer.done == [("torch", ">=2.6")]
 
 
 def test_what_is_still_not_there_waits_for_a_restart_and_is_not_installed_again(requirements, computer):
     computer.installs = {"torch": "2.6.0"}
     with pytest.raises(MissingDependency, match=r"must be restarted .*safetensors>=0.4.3.* then try again"):
-        computer.gate(requirements).open()
+        computer.installer(requirements).ensure()
     with pytest.raises(MissingDependency, match="must be restarted"):
-        computer.gate(requirements).open()
+        computer.installer(requirements).ensure()
     assert len(computer.questions) == 1
-    assert "must be restarted" in computer.gate(requirements).resume()
-    assert not computer.gate(requirements).is_ready()
+    assert "must be restarted" in computer.installer(requirements).resume()
+    assert not computer.installer(requirements).is_ready()
     computer.restart()
     computer.there["safetensors"] = "0.5.0"
-    computer.gate(requirements).open()
+    computer.installer(requirements).ensure()
     assert computer.preferences.restart == ""
     assert len(computer.questions) == 1
 
@@ -174,69 +175,69 @@ def test_what_is_still_not_there_waits_for_a_restart_and_is_not_installed_again(
 def test_a_changed_numpy_is_told(requirements, computer):
     computer.installs["numpy"] = "2.5.0"
     with pytest.raises(MissingDependency, match=r"restarted .*\(numpy changed\)"):
-        computer.gate(requirements).open()
+        computer.installer(requirements).ensure()
 
 
 class TestAnotherPython:
     def test_is_asked_once_and_nothing_is_installed(self, requirements, computer, monkeypatch):
         computer.preferences.python = sys.executable
-        gate = computer.gate(requirements)
-        gate.open()
+        installer = computer.installer(requirements)
+        installer.ensure()
         monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("asked twice"))
-        gate.open()
+        installer.ensure()
         assert computer.questions == computer.done == []
 
     def test_says_what_it_has(self, requirements, computer):
         computer.preferences.python = sys.executable
-        assert f"Ready: Python {sys.version.split()[0]} with torch 2" in computer.gate(requirements).state()
+        assert f"Ready: Python {sys.version.split()[0]} with torch 2" in computer.installer(requirements).state()
 
     def test_that_is_none_is_a_sentence(self, requirements, computer):
         computer.preferences.python = "/no/such/python"
-        gate = computer.gate(requirements)
+        installer = computer.installer(requirements)
         with pytest.raises(MissingDependency, match=r"/no/such/python does not exist; choose"):
-            gate.open()
-        assert "does not exist" in gate.state()
+            installer.ensure()
+        assert "does not exist" in installer.state()
 
 
 class TestAPackageThatNothingNeeds:
     def test_is_never_asked_for_on_apply(self, requirements, computer):
-        computer.gate(requirements).open()
+        computer.installer(requirements).ensure()
         assert "openvino" not in computer.questions[0]
 
     def test_is_installed_after_asking_and_nothing_else_is(self, requirements, computer):
         computer.installs = {"openvino": "2026.4.1"}
-        gate = computer.gate(requirements)
-        assert gate.may_add(OPENVINO)
-        gate.add(OPENVINO)
+        installer = computer.installer(requirements)
+        assert installer.may_add(OPENVINO)
+        installer.add(OPENVINO)
         (question,) = computer.questions
         for words in ("works without", "openvino>=2026.1: about 0.1 GB", "downloaded", "numpy"):
             assert words in question
         assert "torch" not in question
         assert computer.done == [("packages", ("openvino>=2026.1",))]
         assert "numpy===2.0.2" in computer.constraints
-        assert not gate.may_add(OPENVINO)
+        assert not installer.may_add(OPENVINO)
 
     def test_no_means_no(self, requirements, computer):
         computer.answer = False
         with pytest.raises(MissingDependency, match=r"^Nothing was installed\.$"):
-            computer.gate(requirements).add(OPENVINO)
+            computer.installer(requirements).add(OPENVINO)
         assert computer.done == []
 
     def test_is_taken_from_a_wheel_folder_where_there_is_one(self, requirements, computer, tmp_path):
         make_wheel(tmp_path, "openvino", "2026.2.0")
         computer.preferences.wheel_folder = str(tmp_path)
         computer.installs = {"openvino": "2026.2.0"}
-        computer.gate(requirements).add(OPENVINO)
+        computer.installer(requirements).add(OPENVINO)
         assert computer.done == [("pip", ("--no-index", "--find-links", str(tmp_path), "openvino>=2026.1"))]
         assert "works without" in computer.questions[0]
 
     def test_is_not_installed_twice_nor_into_a_python_of_the_users(self, requirements, computer):
         computer.there["openvino"] = "2026.3.0"
-        computer.gate(requirements).add(OPENVINO)
+        computer.installer(requirements).add(OPENVINO)
         del computer.there["openvino"]
         computer.preferences.python = sys.executable
-        assert not computer.gate(requirements).may_add(OPENVINO)
-        computer.gate(requirements).add(OPENVINO)
+        assert not computer.installer(requirements).may_add(OPENVINO)
+        computer.installer(requirements).add(OPENVINO)
         assert computer.questions == computer.done == []
 
     def test_is_the_one_that_the_package_itself_offers(self, checkout):
@@ -255,7 +256,7 @@ class TestAWheelFolder:
     def test_gives_everything_torch_too(self, requirements, computer, folder):
         make_wheel(folder, "torch", "2.6.0", ["numpy>=2"])
         computer.has_extension = False  # is not needed
-        computer.gate(requirements).open()
+        computer.installer(requirements).ensure()
         arguments = ("--no-index", "--find-links", str(folder), "torch>=2.6", "safetensors>=0.4.3")
         assert computer.done == [("pip", arguments)]
         (question,) = computer.questions
@@ -265,14 +266,14 @@ class TestAWheelFolder:
     def test_that_lacks_wheels_names_them_before_asking(self, requirements, computer, folder):
         make_wheel(folder, "torch", "2.6.0", ["sympy>=1.13", "nvidia-cublas; sys_platform == 'plan9'"])
         with pytest.raises(MissingDependency, match=r"lacks wheels .*: sympy>=1.13; put them there"):
-            computer.gate(requirements).open()
+            computer.installer(requirements).ensure()
         assert computer.questions == computer.done == []
 
     def test_no_means_no(self, requirements, computer, folder):
         make_wheel(folder, "torch", "2.6.0")
         computer.answer = False
         with pytest.raises(MissingDependency, match="Nothing was installed"):
-            computer.gate(requirements).open()
+            computer.installer(requirements).ensure()
         assert computer.done == []
 
     def test_that_pip_does_not_like_is_a_sentence(self, requirements, computer, folder, monkeypatch):
@@ -283,7 +284,7 @@ class TestAWheelFolder:
         monkeypatch.setattr(computer, "_pip", fail)
         sentence = r"torch>=2.6, safetensors>=0.4.3 could not be installed, .*; check the wheels and try again"
         with pytest.raises(MissingDependency, match=sentence):
-            computer.gate(requirements).open()
+            computer.installer(requirements).ensure()
 
 
 class TestARealPip:
@@ -329,23 +330,23 @@ class TestARealPip:
         pip(["--no-index", str(make_wheel(tmp_path / "old", "numpy", "2.0.2"))])
 
     @pytest.fixture
-    def gate(self, requirements, pip, versions, folder):
+    def installer(self, requirements, pip, versions, folder):
         preferences = Preferences()
         preferences.wheel_folder = str(folder)
         own = Installers(torch=None, packages=lambda *_: pytest.fail("offline"), pip=pip)
         return DependencyInstaller(requirements, lambda _: True, preferences, installers=lambda: own, versions=versions)
 
     @pytest.mark.usefixtures("old_numpy")
-    def test_takes_everything_from_the_folder_and_keeps_numpy(self, gate, versions):
-        gate.open()
+    def test_takes_everything_from_the_folder_and_keeps_numpy(self, installer, versions):
+        installer.ensure()
         assert [versions(name) for name in ("torch", "safetensors", "tiny-helper")] == ["2.6.0+cpu", "0.5.0", "1.0"]
         assert versions("numpy") == "2.0.2"
 
     @pytest.mark.usefixtures("old_numpy")
-    def test_a_package_that_wants_another_numpy_is_refused_in_time(self, gate, versions, folder):
+    def test_a_package_that_wants_another_numpy_is_refused_in_time(self, installer, versions, folder):
         make_wheel(folder, "torch", "2.7.0", ["numpy>=9"])
         with pytest.raises(MissingDependency, match=r"numpy>=9 \(Slicer has 2.0.2\)"):
-            gate.open()
+            installer.ensure()
         assert (versions("numpy"), versions("torch")) == ("2.0.2", None)
 
     @pytest.mark.usefixtures("old_numpy")
@@ -370,7 +371,7 @@ def test_the_constraints_of_others_stay(monkeypatch, computer):
 
 
 def test_this_python_lacks_nothing(requirements):
-    ensure_packages(requirements, lambda question: pytest.fail(question), Preferences())
+    install_packages(requirements, lambda question: pytest.fail(question))
 
 
 def test_comments_are_no_requirements(tmp_path):

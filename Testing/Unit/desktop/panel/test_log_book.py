@@ -80,13 +80,6 @@ def test_it_never_keeps_more_than_its_limit():
     assert book.text() == "line 7\nline 8\nline 9"
 
 
-def test_it_can_be_emptied(book):
-    book.add("a")
-    book.add("a")
-    book.clear()
-    assert book.text() == ""
-
-
 @given(st.lists(st.sampled_from(["a", "b", "", BARS[1], BARS[2], "c\nd"])))
 def test_what_was_told_is_always_the_beginning_of_the_text(lines):
     heard = []

@@ -9,7 +9,8 @@ import pytest
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.queue.job_queue import JobQueue, State
-from medseg.desktop.scene.importing import ImportedResult, PendingRun
+from medseg.desktop.scene.importing import ImportedResult
+from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.state.order import Order, TimePoint
 from medseg.desktop.state.settings import DEFAULTS
 from medseg.desktop.worker.job_folder import Request
@@ -60,7 +61,15 @@ def in_steps(order, folder, sentences):
 def made(manifest):
     """A queue, its process, and what it was told."""
     it = SimpleNamespace(
-        prepared=[], landed=[], log=[], ended=[], changes=0, broken={}, steps={}, landing=ImportedResult(), described=[]
+        prepared=[],
+        imported=[],
+        log=[],
+        ended=[],
+        changes=0,
+        broken={},
+        steps={},
+        result=ImportedResult(),
+        described=[],
     )
     bundle = Bundle(Path("pair"), manifest)
 
@@ -74,10 +83,10 @@ def made(manifest):
         return in_steps(order, folder, it.steps[order.title]) if order.title in it.steps else run_of(order, folder)
 
     def import_result(run, finished):
-        it.landed.append((run, finished))
-        if isinstance(it.landing, BaseException):
-            raise it.landing
-        return it.landing
+        it.imported.append((run, finished))
+        if isinstance(it.result, BaseException):
+            raise it.result
+        return it.result
 
     def make_process(on_event, on_log):
         it.process = Process(on_event, on_log)
@@ -116,7 +125,7 @@ def test_rows_run_in_order_and_an_input_is_written_only_when_its_turn_comes(made
     assert [row.number for row in rows] == [1, 2, 3]
     assert made.queue.current is None
     assert not made.queue.is_busy
-    assert [run.request.folder for run, _ in made.landed] == made.process.jobs
+    assert [run.request.folder for run, _ in made.imported] == made.process.jobs
     assert rows[0].finished is FINISHED
 
 
@@ -144,7 +153,7 @@ def test_between_two_steps_of_preparing_the_row_says_what_is_done_and_can_be_can
             made.process.say(FINISHED)
     assert heard[:2] == ["case 1 of 2", "case 2 of 2"]
     assert rows[0].state is State.DONE
-    assert made.process.jobs == [made.landed[0][0].request.folder]
+    assert made.process.jobs == [made.imported[0][0].request.folder]
     made.queue.cancel(rows[1])
     assert rows[1].state is State.RUNNING  # what is under way ends first
     while soon:
@@ -272,7 +281,7 @@ def test_a_result_that_comes_after_cancel_was_pressed_changes_nothing(made):
     row = made.queue.add(made.order())
     made.queue.cancel(row)
     made.process.say(FINISHED)
-    assert (row.state, row.finished, made.landed) == (State.CANCELLED, None, [])
+    assert (row.state, row.finished, made.imported) == (State.CANCELLED, None, [])
 
 
 def test_cancel_all_leaves_nothing_to_run(made):
@@ -295,12 +304,12 @@ def test_a_failed_row_is_run_again_at_the_end_and_makes_room(made):
 
 
 def test_a_done_row_that_is_run_again_stays_with_its_result(made):
-    made.landing = ImportedResult(node="segmentation")
+    made.result = ImportedResult(node="segmentation")
     done = made.queue.add(made.order())
     made.process.say(FINISHED)
     again = made.queue.retry(done)
     assert made.queue.rows == (done, again)
-    assert done.landing.node == "segmentation"
+    assert done.result.node == "segmentation"
 
 
 def test_only_rows_that_do_not_run_can_be_taken_out(made):
@@ -323,7 +332,7 @@ def test_the_folder_of_a_row_is_removed_unless_it_holds_the_only_copy(made):
     first, second = made.process.jobs
     assert not first.exists()
     assert (second / "input.nii").is_file()
-    made.landing = ImportedResult(message=f"could not be shown;\nkept in {second}", kept=second / "labels.nrrd")
+    made.result = ImportedResult(message=f"could not be shown;\nkept in {second}", kept=second / "labels.nrrd")
     made.process.say(FINISHED)
     assert second.is_dir()
     row = made.queue.rows[-1]
@@ -337,7 +346,7 @@ def test_the_folder_of_a_row_is_removed_unless_it_holds_the_only_copy(made):
 
 
 def test_a_result_that_cannot_be_shown_is_a_failed_row_and_the_next_begins(made):
-    made.landing = ImageError("the labels have another shape; please report this")
+    made.result = ImageError("the labels have another shape; please report this")
     row, follower = made.queue.add(made.order("a")), made.queue.add(made.order("b"))
     made.process.say(FINISHED)
     assert (row.state, row.message) == (State.FAILED, "the labels have another shape; please report this")
@@ -356,15 +365,15 @@ def test_a_crash_is_one_readable_line_and_the_log_has_the_rest(made):
 
 def test_leaving_the_scene_stops_the_running_row_and_nothing_of_it_is_shown(made):
     rows = [made.queue.add(made.order(title)) for title in "abc"]
-    made.landing = ImportedResult(node="a node of the old scene")
+    made.result = ImportedResult(node="a node of the old scene")
     made.process.say(FINISHED)
     made.queue.leave_scene()
     assert made.process.cancelled == 1
     new = made.queue.add(made.order("new scene"))
     made.process.say(FINISHED)  # it had been done just then
     assert [str(row.state) for row in rows] == ["done", "cancelled", "cancelled"]
-    assert len(made.landed) == 1
-    assert all(row.landing is None for row in rows)
+    assert len(made.imported) == 1
+    assert all(row.result is None for row in rows)
     assert "scene was closed" in rows[1].message
     assert [made.queue.retry(row) for row in rows] == [None] * 3
     assert made.queue.current is new

@@ -6,9 +6,9 @@ from typing import Any
 
 import qt
 
+from medseg.desktop.panel.controls import Section, Showing, load_ui, show_text
 from medseg.desktop.panel.log_book import LIMIT, LogBook
-from medseg.desktop.panel.support import collect_versions, support_report, write_support
-from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.panel.support import write_support
 from medseg.desktop.state.preferences import IDLE_SECONDS, Preferences
 from medseg.desktop.state.texts import _
 from medseg.spec.errors import MedSegError
@@ -16,30 +16,29 @@ from medseg.spec.errors import MedSegError
 _MINUTE = 60.0
 
 
-class DiagnosticsSection:
+class DiagnosticsSection(Section):
     """Shows what is installed and what happened; changes what belongs to the computer, not to the scene.
 
     Args:
         preferences: hold the choices.
         log: what it shows.
+        report: makes the text of a support file.
         check_packages: says in a line whether everything is there; None: nobody can say, and there is no button.
-        collect_support: makes the text of a support file; None: versions, preferences and the log.
     """
 
     def __init__(
         self,
         preferences: Preferences,
         log: LogBook,
+        report: Callable[[], str],
         check_packages: Callable[[], str] | None = None,
-        collect_support: Callable[[], str] | None = None,
     ) -> None:
         self.title = _("Install and diagnostics")
-        self.tells_state = False
         self._preferences = preferences
         self._log = log
         self._check_packages = check_packages
-        self._collect_support = collect_support or self._plain_report
-        self._is_showing = False
+        self._report = report
+        self._showing = Showing()
         self._checked_for: tuple[str | None, str | None] | None = None  # Python and wheel folder
         self.widget, self._ui = load_ui("Diagnostics")
         self._ui.log.setMaximumBlockCount(LIMIT)
@@ -54,13 +53,10 @@ class DiagnosticsSection:
 
     def refresh(self) -> None:
         """Show what the preferences hold."""
-        was_showing, self._is_showing = self._is_showing, True
-        try:
+        with self._showing:
             _show_path(self._ui.python, self._preferences.python)
             _show_path(self._ui.wheelFolder, self._preferences.wheel_folder)
             self._ui.idle.setValue(_minutes(self._preferences.idle_seconds))
-        finally:
-            self._is_showing = was_showing
         if self._checked_for != (self._preferences.python, self._preferences.wheel_folder):
             own = self._preferences.python is None
             self._ui.state.setText(_("Slicer's own; not checked yet.") if own else _("Not checked yet."))
@@ -93,29 +89,24 @@ class DiagnosticsSection:
         ui.idle.connect("valueChanged(int)", lambda _minutes: self._store_idle())
         ui.check.connect("clicked()", self.check)
         ui.copy.connect("clicked()", self._copy)
-        ui.save.connect("clicked()", self._save_log)
-        ui.support.connect("clicked()", self._save_support)
+        save_log, save_support = _("Save the log"), _("Save a support file")
+        ui.save.connect("clicked()", lambda: self._write(save_log, "medseg-log.txt", lambda: self._log.text() + "\n"))
+        ui.support.connect("clicked()", lambda: self._write(save_support, "medseg-support.txt", self._report))
 
     def _store(self) -> None:
-        if self._is_showing:
+        if self._showing:
             return
         self._preferences.python = str(self._ui.python.currentPath)
         self._preferences.wheel_folder = str(self._ui.wheelFolder.currentPath)
         self.refresh()
 
     def _store_idle(self) -> None:
-        if not self._is_showing:
+        if not self._showing:
             self._preferences.idle_seconds = int(self._ui.idle.value) * _MINUTE
 
     def _copy(self) -> None:
         qt.QApplication.clipboard().setText(self._log.text())
         self._say(_("The log was copied."))
-
-    def _save_log(self) -> None:
-        self._write(_("Save the log"), "medseg-log.txt", lambda: self._log.text() + "\n")
-
-    def _save_support(self) -> None:
-        self._write(_("Save a support file"), "medseg-support.txt", self._collect_support)
 
     def _write(self, title: str, name: str, text: Callable[[], str]) -> None:
         """Ask where, and write; the dialog has asked already whether a file may be replaced."""
@@ -132,12 +123,8 @@ class DiagnosticsSection:
         else:
             self._say(_("Saved as {path}; nothing was sent.").format(path=path))
 
-    def _plain_report(self) -> str:
-        return support_report(collect_versions({}), self._preferences, self._log.text())
-
     def _say(self, text: str) -> None:
-        self._ui.note.setText(text)
-        self._ui.note.setVisible(True)
+        show_text(self._ui.note, text)
 
 
 def _show_path(edit: Any, path: str | None) -> None:

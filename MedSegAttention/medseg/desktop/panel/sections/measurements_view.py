@@ -7,9 +7,10 @@ from typing import Any
 
 import qt
 
-from medseg.desktop.panel.table_cells import set_cell
+from medseg.desktop.panel.controls import set_cell
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
+from medseg.mrml.segmentations import segment_names
 from medseg.mrml.statistics import SegmentStatistics
 
 _NAME, _VOLUME, _SURFACE, _MEAN, _STD, _DICE = range(6)
@@ -44,10 +45,9 @@ class MeasurementsView:
 
     def begin(self, segmentation: Node) -> None:
         """A line for each segment, and no number yet."""
-        inside = segmentation.GetSegmentation()
         self.clear()
-        for segment_id in inside.GetSegmentIDs():
-            self._add(inside.GetSegment(segment_id).GetName() or segment_id, segment_id)
+        for segment_id, name in segment_names(segmentation).items():
+            self._add(name, segment_id)
 
     def clear(self) -> None:
         """Show nothing: what was measured is no longer so."""

@@ -9,6 +9,7 @@ from medseg.desktop.state.parameters import REFERENCE, Parameters
 from medseg.desktop.state.texts import _
 from medseg.mrml.agreement import dice_steps
 from medseg.mrml.grids import Node
+from medseg.mrml.segmentations import segment_names
 from medseg.mrml.statistics import add_statistics_table, statistics_steps, write_statistics
 from medseg.spec.errors import MedSegError
 
@@ -92,15 +93,14 @@ class Measuring:
             lambda score: self._table.put_dice(*score),
             lambda: self._say(end),
             progress=_("Comparing: {done} of {total}"),
-            total=len(self._table.names | _names(reference)),
+            total=len(self._table.names | set(segment_names(reference).values())),
             stopped=_("Stopped; not every segment is compared."),
         )
 
     def names_changed(self) -> None:
         """Call the segments what they are called now; a score was of the old name and goes."""
         if self.node is not None:
-            inside = self.node.GetSegmentation()
-            self._table.rename({each: inside.GetSegment(each).GetName() or each for each in inside.GetSegmentIDs()})
+            self._table.rename(segment_names(self.node))
 
     def forget(self) -> None:
         """What was measured is no longer so, or nobody looks at it any more."""
@@ -130,11 +130,6 @@ class Measuring:
         self._task.stop()
         self._table.begin(node)
         self.node = node
-
-
-def _names(node: Node) -> set[str]:
-    inside = node.GetSegmentation()
-    return {inside.GetSegment(each).GetName() or each for each in inside.GetSegmentIDs()}
 
 
 def ask_csv_path(name: str) -> Path | None:

@@ -4,18 +4,73 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.install.engine_offer import EngineOffer
-from medseg.desktop.panel.binding import Binding
-from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.install.dependencies import DependencyInstaller
+from medseg.desktop.install.requirements import OPENVINO
+from medseg.desktop.panel.controls import Binding, Section, load_ui, show_text
 from medseg.desktop.state.parameters import Parameters
+from medseg.desktop.state.preferences import Preferences
+from medseg.desktop.state.settings import PanelSettings
 from medseg.desktop.state.texts import _
+from medseg.spec.errors import MissingDependency
 from medseg.spec.events import Device
 from medseg.spec.manifest import ModelManifest
 
 _AUTOMATIC, _PROCESSOR = "auto", "cpu"
 
 
-class PerformanceSection:
+class EngineOffer:
+    """What the panel says of the optional package, and does when its button is pressed.
+
+    Args:
+        preferences: say which Python computes.
+        installer: installs into Slicer's Python; None: nothing can be installed.
+    """
+
+    def __init__(self, preferences: Preferences, installer: DependencyInstaller | None = None) -> None:
+        self._preferences, self._installer = preferences, installer
+        self._answer = ""  # of the last installation
+        self._known: tuple[str | None, bool] | None = None  # for which Python it was looked, and what was found
+
+    @property
+    def can_install(self) -> bool:
+        """Whether a button makes sense; looked up once, for the panel asks after every change."""
+        python = self._preferences.python
+        if self._known is None or self._known[0] != python:
+            self._known = python, self._installer is not None and self._installer.may_add(OPENVINO)
+        return self._known[1]
+
+    def line(self, settings: PanelSettings) -> str:
+        """What there is to say beside the choice of an engine; empty where nothing is.
+
+        Args:
+            settings: OpenVINO is not spoken of where the network runs on a card or PyTorch was chosen.
+        """
+        if settings.engine == "torch" or settings.device not in ("auto", "cpu"):
+            return ""
+        if self._answer:
+            return self._answer
+        if self.can_install:
+            return _("A processor is 2 to 5 times faster with the optional package OpenVINO, which is not installed.")
+        python = self._preferences.python
+        if python is not None and settings.engine == "openvino":
+            command = f'"{python}" -m pip install "{OPENVINO}"'
+            return _("OpenVINO must be in the Python that computes: {command}").format(command=command)
+        return ""
+
+    def install(self) -> None:
+        """Ask, install, and keep the answer for the line."""
+        if self._installer is None:
+            return
+        try:
+            self._installer.add(OPENVINO)
+        except MissingDependency as error:
+            self._answer = str(error)
+        else:
+            self._answer = _("OpenVINO is installed; the next run uses it.")
+        self._known = None
+
+
+class PerformanceSection(Section):
     """Device, overlap, mirroring, precision, engine and windows at once.
 
     Args:
@@ -33,7 +88,6 @@ class PerformanceSection:
         engine_offer: EngineOffer | None = None,
     ) -> None:
         self.title = _("Performance")
-        self.tells_state = False
         self._parameters = parameters
         self._model = current_model
         self._ask_devices = ask_devices
@@ -44,7 +98,7 @@ class PerformanceSection:
         self._shown_manifest: ModelManifest | None = None
         self.widget, self._ui = load_ui("Performance")
         self._binding = Binding(parameters)
-        self._fill_devices()
+        self._binding.refill(self._ui.device, self._device_choices())
         self._fill_model_choices(None)
         self._ui.precision.addItem(_("32 bits (exact)"), "float32")
         self._ui.precision.addItem(_("16 bits, bfloat16"), "bfloat16")
@@ -61,6 +115,11 @@ class PerformanceSection:
         self._ui.look.connect("clicked()", lambda: self.look())
         self._ui.addEngine.connect("clicked()", lambda: self._add_engine())
         self.refresh()
+
+    @property
+    def known_devices(self) -> tuple[Device, ...]:
+        """What a worker said last; empty where none was asked."""
+        return self._devices or ()
 
     def show_devices(self, devices: Sequence[Device]) -> None:
         """List what this computer has; what was chosen stays chosen, listed or not. None: there was no answer."""
@@ -90,9 +149,6 @@ class PerformanceSection:
         self._show_note()
         self._ask_devices()
 
-    def _fill_devices(self) -> None:
-        self._binding.refill(self._ui.device, self._device_choices())
-
     def _fill_model_choices(self, manifest: ModelManifest | None) -> None:
         overlap = _as_the_model_says("" if manifest is None else f"{manifest.overlap:.0%}")
         shares = (0.0, 0.25, 0.5, 0.75)
@@ -101,9 +157,8 @@ class PerformanceSection:
         self._binding.refill(self._ui.mirror, [(mirror, "model"), (_("On"), "on"), (_("Off"), "off")])
 
     def _device_choices(self) -> list[tuple[str, Any]]:
-        listed = self._devices or ()
-        graphics = [(device_text(device), device.name) for device in listed if device.name != _PROCESSOR]
-        processors = [device_text(device) for device in listed if device.name == _PROCESSOR]
+        graphics = [(device_text(device), device.name) for device in self.known_devices if device.name != _PROCESSOR]
+        processors = [device_text(device) for device in self.known_devices if device.name == _PROCESSOR]
         processor = processors[0] if processors else _("Processor (CPU)")
         return [(_("Best available"), _AUTOMATIC), *graphics, (processor, _PROCESSOR)]
 
@@ -115,21 +170,18 @@ class PerformanceSection:
         return _("{device} (not found on this computer)").format(device=name)
 
     def _is_listed(self, name: str) -> bool:
-        names = {device.name for device in self._devices or ()}
+        names = {device.name for device in self.known_devices}
         any_card = {"cuda"} if any(each.startswith("cuda:") for each in names) else set()
         return name in {_AUTOMATIC, _PROCESSOR} | names | any_card
 
     def _show_note(self) -> None:
         self._ui.look.setEnabled(not self._is_asking)
-        note = self._note()
-        self._ui.deviceNote.setText(note)
-        self._ui.deviceNote.setVisible(bool(note))
+        show_text(self._ui.deviceNote, self._note())
 
     def _show_engine_note(self) -> None:
         offer = self._engine_offer
         note = "" if offer is None else offer.line(self._parameters.settings)
-        self._ui.engineNote.setText(note)
-        self._ui.engineNote.setVisible(bool(note))
+        show_text(self._ui.engineNote, note)
         self._ui.addEngine.setVisible(bool(note) and offer is not None and offer.can_install)
 
     def _add_engine(self) -> None:

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.panel.binding import Binding, select, selected, set_choices
+from medseg.desktop.panel.controls import Binding, Section, load_ui, select, selected, set_choices
 from medseg.desktop.panel.model_card import describe_postprocess
-from medseg.desktop.panel.ui import load_ui
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.settings import DEFAULTS, PanelSettings
 from medseg.desktop.state.texts import _
@@ -14,7 +13,7 @@ from medseg.spec.manifest import PostprocessRule
 _OWN = ("keep_largest", "min_island_mm3", "fill_holes_mm3")
 
 
-class PostprocessingSection:
+class PostprocessingSection(Section):
     """Keep the largest piece, remove islands, fill holes.
 
     Args:
@@ -24,14 +23,12 @@ class PostprocessingSection:
 
     def __init__(self, parameters: Parameters, current_model: Callable[[], Bundle | None]) -> None:
         self.title = _("Postprocessing")
-        self.tells_state = False
         self._parameters = parameters
         self._model = current_model
-        self._is_showing = False
         self.widget, self._ui = load_ui("Postprocessing")
+        self._binding = Binding(parameters)
         set_choices(self._ui.rule, [(_("As the model says"), False), (_("With values of my own"), True)])
         self._ui.rule.connect("currentIndexChanged(int)", lambda _index: self._choose())
-        self._binding = Binding(parameters)
         self._binding.tick(self._ui.keepLargest, "keep_largest")
         self._binding.number(self._ui.minIsland, "min_island_mm3")
         self._binding.number(self._ui.fillHoles, "fill_holes_mm3")
@@ -40,11 +37,8 @@ class PostprocessingSection:
     def refresh(self) -> None:
         """Show what the parameters hold and what the model says."""
         settings = self._parameters.settings
-        self._is_showing = True
-        try:
+        with self._binding.showing:
             select(self._ui.rule, settings.own_postprocess)
-        finally:
-            self._is_showing = False
         self._binding.refresh()
         self._ui.own.setVisible(settings.own_postprocess)
         self._ui.words.setText(self._words(settings))
@@ -58,7 +52,7 @@ class PostprocessingSection:
     def _choose(self) -> None:
         is_own = bool(selected(self._ui.rule))
         settings = self._parameters.settings
-        if self._is_showing or is_own == settings.own_postprocess:
+        if self._binding.showing or is_own == settings.own_postprocess:
             return
         untouched = all(getattr(settings, name) == getattr(DEFAULTS, name) for name in _OWN)
         rule = self._model_rule()

@@ -1,24 +1,24 @@
 """The section of the panel for probabilities: whether they come back, and a threshold on them that acts at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import qt
 
-from medseg.desktop.panel.binding import Binding, selected, set_choices
-from medseg.desktop.panel.sections.foreground import Foreground
-from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.panel.controls import Binding, Section, Showing, load_ui, selected, set_choices, show_text
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
 from medseg.mrml.probabilities import linked_entropy, linked_probabilities
+from medseg.mrml.segmentations import segment_names
 from medseg.mrml.thresholds import ThresholdEdit
+from medseg.mrml.views import Foreground
 from medseg.spec.errors import MedSegError
 
 _UNTOUCHED = 0.5  # where the slider stands before it is moved
 _SETTLED_MS = 400  # after this long without a move surfaces are made anew
 
 
-class ProbabilitiesSection:
+class ProbabilitiesSection(Section):
     """Two check boxes before a run; a threshold for each segment after one.
 
     Args:
@@ -28,21 +28,20 @@ class ProbabilitiesSection:
 
     def __init__(self, parameters: Parameters, current_segmentation: Callable[[], Node]) -> None:
         self.title = _("Probabilities")
-        self.tells_state = False
         self.widget, self._ui = load_ui("Probabilities")
         self._parameters, self._current_segmentation = parameters, current_segmentation
         self._binding = Binding(parameters)
         self._binding.tick(self._ui.probabilitiesBox, "probabilities")
         self._binding.tick(self._ui.entropyBox, "entropy")
         self._node: Node = None  # the segmentation
-        self._maps: dict[str, Node] = {}  # probabilities by segment id
+        self._volumes: dict[str, Node] = {}  # probabilities by segment id
         self._entropy: Node = None
         self._edits: dict[tuple[str, str], ThresholdEdit] = {}  # by ids of segmentation and segment; outlive results
         self._thresholds: dict[tuple[str, str], float] = {}  # where the slider was left
         self._moved_id: str | None = None  # segment whose slider was moved last
         self._refused: set[tuple[str, str]] = set()  # with somebody's work, until they are chosen again
         self._agreed: set[tuple[str, str]] = set()  # chosen again: a threshold may begin from what is there
-        self._is_showing = False
+        self._showing = Showing()
         self._foreground = Foreground()
         self._soon, self._settled = _timer(0, self._apply), _timer(_SETTLED_MS, self._finish)
         ui = self._ui
@@ -61,12 +60,12 @@ class ProbabilitiesSection:
         scene = self._parameters.scene
         if node is None or node.GetScene() is not scene:
             node = None
-        maps = {} if node is None else linked_probabilities(scene, node)
+        volumes = {} if node is None else linked_probabilities(scene, node)
         entropy = None if node is None else linked_entropy(scene, node)
         if node is not self._node:
             self._leave()
-        if (node, maps, entropy) != (self._node, self._maps, self._entropy):
-            self._take(node, maps, entropy)
+        if (node, volumes, entropy) != (self._node, self._volumes, self._entropy):
+            self._take(node, volumes, entropy)
         self._show_state()
 
     def differences(self) -> list[str]:
@@ -99,21 +98,21 @@ class ProbabilitiesSection:
         self._moved_id, self._agreed = None, set()
         self._say("")
 
-    def _take(self, node: Node, maps: dict[str, Node], entropy: Node) -> None:
+    def _take(self, node: Node, volumes: dict[str, Node], entropy: Node) -> None:
         """Offer the segments that have probabilities; the one that is chosen stays so."""
         for key in [key for key, edit in self._edits.items() if not edit.is_possible]:
             self._forget(key)
         chosen = selected(self._ui.segmentBox) if node is self._node else None
-        self._node, self._maps, self._entropy = node, maps, entropy
-        for segment_id, probability in maps.items():
+        self._node, self._volumes, self._entropy = node, volumes, entropy
+        for segment_id, probability in volumes.items():
             self._let_go_of_older(segment_id, probability)
-        was_showing, self._is_showing = self._is_showing, True
-        choices = [] if node is None else _choices(node, maps)
-        set_choices(self._ui.segmentBox, choices)
+        names = {} if node is None else segment_names(node)
+        choices = [(name, segment_id) for segment_id, name in names.items() if segment_id in volumes]
         ids = [segment_id for _name, segment_id in choices]
-        if chosen in ids:
-            self._ui.segmentBox.setCurrentIndex(ids.index(chosen))
-        self._is_showing = was_showing
+        with self._showing:
+            set_choices(self._ui.segmentBox, choices)
+            if chosen in ids:
+                self._ui.segmentBox.setCurrentIndex(ids.index(chosen))
         self._show_threshold()
 
     def _let_go_of_older(self, segment_id: str, probability: Node) -> None:
@@ -137,7 +136,7 @@ class ProbabilitiesSection:
 
     def _moved(self) -> None:
         """The slider was moved: whatever was asked for before is forgotten, only the last value is applied."""
-        if self._is_showing:
+        if self._showing:
             return
         self._moved_id = selected(self._ui.segmentBox)
         self._thresholds[self._key()] = float(self._ui.thresholdSlider.value)
@@ -145,7 +144,7 @@ class ProbabilitiesSection:
         self._settled.start()
 
     def _segment_changed(self) -> None:
-        if self._is_showing:
+        if self._showing:
             return
         if self._settled.active:  # what was moved a moment ago gets its surface now
             self._stop_timers()
@@ -162,13 +161,11 @@ class ProbabilitiesSection:
             self._say("")
             self._show_threshold()
 
-    def _apply(self) -> None:
-        self._threshold(is_final=False)
-
     def _finish(self) -> None:
-        self._threshold(is_final=True)
+        self._apply(is_final=True)
 
-    def _threshold(self, *, is_final: bool) -> None:
+    def _apply(self, *, is_final: bool = False) -> None:
+        """Threshold the segment; at the end its surface is made anew, too."""
         segment_id, node = self._moved_id, self._node
         key = self._key(segment_id)
         if node is None or segment_id is None or key not in self._thresholds:
@@ -177,7 +174,7 @@ class ProbabilitiesSection:
         try:
             if key not in self._edits:
                 agreed = key in self._agreed
-                edit = ThresholdEdit(node, segment_id, self._maps[segment_id], is_agreed=agreed)
+                edit = ThresholdEdit(node, segment_id, self._volumes[segment_id], is_agreed=agreed)
                 edit.apply(value, is_final=is_final)
                 self._edits[key] = edit
             else:
@@ -207,13 +204,12 @@ class ProbabilitiesSection:
 
     def _show_threshold(self) -> None:
         """Put the slider where it was left for this segment."""
-        was_showing, self._is_showing = self._is_showing, True
-        self._ui.thresholdSlider.setValue(self._thresholds.get(self._key(), _UNTOUCHED))
-        self._is_showing = was_showing
+        with self._showing:
+            self._ui.thresholdSlider.setValue(self._thresholds.get(self._key(), _UNTOUCHED))
         self._show_state()
 
     def _show_state(self) -> None:
-        ui, has_probabilities, has_entropy = self._ui, bool(self._maps), self._entropy is not None
+        ui, has_probabilities, has_entropy = self._ui, bool(self._volumes), self._entropy is not None
         ui.after.setVisible(has_probabilities or has_entropy)
         for widget in (ui.segmentLabel, ui.segmentBox, ui.thresholdLabel, ui.thresholdSlider, ui.restoreButton):
             widget.setVisible(has_probabilities)
@@ -224,15 +220,7 @@ class ProbabilitiesSection:
         ui.restoreButton.setEnabled(self._key() in self._edits)
 
     def _say(self, text: str) -> None:
-        self._ui.statusLabel.setText(text)
-        self._ui.statusLabel.setVisible(bool(text))
-
-
-def _choices(node: Node, maps: Mapping[str, Node]) -> list[tuple[str, str]]:
-    """(name, id) of the segments that have probabilities."""
-    inside = node.GetSegmentation()
-    found = [(each, inside.GetSegment(each)) for each in inside.GetSegmentIDs() if each in maps]
-    return [(segment.GetName() or segment_id, segment_id) for segment_id, segment in found]
+        show_text(self._ui.statusLabel, text)
 
 
 def _timer(milliseconds: int, action: Callable[[], None]) -> qt.QTimer:

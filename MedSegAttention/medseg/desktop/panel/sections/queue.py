@@ -1,31 +1,21 @@
 """The section of the panel that shows the queue: a line a job, and what can be done with the chosen ones."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 import qt
 
-from medseg.desktop.panel.sections.queue_lines import (
-    COLUMNS,
-    can_be_cancelled,
-    can_be_removed,
-    can_be_retried,
-    counts,
-    headings,
-    line_of,
-    tip_of,
-)
-from medseg.desktop.panel.table_cells import set_cell
-from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.panel.controls import Section, load_ui, set_cell, show_text
 from medseg.desktop.queue.job_queue import JobQueue
-from medseg.desktop.queue.job_row import Row
+from medseg.desktop.queue.job_row import Row, State
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.texts import _
 
+COLUMNS = 5  # volume, model, state, progress, result or error
 _WIDTHS = (95, 80, 64, 60)  # pixels, of all columns but the last
 
 
-class QueueSection:
+class QueueSection(Section):
     """A table of the rows of a queue.
 
     Args:
@@ -34,9 +24,10 @@ class QueueSection:
         order_all: queues a job for every volume of the scene, and says itself what it cannot queue.
     """
 
+    tells_state = True
+
     def __init__(self, parameters: Parameters, queue: JobQueue, order_all: Callable[[], None]) -> None:
         self.title = _("Queue")
-        self.tells_state = True
         self.widget, self._ui = load_ui("Queue")
         self._parameters, self._queue = parameters, queue
         self._shown: list[Row] = []  # one a line of the table
@@ -91,22 +82,21 @@ class QueueSection:
 
     def retry(self) -> None:
         """Run the chosen jobs that brought no result once more."""
-        self._each(can_be_retried(self.chosen), self._queue.retry)
+        for row in can_be_retried(self.chosen):
+            self._queue.retry(row)
 
     def remove(self) -> None:
         """Take the chosen jobs that have ended off the list."""
-        self._each(can_be_removed(self.chosen), self._queue.remove)
+        for row in can_be_removed(self.chosen):
+            self._queue.remove(row)
 
     def delete(self) -> None:
         """What the Delete key does: remove what has ended, cancel the others; never both to one job."""
         ended, others = can_be_removed(self.chosen), can_be_cancelled(self.chosen)
-        self._each(ended, self._queue.remove)
+        for row in ended:
+            self._queue.remove(row)
         for row in reversed(others):
             self._queue.cancel(row)
-
-    def _each(self, rows: Sequence[Row], action: Callable[[Row], Any]) -> None:
-        for row in rows:
-            action(row)
 
     def _add(self, row: Row) -> None:
         line = len(self._shown)
@@ -131,6 +121,82 @@ class QueueSection:
         self._ui.cancelButton.setEnabled(bool(can_be_cancelled(chosen)))
         self._ui.retryButton.setEnabled(bool(can_be_retried(chosen)))
         self._ui.removeButton.setEnabled(bool(can_be_removed(chosen)))
-        self._ui.detailLabel.setText(tip_of(chosen[0]) if len(chosen) == 1 else "")
-        self._ui.detailLabel.setVisible(len(chosen) == 1)
+        show_text(self._ui.detailLabel, tip_of(chosen[0]) if len(chosen) == 1 else "")
         self._ui.clearButton.setEnabled(any(row.has_ended for row in self._shown))
+
+
+def headings() -> tuple[str, ...]:
+    """Of the columns, translated."""
+    return (_("Volume"), _("Model"), _("State"), _("Progress"), _("Result or error"))
+
+
+def line_of(row: Row) -> tuple[str, ...]:
+    """One text a column; the last is the result's name, the error, or what is being done."""
+    return (
+        row.order.title or _("Job {number}").format(number=row.number),
+        row.order.model_title,
+        _state(row),
+        "" if row.state is State.WAITING else f"{row.percent} %",  # the time left is in the message
+        _outcome(row),
+    )
+
+
+def tip_of(row: Row) -> str:
+    """Everything there is to say about a row, the whole error included."""
+    lines = [
+        f"{row.number}. {row.order.title}: {row.order.model_title}",
+        _("Device: {device}").format(device=row.order.device),
+        f"{_state(row)}: {row.details or row.message}",
+        *(_("Warning: {message}").format(message=message) for message in row.warnings),
+    ]
+    if row.result is not None and row.result.kept is not None:
+        lines.append(_("The result is kept in the file {path}").format(path=row.result.kept))
+    return "\n".join(lines)
+
+
+def counts(rows: Iterable[Row]) -> list[str]:
+    """How many run, wait and have failed; empty where the queue needs nobody's attention."""
+    number = Counter(row.state for row in rows)
+    named = (
+        (State.RUNNING, _("{count} running")),
+        (State.WAITING, _("{count} waiting")),
+        (State.FAILED, _("{count} failed")),
+    )
+    return [text.format(count=number[state]) for state, text in named if number[state]]
+
+
+def can_be_cancelled(rows: Sequence[Row]) -> list[Row]:
+    """Those that wait or run."""
+    return [row for row in rows if not row.has_ended and not row.is_stopping]
+
+
+def can_be_retried(rows: Sequence[Row]) -> list[Row]:
+    """Those that ended without a result, and whose scene is still there."""
+    return [row for row in rows if row.can_be_retried and row.state is not State.DONE]
+
+
+def can_be_removed(rows: Sequence[Row]) -> list[Row]:
+    """Those that have ended."""
+    return [row for row in rows if row.has_ended]
+
+
+def _state(row: Row) -> str:
+    if row.is_stopping and not row.has_ended:
+        return _("stopping")
+    return {
+        State.WAITING: _("waiting"),
+        State.RUNNING: _("running"),
+        State.DONE: _("done"),
+        State.FAILED: _("failed"),
+        State.CANCELLED: _("cancelled"),
+    }[row.state]
+
+
+def _outcome(row: Row) -> str:
+    node = None if row.result is None else row.result.node
+    if row.state is not State.DONE or node is None:
+        return "" if row.state is State.WAITING else row.message
+    name = node.GetName() if node.GetScene() is not None else _("The result was removed from the scene")
+    if not row.warnings:
+        return str(name)
+    return _("{name} (warnings: {count})").format(name=name, count=len(row.warnings))

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from medseg.desktop.console.waiting import later
-from medseg.desktop.panel.binding import Binding
-from medseg.desktop.panel.ui import load_ui
+from medseg.desktop.panel.controls import Binding, Section, load_ui
 from medseg.desktop.state.parameters import ROI, Parameters
+from medseg.desktop.state.steps import later
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
 from medseg.mrml.rois import fit_roi, roi_bounds, roi_voxels, snap_roi
@@ -15,7 +14,7 @@ from medseg.spec.errors import JobError, MedSegError
 _NEW_SHARE = 0.5  # of the volume's edges that a new region has
 
 
-class RegionSection:
+class RegionSection(Section):
     """Which box is segmented, and how finely.
 
     Args:
@@ -25,7 +24,6 @@ class RegionSection:
 
     def __init__(self, parameters: Parameters, current_volume: Callable[[], Node]) -> None:
         self.title = _("Region")
-        self.tells_state = False
         self._parameters = parameters
         self._volume = current_volume
         self._scene: Node = None  # that the selector lists
@@ -34,28 +32,20 @@ class RegionSection:
         self.widget, self._ui = load_ui("Region")
         self._binding = Binding(parameters)
         self._binding.tick(self._ui.quick, "quick")
-        self._is_showing = False
-        self._ui.roi.connect("currentNodeChanged(vtkMRMLNode*)", lambda node: self._choose(node))
-        self._ui.roi.connect("nodeActivated(vtkMRMLNode*)", lambda node: self._choose(node))  # also of the same name
-        self._ui.roi.connect("nodeAboutToBeRemoved(vtkMRMLNode*)", lambda node: self._removed(node))
-        self._ui.roi.connect("nodeAddedByUser(vtkMRMLNode*)", lambda node: self._begin(node))
+        self._binding.node(self._ui.roi, ROI, _show_in_views)
+        self._ui.roi.connect("nodeAddedByUser(vtkMRMLNode*)", lambda node: self._move(_centre_roi, node))
         self._ui.fit.connect("clicked()", lambda: self._move(fit_roi))
         self._ui.snap.connect("clicked()", lambda: self._move(snap_roi))
         self.refresh()
 
     def refresh(self) -> None:
         """Show what the parameters hold."""
-        roi = self._parameters.node(ROI)
-        self._is_showing = True
-        try:
-            if self._scene is not self._parameters.scene:
-                self._scene = self._parameters.scene
+        if self._scene is not self._parameters.scene:
+            self._scene = self._parameters.scene
+            with self._binding.showing:
                 self._ui.roi.setMRMLScene(self._scene)
-            self._ui.roi.setCurrentNode(roi)
-        finally:
-            self._is_showing = False
         self._binding.refresh()
-        self._observe(roi)
+        self._observe(self._parameters.node(ROI))
         self._show_extent()
 
     def differences(self) -> list[str]:
@@ -66,28 +56,12 @@ class RegionSection:
     def close(self) -> None:
         """Let go of the region node and of the scene."""
         self._observe(None)
-        self._is_showing = True
-        self._ui.roi.setMRMLScene(None)
-
-    def _choose(self, roi: Node) -> None:
-        if self._is_showing:
-            return
-        self._parameters.set_node(ROI, roi)
-        if roi is not None:
-            _show_in_views(roi)
-
-    def _removed(self, roi: Node) -> None:
-        """Slicer would choose the next region, and nobody asked for that."""
-        if roi is not None and roi is self._parameters.node(ROI):
-            self._parameters.set_node(ROI, None)
-
-    def _begin(self, roi: Node) -> None:
-        """Put a new region into the middle of the volume, where it can be seen and dragged."""
-        if self._volume() is None:
-            return
-        self._move(_centre_roi, roi)
+        with self._binding.showing:
+            self._ui.roi.setMRMLScene(None)
 
     def _move(self, change: Callable[[Node, Node], Any], roi: Node = None) -> None:
+        if self._volume() is None:
+            return
         try:
             change(self._parameters.node(ROI) if roi is None else roi, self._volume())
         except MedSegError as error:
@@ -97,7 +71,7 @@ class RegionSection:
 
     def _dropped(self, roi: Node) -> None:
         """The mouse has let go of the region: its faces go onto the edges of voxels."""
-        if roi is self._observed and self._volume() is not None:
+        if roi is self._observed:
             self._move(snap_roi, roi)
 
     def _observe(self, roi: Node) -> None:
@@ -148,12 +122,15 @@ def extent_text(roi: Node, volume: Node) -> str:
 
 
 def _centre_roi(roi: Node, volume: Node) -> None:
+    """Put a new region into the middle of the volume, where it can be seen and dragged."""
     fit_roi(roi, volume)
     roi.SetSize(*(edge * _NEW_SHARE for edge in roi.GetSize()))
     snap_roi(roi, volume)
 
 
 def _show_in_views(roi: Node) -> None:
+    if roi is None:
+        return
     if roi.GetDisplayNode() is None:
         roi.CreateDefaultDisplayNodes()
     display = roi.GetDisplayNode()

@@ -4,19 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medseg.desktop.panel.controls import load_ui, show_text
 from medseg.desktop.panel.sections.measurements_view import MeasurementsView
 from medseg.desktop.panel.sections.measuring import Measuring, ask_csv_path
 from medseg.desktop.panel.sections.task import Task
-from medseg.desktop.panel.ui import load_ui
 from medseg.desktop.scene.results import newest_result
-from medseg.desktop.scene.undo_stack import UndoStack
-from medseg.desktop.scene.undo_step import UndoStep
+from medseg.desktop.scene.undo import UndoStack, UndoStep
 from medseg.desktop.state.parameters import REFERENCE, Parameters
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
-from medseg.mrml.jumping import jump_to_segment
 from medseg.mrml.segmentations import CLOSED_SURFACE
-from medseg.mrml.surfaces import surface_steps
+from medseg.mrml.views import jump_to_segment, surface_steps
 from medseg.spec.errors import MedSegError
 
 _SURFACES = "surfaces"
@@ -271,8 +269,7 @@ class ResultsView:
             button.setEnabled(self._measuring.has_rows)
 
     def _say(self, text: str) -> None:
-        self._ui.statusLabel.setText(text)
-        self._ui.statusLabel.setVisible(bool(text))
+        show_text(self._ui.statusLabel, text)
 
 
 def _call(button: Any, text: str) -> None:

@@ -43,7 +43,7 @@ class Task:
             on_step: hears each item.
             on_end: called after the last item, when ``kind`` is "" again.
             progress: with ``{done}`` and ``{total}`` in it.
-            total: how many items there will be, as far as can be told.
+            total: how many items there will be, as far as is known.
             stopped: said when it is stopped.
             clean_up: called when it does not reach its end: stopped, or by an error.
         """

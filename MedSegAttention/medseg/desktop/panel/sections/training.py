@@ -8,14 +8,12 @@ import qt
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.install.dependencies import DependencyInstaller
-from medseg.desktop.panel.binding import selected, set_choices
+from medseg.desktop.panel.controls import Section, load_ui, selected, set_cell, set_choices, show_text
 from medseg.desktop.panel.sections.task import Task
-from medseg.desktop.panel.table_cells import set_cell
-from medseg.desktop.panel.ui import load_ui
 from medseg.desktop.queue.job_queue import JobQueue
 from medseg.desktop.queue.training_choices import chosen_start, held_out_words, model_folder, start_choices
 from medseg.desktop.queue.training_run import make_training_order
-from medseg.desktop.scene.training_pairs import propose_pairs
+from medseg.desktop.scene.cases import propose_pairs
 from medseg.desktop.state.order import TrainingOrder
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.texts import _
@@ -28,7 +26,7 @@ _SCENE, _FOLDER = "scene", "folder"
 _MINUTE = 60.0
 
 
-class TrainingSection:
+class TrainingSection(Section):
     """Makes training orders.
 
     Args:
@@ -36,7 +34,7 @@ class TrainingSection:
         bundles: the installed models by id.
         current_model: the one that is chosen in the panel.
         queue: takes the orders.
-        gate: opened when Train is pressed, to install what a training needs; None: nothing is.
+        installer: opened when Train is pressed, to install what a training needs; None: nothing is.
     """
 
     def __init__(
@@ -45,12 +43,11 @@ class TrainingSection:
         bundles: Callable[[], Mapping[str, Bundle]],
         current_model: Callable[[], Bundle | None],
         queue: JobQueue,
-        gate: DependencyInstaller | None = None,
+        installer: DependencyInstaller | None = None,
     ) -> None:
         self.title = _("Train a model of your own")
-        self.tells_state = False
         self._parameters, self._bundles, self._model = parameters, bundles, current_model
-        self._jobs, self._gate = queue, gate
+        self._jobs, self._installer = queue, installer
         self._scene: Node = None  # that the selectors list
         self._pairs: list[Pair] = []  # one a line of the table
         self._choices: list[tuple[str, str]] = []
@@ -87,10 +84,6 @@ class TrainingSection:
             self._fill_start(choices)
         self._show_state()
 
-    def differences(self) -> list[str]:
-        """Nothing here changes how a volume is segmented."""
-        return []
-
     def propose(self) -> None:
         """Fill the list with what surely belongs together."""
         self._show_pairs(propose_pairs(self._parameters.scene))
@@ -119,8 +112,8 @@ class TrainingSection:
         self._is_training = True
         try:
             order = self._order()
-            if self._gate is not None:
-                self._gate.open()
+            if self._installer is not None:
+                self._installer.ensure()
                 order = self._order()  # an installation lets events through, and the list may be another one now
             self._look_at(order)
         except (MedSegError, OSError) as error:
@@ -156,7 +149,8 @@ class TrainingSection:
         title = str(self._ui.name.text)
         bundles = self._bundles()
         output = model_folder(title, bundles)
-        if self._is_in_queue(output):
+        orders = [row.order for row in self._jobs.rows if not (row.has_ended or row.is_stopping)]
+        if any(isinstance(order, TrainingOrder) and order.output == output for order in orders):
             msg = _("A training with this name is in the queue; wait for it, cancel it there, or choose another name")
             raise JobError(msg)
         start, network = chosen_start(str(selected(self._ui.start)), bundles)
@@ -181,23 +175,21 @@ class TrainingSection:
 
     def _look_at(self, order: TrainingOrder) -> None:
         pairs = self._pairs if order.dataset is None else []
+
+        def queue() -> None:
+            self._jobs.add(order)
+            text = _("The training is in the queue; the section Queue and the line under Apply say how far it is.")
+            self._say(text)
+
         self._task.begin(
             "check",
             lambda: check_steps(pairs, labels_of(pairs)) if pairs else iter(()),
             lambda _name: None,
-            lambda: self._queue(order),
+            queue,
             progress=_("Looking at the cases: {done} of {total}"),
             total=len(pairs),
             stopped=_("Stopped; nothing was queued."),
         )
-
-    def _queue(self, order: TrainingOrder) -> None:
-        self._jobs.add(order)
-        self._say(_("The training is in the queue; the section Queue and the line under Apply say how far it is."))
-
-    def _is_in_queue(self, output: Path) -> bool:
-        rows = [row for row in self._jobs.rows if not (row.has_ended or row.is_stopping)]
-        return any(isinstance(row.order, TrainingOrder) and row.order.output == output for row in rows)
 
     @property
     def _is_scene(self) -> bool:
@@ -232,11 +224,8 @@ class TrainingSection:
             part.setVisible(not self._is_scene)
         ui.sceneCases.setVisible(self._is_scene)
         ui.remove.setEnabled(any(ui.pairs.item(line, 0).isSelected() for line in range(len(self._pairs))))
-        words = held_out_words(len(self._pairs)) if self._is_scene else ""
-        ui.words.setText(words)
-        ui.words.setVisible(bool(words))
+        show_text(ui.words, held_out_words(len(self._pairs)) if self._is_scene else "")
         ui.train.setEnabled(not self._task.kind)
 
     def _say(self, text: Any) -> None:
-        self._ui.note.setText(text)
-        self._ui.note.setVisible(bool(text))
+        show_text(self._ui.note, text)

@@ -1,5 +1,6 @@
-"""A finished job lands as it was asked for: segments, time points, probabilities; whatever happened meanwhile."""
+"""A finished job comes into the scene as it was asked for, whatever happened meanwhile."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,21 +11,24 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.scene.deferred_volumes import DeferredVolumes
-from medseg.desktop.scene.importing import PendingRun, import_result
-from medseg.desktop.scene.results import read_provenance, read_segment_provenance
+from medseg.desktop.scene import importing
+from medseg.desktop.scene.importing import import_result
+from medseg.desktop.scene.pending_run import PendingRun
+from medseg.desktop.scene.probability_volumes import DeferredVolumes
+from medseg.desktop.scene.results import read_provenance
 from medseg.desktop.state.order import TimePoint
 from medseg.desktop.state.settings import PanelSettings
 from medseg.desktop.worker.job_folder import Request
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
-from medseg.mrml.probabilities import linked_entropy, linked_probabilities, normalised_entropy, noted_drawn
+from medseg.mrml.probabilities import linked_entropy, linked_probabilities, noted_drawn
 from medseg.mrml.segmentations import add_segmentation, labels_from_segmentation, voxels
 from medseg.mrml.sequences import add_output_sequence, item_image, proxy_of
-from medseg.mrml.volumes import image_from_volume_node, volume_node_from_image
-from medseg.spec.errors import EXPECTED_ERRORS, JobError
+from medseg.mrml.volumes import image_from_volume_node
+from medseg.spec.errors import EXPECTED_ERRORS, ImageError, JobError
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
+from mrml_nodes import normalised_entropy, read_segment_provenance, volume_node_from_image
 
 FINISHED = Finished(("labels.nii",), "cpu", 2.0)
 
@@ -65,37 +69,37 @@ def run(tmp_path, specs, array, scores, volume):
 
 
 def test_a_result_has_its_segments_and_its_note_and_nothing_more(scene, run, volume, array):
-    landing = import_result(scene, run(), FINISHED, {})
-    assert landing.message is None
-    assert landing.maps == ()
-    assert landing.segment_ids == ("Segment_1", "Segment_2", "Segment_3")
-    labels, _ = labels_from_segmentation(landing.node, volume)
+    result = import_result(scene, run(), FINISHED, {})
+    assert result.message is None
+    assert result.volumes == ()
+    assert result.segment_ids == ("Segment_1", "Segment_2", "Segment_3")
+    labels, _ = labels_from_segmentation(result.node, volume)
     np.testing.assert_array_equal(labels.array, array)
-    assert read_provenance(landing.node)[0]["model"] == "m"
-    assert read_segment_provenance(landing.node.GetSegmentation().GetSegment("Segment_2"))["model"] == "m"
+    assert read_provenance(result.node)[0]["model"] == "m"
+    assert read_segment_provenance(result.node.GetSegmentation().GetSegment("Segment_2"))["model"] == "m"
 
 
 def test_probabilities_and_entropy_come_along_when_asked_for(scene, run, scores):
-    landing = import_result(scene, run(settings=PanelSettings(probabilities=True, entropy=True)), FINISHED, {})
-    assert len(landing.maps) == 4
-    found = linked_probabilities(scene, landing.node)
+    result = import_result(scene, run(settings=PanelSettings(probabilities=True, entropy=True)), FINISHED, {})
+    assert len(result.volumes) == 4
+    found = linked_probabilities(scene, result.node)
     assert list(found) == ["Segment_1", "Segment_2", "Segment_3"]
     for label, node in enumerate(found.values(), start=1):
         np.testing.assert_array_equal(image_from_volume_node(node).array[0], scores[label])
-    doubt = image_from_volume_node(landing.maps[-1]).array[0]
+    doubt = image_from_volume_node(result.volumes[-1]).array[0]
     np.testing.assert_allclose(doubt, normalised_entropy(scores), atol=1e-6)
 
 
 @pytest.mark.parametrize(("asked", "count"), [({"probabilities": True}, 3), ({"entropy": True}, 1)])
 def test_only_what_was_asked_for_comes(scene, run, asked, count):
-    assert len(import_result(scene, run(settings=PanelSettings(**asked)), FINISHED, {}).maps) == count
+    assert len(import_result(scene, run(settings=PanelSettings(**asked)), FINISHED, {}).volumes) == count
 
 
 def test_they_lie_on_a_volume_that_was_moved_meanwhile(scene, run, volume, hang, motion, affines):
     pending = run(settings=PanelSettings(probabilities=True))
     transform = hang(volume, motion)
-    landing = import_result(scene, pending, FINISHED, {})
-    for node in landing.maps:
+    result = import_result(scene, pending, FINISHED, {})
+    for node in result.volumes:
         assert node.GetParentTransformNode() is transform
         np.testing.assert_allclose(image_from_volume_node(node).affine, motion @ affines[-1], atol=1e-9)
 
@@ -103,29 +107,106 @@ def test_they_lie_on_a_volume_that_was_moved_meanwhile(scene, run, volume, hang,
 def test_probabilities_join_the_segments_of_a_segmentation_that_was_there(scene, run, volume, array, specs):
     target = add_segmentation(scene, Image(array), specs[:1], name="mine", reference_node=volume)
     pending = run(target_id=target.GetID(), settings=PanelSettings(probabilities=True))
-    landing = import_result(scene, pending, FINISHED, {})
-    assert landing.node is target
-    assert set(linked_probabilities(scene, target)) == set(landing.segment_ids)
-    assert "Segment_1" not in landing.segment_ids  # that is the one drawn before
+    result = import_result(scene, pending, FINISHED, {})
+    assert result.node is target
+    assert set(linked_probabilities(scene, target)) == set(result.segment_ids)
+    assert "Segment_1" not in result.segment_ids  # that is the one drawn before
 
 
 def test_probabilities_that_cannot_be_read_cost_no_segment(scene, run, volume, array):
     pending = run(settings=PanelSettings(probabilities=True))
     (pending.request.folder / "probabilities.nii").unlink()
-    landing = import_result(scene, pending, FINISHED, {})
-    assert landing.message.startswith("The probabilities could not be shown")
-    labels, _ = labels_from_segmentation(landing.node, volume)
+    result = import_result(scene, pending, FINISHED, {})
+    assert result.message.startswith("The probabilities could not be shown")
+    labels, _ = labels_from_segmentation(result.node, volume)
     np.testing.assert_array_equal(labels.array, array)
 
 
 def test_what_the_overlap_rule_took_is_said_and_can_be_taken_back(scene, run, volume, array, specs, affines):
     target = add_segmentation(scene, Image(np.full_like(array, 3), affines[-1]), specs[2:], name="mine")
-    landing = import_result(scene, run(target_id=target.GetID(), overlap="all"), FINISHED, {})
-    assert f"Spleen ({np.count_nonzero(array)})" in landing.message
-    landing.step.toggle()
+    result = import_result(scene, run(target_id=target.GetID(), overlap="all"), FINISHED, {})
+    assert f"Spleen ({np.count_nonzero(array)})" in result.message
+    result.step.toggle()
     labels, names = labels_from_segmentation(target, volume)
     assert names == ("Spleen",)
     assert labels.array.all()
+
+
+# What readers, NumPy and VTK's wrapping raise; written out, so that a list in the program that is cut short is found.
+KINDS = (
+    ImageError,
+    ZeroDivisionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    PermissionError,
+    RuntimeError,
+    TypeError,
+    UnicodeDecodeError,
+    ValueError,
+)
+
+
+def raising(kind):
+    error = kind("utf-8", b"", 0, 1, "broken") if kind is UnicodeDecodeError else kind("broken")
+
+    def fail(*_arguments, **_named):
+        raise error
+
+    return fail
+
+
+def assert_kept(result, pending):
+    """No node shows it: the file is still there, and the message says where."""
+    assert result.node is None
+    assert result.kept == Path(pending.request.job.output)
+    assert result.kept.is_file()
+    assert f"it is kept in the file {result.kept}" in result.message
+    assert "broken" in result.message
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_result_that_cannot_be_read_is_kept_whatever_is_raised(scene, run, monkeypatch, kind):
+    pending = run()
+    monkeypatch.setattr(importing, "read_answer", raising(kind))
+    assert_kept(import_result(scene, pending, FINISHED, {}), pending)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_result_that_cannot_be_shown_anywhere_is_kept_whatever_is_raised(scene, run, monkeypatch, kind):
+    pending = run()
+    monkeypatch.setattr(importing, "show_labels", raising(kind))
+    assert_kept(import_result(scene, pending, FINISHED, {}), pending)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_note_that_cannot_be_written_costs_no_segment_whatever_is_raised(scene, run, monkeypatch, kind):
+    monkeypatch.setattr(importing, "write_provenance", raising(kind))
+    result = import_result(scene, run(), FINISHED, {})
+    assert result.node.GetSegmentation().GetNumberOfSegments() == 3
+    assert "could not be written on it" in result.message
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 100, 400])
+def test_a_file_that_was_cut_short_is_kept(scene, run, kept_bytes):
+    pending = run()
+    path = Path(pending.request.job.output)
+    path.write_bytes(path.read_bytes()[:kept_bytes])
+    result = import_result(scene, pending, FINISHED, {})
+    assert result.kept == path
+    assert path.stat().st_size == kept_bytes
+    assert str(path) in result.message
+
+
+def test_labels_of_another_grid_are_kept(scene, run, array):
+    pending = run()
+    path = Path(pending.request.job.output)
+    write_image(path, Image(array[:, 1:]), overwrite=True)
+    result = import_result(scene, pending, FINISHED, {})
+    assert result.kept == path
+    assert "have shape" in result.message
 
 
 @pytest.fixture
@@ -149,20 +230,20 @@ def browser(scene, sequence):
     logic.SetMRMLScene(None)
 
 
-def test_a_time_point_lands_in_the_sequence_of_segmentations(scene, run, sequence, browser, array, specs):
+def test_a_time_point_comes_into_the_sequence_of_segmentations(scene, run, sequence, browser, array, specs):
     output = add_output_sequence(scene, sequence)
     point = TimePoint(sequence.GetID(), 1, output.GetID())
     shown = browser.GetProxyNode(sequence)
     pending = run(image=item_image(scene, sequence, 1), volume_id=shown.GetID(), time_point=point)
-    landing = import_result(scene, pending, FINISHED, {})
-    assert landing.message is None
+    result = import_result(scene, pending, FINISHED, {})
+    assert result.message is None
     item = output.GetNthDataNode(1)
     assert item.GetSegmentation().GetNumberOfSegments() == 3
     assert read_provenance(item)[0]["model"] == "m"
-    assert landing.node is proxy_of(scene, output)
+    assert result.node is proxy_of(scene, output)
     assert output.GetNthDataNode(0).GetSegmentation().GetNumberOfSegments() == 0
     browser.SetSelectedItemNumber(1)
-    labels, names = labels_from_segmentation(landing.node, shown)
+    labels, names = labels_from_segmentation(result.node, shown)
     np.testing.assert_array_equal(labels.array, array)
     assert names == tuple(spec.name for spec in specs)
     assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
@@ -174,9 +255,9 @@ def test_a_time_point_whose_sequence_is_gone_is_shown_by_itself(scene, run, sequ
     point = TimePoint(sequence.GetID(), 0, output.GetID())
     pending = run(image=item_image(scene, sequence, 0), time_point=point)
     scene.RemoveNode(output)
-    landing = import_result(scene, pending, FINISHED, {})
-    assert "no longer in the scene" in landing.message
-    labels, _ = labels_from_segmentation(landing.node, volume)
+    result = import_result(scene, pending, FINISHED, {})
+    assert "no longer in the scene" in result.message
+    labels, _ = labels_from_segmentation(result.node, volume)
     np.testing.assert_array_equal(labels.array, array)
 
 
@@ -185,35 +266,35 @@ def test_time_points_say_that_they_bring_no_probabilities(scene, run, sequence):
     output = add_output_sequence(scene, sequence)
     point = TimePoint(sequence.GetID(), 0, output.GetID())
     pending = run(time_point=point, settings=PanelSettings(probabilities=True))
-    landing = import_result(scene, pending, FINISHED, {})
-    assert "of time points only the segments are" in landing.message
-    assert landing.maps == ()
+    result = import_result(scene, pending, FINISHED, {})
+    assert "of time points only the segments are" in result.message
+    assert result.volumes == ()
 
 
 ASKED = {"settings": PanelSettings(probabilities=True, entropy=True)}
 
 
 @pytest.fixture
-def landed(scene, run, tmp_path):
+def imported(scene, run, tmp_path):
     """A result whose volumes are still to come, and whose job folder is gone, as after every job."""
     brought = []
     pending = run(**ASKED)
-    landing = import_result(scene, pending, FINISHED, {}, bring=brought.append)
+    result = import_result(scene, pending, FINISHED, {}, bring=brought.append)
     for path in pending.request.folder.iterdir():
         path.unlink()
     pending.request.folder.rmdir()
-    return landing.node, brought[0], tmp_path
+    return result.node, brought[0], tmp_path
 
 
 def count(scene):
     return scene.GetNumberOfNodesByClass("vtkMRMLScalarVolumeNode")
 
 
-def test_at_first_there_are_only_segments_and_each_step_brings_one_volume_at_most(scene, landed, scores):
-    node, maps, folder = landed
+def test_at_first_there_are_only_segments_and_each_step_brings_one_volume_at_most(scene, imported, scores):
+    node, volumes, folder = imported
     before = numbers = count(scene)
     assert node.GetSegmentation().GetNumberOfSegments() == 3
-    for each in maps:
+    for each in volumes:
         assert count(scene) - numbers == (each is not None)
         numbers = count(scene)
     assert numbers == before + 4
@@ -221,80 +302,80 @@ def test_at_first_there_are_only_segments_and_each_step_brings_one_volume_at_mos
         np.testing.assert_array_equal(image_from_volume_node(each).array[0], scores[label])
     doubt = image_from_volume_node(linked_entropy(scene, node)).array[0]
     np.testing.assert_allclose(doubt, normalised_entropy(scores), atol=1e-6)
-    assert list(folder.glob("*maps*")) == []
+    assert list(folder.glob("*volumes*")) == []
 
 
 @pytest.mark.parametrize("drawn", [0, 1, 5])
-def test_closing_removes_the_file_however_far_it_is(landed, drawn):
-    _node, maps, folder = landed
-    assert len(list(folder.glob("*maps*/*.nii"))) == 1
+def test_closing_removes_the_file_however_far_it_is(imported, drawn):
+    _node, volumes, folder = imported
+    assert len(list(folder.glob("*volumes*/*.nii"))) == 1
     for _ in range(drawn):
-        next(maps)
-    maps.close()
-    assert list(folder.glob("*maps*")) == []
-    assert next(maps, "nothing") == "nothing"
+        next(volumes)
+    volumes.close()
+    assert list(folder.glob("*volumes*")) == []
+    assert next(volumes, "nothing") == "nothing"
 
 
-def test_a_segmentation_deleted_meanwhile_leaves_volumes_that_belong_to_nobody(scene, landed):
-    node, maps, _folder = landed
-    next(maps)
+def test_a_segmentation_deleted_meanwhile_leaves_volumes_that_belong_to_nobody(scene, imported):
+    node, volumes, _folder = imported
+    next(volumes)
     scene.RemoveNode(node)
-    rest = [each for each in maps if each is not None]
+    rest = [each for each in volumes if each is not None]
     assert len(rest) == 4
     assert all(noted_drawn(each) is None for each in rest)
 
 
-def test_what_was_painted_before_the_probabilities_came_is_known_as_such(scene, landed):
-    node, maps, _folder = landed
+def test_what_was_painted_before_the_probabilities_came_is_known_as_such(scene, imported):
+    node, volumes, _folder = imported
     labelmap = node.GetSegmentation().GetSegment("Segment_2").GetRepresentation("Binary labelmap")
     voxels(labelmap)[0, 0, 0] = 2
     labelmap.Modified()
-    list(maps)
+    list(volumes)
     assert {noted_drawn(each) for each in linked_probabilities(scene, node).values()} == {""}
 
 
-def test_a_file_that_was_lost_is_a_sentence(landed):
-    _node, maps, folder = landed
-    next(folder.glob("*maps*/*.nii")).unlink()
+def test_a_file_that_was_lost_is_a_sentence(imported):
+    _node, volumes, folder = imported
+    next(folder.glob("*volumes*/*.nii")).unlink()
     with pytest.raises(JobError, match="probabilities could not be shown"):
-        list(maps)
-    assert list(folder.glob("*maps*")) == []
+        list(volumes)
+    assert list(folder.glob("*volumes*")) == []
 
 
 @pytest.mark.parametrize("kind", EXPECTED_ERRORS)
-def test_whatever_is_expected_to_go_wrong_with_a_volume_is_a_sentence(landed, monkeypatch, kind):
+def test_whatever_is_expected_to_go_wrong_with_a_volume_is_a_sentence(imported, monkeypatch, kind):
     def fail(_shape):
         raise kind(*["odd"])
 
-    monkeypatch.setattr("medseg.desktop.scene.probability_volumes.empty_map", fail)
-    _node, maps, folder = landed
+    monkeypatch.setattr("medseg.desktop.scene.probability_volumes.empty_volume", fail)
+    _node, volumes, folder = imported
     with pytest.raises(JobError, match=r"probabilities could not be shown: .*odd"):
-        list(maps)
-    assert list(folder.glob("*maps*")) == []
+        list(volumes)
+    assert list(folder.glob("*volumes*")) == []
 
 
-def test_in_the_window_they_come_in_several_turns_and_stop_with_the_scene(slicer_app, scene, landed):
-    node, maps, folder = landed
+def test_in_the_window_they_come_in_several_turns_and_stop_with_the_scene(slicer_app, scene, imported):
+    node, volumes, folder = imported
     heard = []
-    arrivals = DeferredVolumes(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
-    arrivals.bring(maps)
+    deferred = DeferredVolumes(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
+    deferred.bring(volumes)
     while not heard:
         slicer_app.processEvents()
     assert heard == [1]
-    assert arrivals.is_busy
-    arrivals.stop()
+    assert deferred.is_busy
+    deferred.stop()
     for _ in range(10):
         slicer_app.processEvents()
     assert heard == [1]
-    assert list(folder.glob("*maps*")) == []
+    assert list(folder.glob("*volumes*")) == []
 
 
 @pytest.mark.usefixtures("slicer_app")
-def test_in_the_window_all_come_in_the_end(scene, landed, spin):
-    node, maps, folder = landed
+def test_in_the_window_all_come_in_the_end(scene, imported, spin):
+    node, volumes, folder = imported
     heard = []
-    arrivals = DeferredVolumes(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
-    arrivals.bring(maps)
-    spin(lambda: not arrivals.is_busy)
+    deferred = DeferredVolumes(lambda: heard.append(len(linked_probabilities(scene, node))), heard.append)
+    deferred.bring(volumes)
+    spin(lambda: not deferred.is_busy)
     assert heard == [1, 2, 3, 3, 3]
-    assert list(folder.glob("*maps*")) == []
+    assert list(folder.glob("*volumes*")) == []

@@ -2,8 +2,8 @@
 
 import pytest
 
-from medseg.desktop.install.engine_offer import EngineOffer
 from medseg.desktop.install.requirements import OPENVINO
+from medseg.desktop.panel.sections.performance import EngineOffer
 from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.state.settings import PanelSettings
 from medseg.spec.errors import MissingDependency
@@ -34,8 +34,8 @@ def preferences():
 
 
 def test_it_is_offered_and_after_the_installation_it_is_said(preferences):
-    gate = DependencyInstaller(preferences)
-    offer = EngineOffer(preferences, gate)
+    installer = DependencyInstaller(preferences)
+    offer = EngineOffer(preferences, installer)
     assert "not installed" in offer.line(PanelSettings())
     assert offer.can_install
     offer.install()
@@ -56,14 +56,14 @@ def test_nobody_speaks_of_it_where_it_would_not_be_used(preferences, settings):
 
 
 def test_it_is_looked_for_once_and_again_for_another_python(preferences):
-    gate = DependencyInstaller(preferences)
-    offer = EngineOffer(preferences, gate)
+    installer = DependencyInstaller(preferences)
+    offer = EngineOffer(preferences, installer)
     for _turn in range(3):
         offer.line(PanelSettings())
-    assert gate.asked == 1
+    assert installer.asked == 1
     preferences.python = "/opt/my python"
     assert offer.line(PanelSettings()) == ""
-    assert gate.asked == 2
+    assert installer.asked == 2
     named = offer.line(PanelSettings(engine="openvino"))
     assert '"/opt/my python" -m pip install "openvino>=2026.1"' in named
     assert not offer.can_install

@@ -1,7 +1,8 @@
-"""One change of a segmentation that can be taken back and made again, as long as nobody worked on it after."""
+"""Changes of segmentations that can be taken back and made again, as long as nobody worked on them after."""
 
 from typing import Any
 
+from medseg.desktop.state.order import AnyOrder
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
 from medseg.mrml.snapshots import Snapshot, copy_labelmap, exchange_voxels, stamp
@@ -80,7 +81,16 @@ class UndoStep:
         Raises:
             JobError: if the segmentation is gone, or was worked on since: that work would be lost.
         """
-        self._check()
+        if not self.is_possible:
+            msg = _("the segmentation is no longer in the scene; there is nothing to take back")
+            raise JobError(msg)
+        expected = self.before if self.is_undone else self.after
+        if stamp(self.node, but_tag=self._attribute) != expected.seen:
+            msg = _(
+                "{node} was changed by hand since {name}, and that work would be lost; "
+                "remove segments you do not want in the Segment Editor"
+            )
+            raise JobError(msg.format(node=self.node.GetName(), name=self.name or _("the last change")))
         self._exchange()
         (self._after if self.is_undone else self._before).put_back(self.node)
         text, self._other_text = self._other_text, self.node.GetAttribute(self._attribute)
@@ -94,14 +104,60 @@ class UndoStep:
         for labelmap, copy, _at in self._layers:
             exchange_voxels(labelmap, copy)
 
-    def _check(self) -> None:
-        if not self.is_possible:
-            msg = _("the segmentation is no longer in the scene; there is nothing to take back")
-            raise JobError(msg)
-        expected = self.before if self.is_undone else self.after
-        if stamp(self.node, but_tag=self._attribute) != expected.seen:
-            msg = _(
-                "{node} was changed by hand since {name}, and that work would be lost; "
-                "remove segments you do not want in the Segment Editor"
-            )
-            raise JobError(msg.format(node=self.node.GetName(), name=self.name or _("the last change")))
+
+LIMIT_BYTES = 2**30  # of voxels that are kept to go back to
+
+
+def run_name(order: AnyOrder) -> str:
+    """What a run is called on the buttons that take it back."""
+    volume = order.title or _("the volume")
+    return _("{model} on {volume}").format(model=order.model_title, volume=volume)
+
+
+class UndoStack:
+    """Keeps steps in the order in which they were made, as many as memory allows, and one however large.
+
+    Args:
+        limit_bytes: what the steps may take together; the oldest go first.
+    """
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit = limit_bytes
+        self._steps: list[UndoStep] = []
+
+    def push(self, step: UndoStep, name: str) -> None:
+        """Add a change that was made; those of its segmentation that were taken back cannot be made again.
+
+        Args:
+            step: complete.
+            name: what the user is to call it.
+        """
+        step.name = name
+        self._let_go([each for each in self._of(step.node) if each.is_undone])
+        for earlier in self._of(step.node)[-1:]:
+            step.follow(earlier)
+        self._steps.append(step)
+        while len(self._steps) > 1 and sum(each.bytes for each in self._steps) > self._limit:
+            self._let_go(self._steps[:1])
+
+    def to_undo(self, node: Node) -> UndoStep | None:
+        """The change of a segmentation that would be taken back next."""
+        return next((each for each in reversed(self._of(node)) if not each.is_undone), None)
+
+    def to_redo(self, node: Node) -> UndoStep | None:
+        """The change of a segmentation that would be made again next."""
+        return next((each for each in self._of(node) if each.is_undone), None)
+
+    def clear(self) -> None:
+        """Forget everything: the scene is being closed."""
+        self._let_go(list(self._steps))
+
+    def _of(self, node: Node) -> list[UndoStep]:
+        """The steps of one segmentation; those of segmentations that were deleted drop out."""
+        self._let_go([each for each in self._steps if not each.is_possible])
+        return [each for each in self._steps if each.node is node]
+
+    def _let_go(self, steps: list[UndoStep]) -> None:
+        self._steps = [each for each in self._steps if each not in steps]
+        for each in steps:
+            each.forget()

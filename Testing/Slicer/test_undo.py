@@ -5,13 +5,12 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
-from medseg.desktop.scene.undo_stack import UndoStack
-from medseg.desktop.scene.undo_step import UndoStep
+from medseg.desktop.scene.undo import UndoStack, UndoStep
 from medseg.imaging.image import Image
 from medseg.mrml.merging import merge_segments
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation, voxels
-from medseg.mrml.volumes import volume_node_from_image
 from medseg.spec.errors import JobError
+from mrml_nodes import volume_node_from_image
 
 NOTE = "Note"
 

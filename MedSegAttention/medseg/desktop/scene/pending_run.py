@@ -1,0 +1,36 @@
+"""What was sent to the worker, and where its answer belongs: the scene may change before that comes."""
+
+from dataclasses import dataclass
+
+from medseg.bundles.catalogue import Bundle
+from medseg.desktop.scene.results import Mode
+from medseg.desktop.state.order import TimePoint
+from medseg.desktop.state.settings import DEFAULTS, PanelSettings
+from medseg.desktop.worker.job_folder import Request
+from medseg.imaging.image import Affine, Image
+from medseg.mrml.grids import Node, ijk_to_world
+from medseg.mrml.merging import Overlap
+
+
+@dataclass(frozen=True, eq=False)
+class PendingRun:
+    """What was asked for when Apply was pressed."""
+
+    request: Request
+    bundle: Bundle
+    image: Image  # the first channel: its grid as it was; its voxels are those of the scene
+    volume_id: str
+    target_id: str | None  # the segmentation to join; None: a new one
+    mode: Mode
+    is_stale: bool = False  # its scene was closed: ids mean other nodes now
+    settings: PanelSettings = DEFAULTS  # says which volumes come along
+    time_point: TimePoint | None = None  # of a sequence; None: a volume of its own
+    overlap: Overlap = "allow"  # whether new segments take voxels away from those of the segmentation to join
+
+    def affine_now(self, scene: Node) -> Affine:
+        """Where the volume lies now; where it lay, if it is gone or was exchanged for another."""
+        volume = scene.GetNodeByID(self.volume_id)
+        pixels = None if volume is None else volume.GetImageData()
+        if pixels is None or pixels.GetDimensions() != self.image.shape:
+            return self.image.affine
+        return ijk_to_world(volume)
