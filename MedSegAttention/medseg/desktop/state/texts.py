@@ -91,11 +91,15 @@ def describe_event(event: Event) -> str:
         case Finished():
             device = _with_engine(event.device, event.engine)
             return _("Done in {seconds:.1f} s on {device}").format(seconds=event.seconds, device=device)
-        case Stopped():
-            return _("Cancelled; nothing was changed")
-        case Failed():
-            bug = _("Something went wrong in the program: {message}").format(message=event.message)
-            return bug if event.is_bug else event.message
+        case Failed() | Stopped():
+            return _describe_failure(event)
+
+
+def _describe_failure(event: Failed | Stopped) -> str:
+    if isinstance(event, Stopped):
+        return _("Cancelled; nothing was changed")
+    bug = _("Something went wrong in the program: {message}").format(message=event.message)
+    return bug if event.is_bug else event.message
 
 
 def _describe_use(event: Using) -> str:
