@@ -1,6 +1,7 @@
 # Included by an extension right after Slicer was found.
 include(CMakeParseArguments)
 set(EXTENSION_NAME ${PROJECT_NAME})
+set(FAKE_SLICER_FOLDER ${CMAKE_CURRENT_LIST_DIR})
 
 option(BUILD_TESTING "Register the tests" OFF)
 if(BUILD_TESTING)
@@ -21,19 +22,16 @@ function(slicerMacroBuildScriptedModule)
     message(FATAL_ERROR "slicerMacroBuildScriptedModule needs a NAME")
   endif()
   set(home ${CMAKE_BINARY_DIR}/${Slicer_QTSCRIPTEDMODULES_LIB_DIR})
-  set(copies)
   foreach(file IN LISTS FAKE_SCRIPTS FAKE_RESOURCES)
     if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
       message(FATAL_ERROR "slicerMacroBuildScriptedModule: there is no ${file}")
     endif()
-    add_custom_command(
-      OUTPUT ${home}/${file}
-      DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${file}
-      COMMAND ${CMAKE_COMMAND} -E copy ${CMAKE_CURRENT_SOURCE_DIR}/${file} ${home}/${file}
-      )
-    list(APPEND copies ${home}/${file})
   endforeach()
-  add_custom_target(Copy${FAKE_NAME} ALL DEPENDS ${copies})
+  # In one process: one for each file, as Slicer has it, took 15 of the 17 seconds of the test's build.
+  set(list ${CMAKE_BINARY_DIR}/${FAKE_NAME}-files.txt)
+  file(WRITE ${list} "${FAKE_SCRIPTS};${FAKE_RESOURCES}")
+  add_custom_target(Copy${FAKE_NAME} ALL COMMAND ${CMAKE_COMMAND}
+    -DLIST=${list} -DFROM=${CMAKE_CURRENT_SOURCE_DIR} -DTO=${home} -P ${FAKE_SLICER_FOLDER}/copy.cmake)
   install(DIRECTORY ${home}/ DESTINATION ${Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR}
     COMPONENT RuntimeLibraries USE_SOURCE_PERMISSIONS)
   if(BUILD_TESTING AND FAKE_WITH_GENERIC_TESTS)

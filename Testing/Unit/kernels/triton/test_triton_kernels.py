@@ -14,7 +14,7 @@ from medseg.kernels.triton import selection
 from medseg.networks.blocks.mkir import MKIR
 from medseg.networks.ops import accelerated, multi_kernel
 
-TESTING = Path(__file__).resolve().parents[2]
+TESTING = Path(__file__).resolve().parents[3]
 LIMITS = {"float32": 1e-5, "float16": 5e-3, "bfloat16": 3e-2}
 needs_triton = pytest.mark.skipif(find_spec("triton") is None, reason="needs Triton, which there is for Linux only")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
