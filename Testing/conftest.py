@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def shared() -> Path:
     if not HAS_SHARED:
         pytest.skip(f"needs the test material beside the checkout, and {SHARED} is not there")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def sample_scan() -> Path:
+    """A real scan that every clone has: T1 around the left hippocampus, 1 mm."""
+    return CHECKOUT / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
+
+
+@pytest.fixture(scope="session")
+def real_scan(sample_scan) -> Callable[[str], Path]:
+    """By its name the scan beside the checkout; where there is none, the sample stands for each."""
+    return lambda name: SHARED / "data" / "volumes" / name if HAS_SHARED else sample_scan
 
 
 @pytest.fixture(scope="session", params=["generated", "stored"] if HAS_SHARED else ["generated"])

@@ -134,12 +134,11 @@ def test_a_warm_worker_compiles_once_and_tells_which_engine_it_used(models_folde
 
 
 @needs_openvino
-def test_in_half_precision_openvino_gives_a_real_case_the_same_labels_or_says_why_not(shared, tmp_path):
+def test_in_half_precision_openvino_gives_a_real_case_the_same_labels_or_says_why_not(sample_scan, tmp_path):
     if "bfloat16" not in describe_openvino():
         pytest.skip("needs a processor with bfloat16")
     bundle = scan([built_in_folder()]).bundles[HIPPOCAMPUS]
-    (path, *_) = sorted((shared / "data" / "hippocampus" / "imagesTr").glob("*.nii.gz"))
-    image = read_image(path).image
+    image = read_image(sample_scan).image
     plain = segment_images([image], bundle, Options(device="cpu", engine="torch")).labels.array
     options = Options(device="cpu", engine="openvino", precision="bfloat16")
     found = segment_images([image], bundle, options, engines=KeptEngines(folder=tmp_path))

@@ -50,15 +50,16 @@ def test_every_network_has_a_case_in_2d_and_in_3d():
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_real_scan_is_segmented_on_its_own_grid(case, shared, tmp_path, monkeypatch, capsys):
+def test_a_real_scan_is_segmented_on_its_own_grid(case, real_scan, tmp_path, monkeypatch, capsys):
     network, arguments, across, name, written = CASES[case]
     if network == "dlka_net_2d" and find_spec("timm") is None:
         pytest.skip("the encoder of 2D D-LKA Net comes from timm")
     monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path / "models"))
     write_random_bundle(tmp_path / "models", network, arguments, slices=None if across is None else ACROSS[across])
-    scan = read_image(shared / "data" / "volumes" / name).image
+    path = real_scan(name)
+    scan = read_image(path).image
     lower, upper = box_in_the_middle(scan, HALF_MM[3 if across is None else 2])
-    command = ["segment", str(shared / "data" / "volumes" / name), "--model", "random", "-o", str(tmp_path / written)]
+    command = ["segment", str(path), "--model", "random", "-o", str(tmp_path / written)]
     command += ["--roi=" + ",".join(map(str, np.stack([lower, upper], axis=1).ravel())), "--device", "cpu"]
     assert run([*command, "--overlap", "0"]) == 0, capsys.readouterr().err
     found = read_labels(tmp_path / written)

@@ -114,9 +114,9 @@ def test_a_volume_of_bits_is_refused(scene):
     "name",
     ["01_ct_torso_3mm/ct_slab.nii.gz", "06_ms_raw_oblique_aniso/flair.nii.gz", "11_brain_nrrd_roi/brain1_image.nrrd"],
 )
-def test_slicer_and_our_reader_agree_on_real_scans(shared, load, name):
+def test_slicer_and_our_reader_agree_on_real_scans(real_scan, load, name):
     """Oblique, anisotropic and cropped files from scanners; compared at random voxels."""
-    path = shared / "data" / "volumes" / name
+    path = real_scan(name)
     ours, theirs = read_image(path).image, image_from_volume_node(load(path))
     assert sorted(ours.shape) == sorted(theirs.shape)
     random = np.random.default_rng(0)
