@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from medseg.bundles.official import dlka_net, dlka_net_2d, ultralight_unet
-from medseg.bundles.official.dlka_blocks import ATTENTION_RULES_2D, BLOCK_RULES_3D, RESIDUAL_RULES, block_rules_2d
-from medseg.bundles.official.renaming import Rules, load_checked, to_ours
+from medseg.bundles.official.dlka_blocks import ATTENTION_RULES_2D, BLOCK_RULES_3D, block_rules_2d
+from medseg.bundles.official.renaming import Rules, to_ours
 from medseg.bundles.official.ultralight_unet import MKIR_RULES
 from medseg.networks.blocks.deformable_lka import DeformableLKA
 from medseg.networks.blocks.dlka_blocks import DLKABlock2d, DLKABlock3d
@@ -24,6 +24,7 @@ from medseg.networks.dlka_net_2d import DLKANet2d
 from medseg.networks.ops.deform_conv import DeformConvPack, deform_conv
 from medseg.networks.ultralight_unet import UltraLightUNet
 from official_fixtures import Fixture, noise, read_fixture
+from official_weights import load_checked, load_official
 
 MKIRA_RULES: Rules = (
     ("CA.fc1", "attention.channel.squeeze"),
@@ -33,6 +34,13 @@ MKIRA_RULES: Rules = (
     *MKIR_RULES,
 )
 Reader = Callable[[Tensor, Tensor], Tensor]  # input and output of a module -> what the published module returned
+
+RESIDUAL_RULES = (
+    ("conv1.conv", "conv1"),
+    ("conv2.conv", "conv2"),
+    ("conv3.conv", "shortcut"),
+    ("norm3", "shortcut_norm"),
+)
 
 
 def _given(x: Tensor, _: Tensor) -> Tensor:
@@ -156,7 +164,7 @@ def _dlka_net(fixture: Fixture) -> dict[str, Tensor]:
         feature_size=config["feature_size"],
         deep_supervision=config["do_ds"],
     )
-    dlka_net.load_official(network, fixture.state())
+    load_official(dlka_net, network, fixture.state())
     encoder = next(array for array in fixture.arrays if array.endswith("stages_0")).removesuffix("stages_0")
     activations = {
         f"{encoder}downsample_layers_0": "encoder.0.norm",
@@ -172,7 +180,7 @@ def _dlka_net(fixture: Fixture) -> dict[str, Tensor]:
 
 def _dlka_net_2d(fixture: Fixture) -> dict[str, Tensor]:
     network = DLKANet2d(in_channels=3, label_count=fixture.config["num_classes"], image_size=fixture.config["input"])
-    dlka_net_2d.load_official(network, fixture.state())
+    load_official(dlka_net_2d, network, fixture.state())
     return _run(network, fixture, DLKA_2D_ACTIVATIONS)
 
 
@@ -183,7 +191,7 @@ def _mk_unet(fixture: Fixture) -> dict[str, Tensor]:
         label_count=fixture.config.get("num_classes", 1),
         widths=fixture.config["variant"],
     )
-    ultralight_unet.load_official(network, fixture.state())
+    load_official(ultralight_unet, network, fixture.state())
     return _run(network, fixture, MK_UNET_ACTIVATIONS)
 
 

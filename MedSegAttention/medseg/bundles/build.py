@@ -1,11 +1,15 @@
-"""A network by the name in a manifest: one of ours, or one of MONAI's."""
+"""A network by the name in a manifest, one of ours or one of MONAI's; and several of a kind as one."""
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from medseg.bundles.monai_networks import PREFIX, build_monai_network, monai_choices
 from medseg.networks import NETWORKS, build_network
+
+_MEMBER = re.compile(r"members\.(\d+)\.")
 
 
 def build_any(name: str, **arguments: Any) -> nn.Module:
@@ -30,3 +34,33 @@ def build_any(name: str, **arguments: Any) -> nn.Module:
 def label_argument(name: str) -> str:
     """What a network calls the number of its outputs: "label_count" for ours, "out_channels" for MONAI's."""
     return "out_channels" if name.startswith(PREFIX) else "label_count"
+
+
+class Ensemble(nn.Module):
+    """The mean of several networks' logits, as nnU-Net averages its folds.
+
+    The mean of logits goes through the stitching of windows unchanged: a volume's logits are the mean of the members'.
+
+    Shape:
+        as the members
+    """
+
+    def __init__(self, members: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run every member."""
+        first, *others = self.members
+        total: Tensor = first(x)
+        for member in others:
+            total = total + member(x)
+        return total / len(self.members)
+
+
+def member_count(names: Iterable[str]) -> int:
+    """How many networks the tensors of a file belong to; 0 when it holds one network alone."""
+    found = [_MEMBER.match(name) for name in names]
+    if not found or not all(found):
+        return 0
+    return max(int(match[1]) for match in found if match) + 1

@@ -76,9 +76,9 @@ def scan(folders: Sequence[Path] | None = None) -> Scan:
     bundles: dict[str, Bundle] = {}
     broken: list[BrokenBundle] = []
     for root in search_path() if folders is None else folders:
-        found, wrecks = _scan_folder(root)
+        found, unusable = _scan_folder(root)
         bundles |= found
-        broken += wrecks
+        broken += unusable
     return Scan(dict(sorted(bundles.items())), tuple(broken))
 
 
@@ -96,9 +96,9 @@ def find_bundle(model_id: str) -> Bundle:
     """
     found = scan()
     bundle = found.bundles.get(model_id)
-    wrecks = [wreck for wreck in found.broken if wreck.folder.name == model_id]
-    if wrecks and (bundle is None or _place(wrecks[-1].folder) > _place(bundle.folder)):
-        raise ManifestError(wrecks[-1].reason)  # not replaced in silence by a copy it was meant to replace
+    broken = [each for each in found.broken if each.folder.name == model_id]
+    if broken and (bundle is None or _place(broken[-1].folder) > _place(bundle.folder)):
+        raise ManifestError(broken[-1].reason)  # not replaced in silence by a copy it was meant to replace
     if bundle is not None:
         return bundle
     known = ", ".join(found.bundles) or "none"
@@ -135,11 +135,10 @@ def _scan_folder(root: Path) -> tuple[dict[str, Bundle], list[BrokenBundle]]:
         except ManifestError as error:
             broken.append(BrokenBundle(folder, str(error)))
             continue
-        twin = found.setdefault(bundle.manifest.model_id, bundle)
-        if twin is not bundle:
-            reason = (
-                f"{folder} has the id {bundle.manifest.model_id!r}, which {twin.folder} has too; change one of them"
-            )
+        first = found.setdefault(bundle.manifest.model_id, bundle)
+        if first is not bundle:
+            model_id = bundle.manifest.model_id
+            reason = f"{folder} has the id {model_id!r}, which {first.folder} has too; change one of them"
             broken.append(BrokenBundle(folder, reason))
     return found, broken
 

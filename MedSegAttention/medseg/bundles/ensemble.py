@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
+from medseg.bundles.build import Ensemble
 from medseg.bundles.catalogue import Bundle
-from medseg.bundles.members import Ensemble
 from medseg.bundles.weights import StoredAs, load_network
 from medseg.bundles.write import write_bundle
 from medseg.spec.errors import ManifestError

@@ -13,6 +13,11 @@ from medseg.spec.manifest import IntensityRule, ModelManifest, PostprocessRule
 
 _FILES = "*.nii.gz"
 _FIRST_CHANNEL = "_0000.nii.gz"
+_SLICE_IMPORTS = (
+    "$from medseg.bundles.monai_steps import with_neighbours",
+    "$from medseg.inference.slicewise import slicewise",
+    "$from medseg.spec.manifest import SliceRule",
+)
 
 
 def inference_config(manifest: ModelManifest) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
             "$from medseg.bundles.monai_steps import body_mask",
             "$from medseg.bundles.weights import load_weights",
             "$from medseg.inference.mirroring import mirrored",
-            *_slice_imports(manifest),
+            *(_SLICE_IMPORTS if manifest.slices is not None else ()),
         ],
         "bundle_root": ".",
         "dataset_dir": "$@bundle_root + '/images'",
@@ -60,16 +65,6 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
     }
 
 
-def _slice_imports(manifest: ModelManifest) -> list[str]:
-    if manifest.slices is None:
-        return []
-    return [
-        "$from medseg.bundles.monai_steps import with_neighbours",
-        "$from medseg.inference.slicewise import slicewise",
-        "$from medseg.spec.manifest import SliceRule",
-    ]
-
-
 def _network(manifest: ModelManifest) -> str:
     """Show windows one slice thick to a 2D network; their neighbours are channels already."""
     return "@network" if manifest.slices is None else f"slicewise(@network, SliceRule(axis={manifest.slices.axis}))"
@@ -94,94 +89,57 @@ def _datalist(channel_count: int) -> str:
     return f"$[{{'image': [{channels}]}} for name in sorted(glob.glob(@dataset_dir + '/*{_FIRST_CHANNEL}'))]"
 
 
+def _step(target: str, keys: str = "image", **arguments: Any) -> dict[str, Any]:
+    """One of MONAI's dictionary transforms."""
+    return {"_target_": target, "keys": keys, **arguments}
+
+
 def _preprocessing(manifest: ModelManifest) -> list[dict[str, Any]]:
     rule = manifest.slices
-    steps: list[dict[str, Any]] = [
-        {"_target_": "LoadImaged", "keys": "image", "image_only": True},
-        {"_target_": "EnsureChannelFirstd", "keys": "image"},
-        {"_target_": "EnsureTyped", "keys": "image", "dtype": "$torch.float32"},
-        {"_target_": "Orientationd", "keys": "image", "axcodes": manifest.orientation, "labels": None},
+    resized = rule if rule is not None and rule.fit == "resize" else None
+    steps = [
+        _step("LoadImaged", image_only=True),
+        _step("EnsureChannelFirstd"),
+        _step("EnsureTyped", dtype="$torch.float32"),
+        _step("Orientationd", axcodes=manifest.orientation, labels=None),
     ]
     if manifest.crop_to_body:
-        mask = "$body_mask"
-        steps.append({"_target_": "CropForegroundd", "keys": "image", "source_key": "image", "select_fn": mask})
+        steps.append(_step("CropForegroundd", source_key="image", select_fn="$body_mask"))
     if manifest.spacing_mm is not None:
         pixdim = list(manifest.spacing_mm)
-        if rule is not None and rule.fit == "resize":
-            pixdim = [mm if axis == rule.axis else -1.0 for axis, mm in enumerate(pixdim)]  # -1: as it is
-        steps.append({"_target_": "Spacingd", "keys": "image", "pixdim": pixdim, "mode": "bilinear"})
-    if rule is not None and rule.fit == "resize":
-        size = [-1 if axis == rule.axis else voxels for axis, voxels in enumerate(manifest.window_shape)]
-        steps.append({"_target_": "Resized", "keys": "image", "spatial_size": size, "mode": "trilinear"})
+        if resized is not None:
+            pixdim = [mm if axis == resized.axis else -1.0 for axis, mm in enumerate(pixdim)]  # -1: as it is
+        steps.append(_step("Spacingd", pixdim=pixdim, mode="bilinear"))
+    if resized is not None:
+        size = [-1 if axis == resized.axis else voxels for axis, voxels in enumerate(manifest.window_shape)]
+        steps.append(_step("Resized", spatial_size=size, mode="trilinear"))
     return steps + _intensity(manifest.intensity)
 
 
 def _intensity(rule: IntensityRule) -> list[dict[str, Any]]:
+    unit: dict[str, Any] = {"b_min": 0.0, "b_max": 1.0, "clip": True}
     if rule.kind == "zscore":
-        return [
-            {
-                "_target_": "NormalizeIntensityd",
-                "keys": "image",
-                "nonzero": rule.nonzero_only,
-                "channel_wise": True,
-            }
-        ]
-    if rule.kind == "percentile":
-        return [
-            {
-                "_target_": "ScaleIntensityRangePercentilesd",
-                "keys": "image",
-                "lower": rule.lower,
-                "upper": rule.upper,
-                "b_min": 0.0,
-                "b_max": 1.0,
-                "clip": True,
-                "channel_wise": True,
-            }
-        ]
+        return [_step("NormalizeIntensityd", nonzero=rule.nonzero_only, channel_wise=True)]
     if rule.lower is None or rule.upper is None:  # kind "none"
         return []
-    mean, std = rule.mean or 0.0, rule.std or 1.0
-    unit = rule.kind == "clip_unit"
-    return [
-        {
-            "_target_": "ScaleIntensityRanged",
-            "keys": "image",
-            "a_min": rule.lower,
-            "a_max": rule.upper,
-            "b_min": 0.0 if unit else (rule.lower - mean) / std,
-            "b_max": 1.0 if unit else (rule.upper - mean) / std,
-            "clip": True,
-        }
-    ]
+    if rule.kind == "percentile":
+        limits: dict[str, Any] = {"lower": rule.lower, "upper": rule.upper}
+        return [_step("ScaleIntensityRangePercentilesd", **limits, **unit, channel_wise=True)]
+    if rule.kind == "clip_zscore":
+        mean, std = rule.mean or 0.0, rule.std or 1.0
+        unit |= {"b_min": (rule.lower - mean) / std, "b_max": (rule.upper - mean) / std}
+    return [_step("ScaleIntensityRanged", a_min=rule.lower, a_max=rule.upper, **unit)]
 
 
 def _postprocessing(manifest: ModelManifest) -> list[dict[str, Any]]:
     dtype = "$numpy.uint8" if manifest.label_count <= 256 else "$numpy.uint16"
-    steps: list[dict[str, Any]] = [
-        {"_target_": "Activationsd", "keys": "pred", "softmax": True},
-        {
-            "_target_": "Invertd",
-            "keys": "pred",
-            "transform": "@preprocessing",
-            "orig_keys": "image",
-            "nearest_interp": False,
-            "to_tensor": True,
-        },
-        {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
-    ]
-    if manifest.postprocess != PostprocessRule():
-        func = {"_target_": "medseg.bundles.monai_steps.postprocessor", **asdict(manifest.postprocess)}
-        steps.append({"_target_": "Lambdad", "keys": "pred", "func": func})
+    back = {"transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False, "to_tensor": True}
+    file = {"output_dir": "@output_dir", "output_postfix": "seg", "output_dtype": dtype}
+    clean_up = {"_target_": "medseg.bundles.monai_steps.postprocessor", **asdict(manifest.postprocess)}
     return [
-        *steps,
-        {
-            "_target_": "SaveImaged",
-            "keys": "pred",
-            "output_dir": "@output_dir",
-            "output_postfix": "seg",
-            "output_dtype": dtype,
-            "resample": False,
-            "separate_folder": False,
-        },
+        _step("Activationsd", "pred", softmax=True),
+        _step("Invertd", "pred", **back),
+        _step("AsDiscreted", "pred", argmax=True),
+        *([_step("Lambdad", "pred", func=clean_up)] if manifest.postprocess != PostprocessRule() else []),
+        _step("SaveImaged", "pred", **file, resample=False, separate_folder=False),
     ]

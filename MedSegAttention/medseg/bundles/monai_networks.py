@@ -12,18 +12,9 @@ from medseg.spec.errors import MissingDependency
 
 PREFIX = "monai:"
 ALLOWED = (
-    "AttentionUnet",
-    "BasicUNet",
-    "BasicUNetPlusPlus",
-    "DynUNet",
-    "HighResNet",
-    "SegResNet",
-    "SegResNetDS",
-    "SwinUNETR",
-    "UNETR",
-    "UNet",
-    "VNet",
-)
+    "AttentionUnet", "BasicUNet", "BasicUNetPlusPlus", "DynUNet", "HighResNet", "SegResNet", "SegResNetDS", "SwinUNETR",
+    "UNETR", "UNet", "VNet",
+)  # fmt: skip
 """Classes of ``monai.networks.nets`` with one image in and logits of its size out; none fetches weights by itself."""
 
 _NOT_JSON = frozenset({"norm_layer", "preprocess"})  # these take a class or a callable, which a manifest cannot hold

@@ -11,9 +11,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from medseg.bundles.build import build_any, label_argument
+from medseg.bundles.build import Ensemble, build_any, label_argument, member_count
 from medseg.bundles.catalogue import Bundle, metadata_path
-from medseg.bundles.members import Ensemble, member_count
 from medseg.spec.errors import ManifestError, WeightsError
 
 StoredAs: TypeAlias = Literal["float32", "float16"]

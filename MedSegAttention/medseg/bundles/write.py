@@ -48,13 +48,13 @@ def write_bundle(
         msg = f"{folder} exists and is kept; choose another folder or allow overwriting"
         raise OutputExists(msg)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workshop:
-        draft = Path(workshop) / "bundle"
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        draft = Path(scratch) / "bundle"
         _fill(draft, manifest, network, stored_as)
         (draft / "docs" / "README.md").write_text(model_card(manifest) if card is None else card, encoding="utf-8")
         (draft / "LICENSE").write_text(licence_text, encoding="utf-8")
         load_network(Bundle(draft, read_manifest(metadata_path(draft))))
-        _put_in_place(draft, folder, Path(workshop) / "replaced")
+        _put_in_place(draft, folder, Path(scratch) / "replaced")
     return Bundle(folder, read_manifest(metadata_path(folder)))
 
 

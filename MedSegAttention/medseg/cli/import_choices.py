@@ -6,15 +6,7 @@ from typing import Any
 
 from medseg.spec.errors import FieldError, JobError, ManifestError
 from medseg.spec.fields import read_value
-from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, SliceRule, Triple
-
-_NUMBERS: dict[str, tuple[str, ...]] = {
-    "none": (),
-    "zscore": (),
-    "clip_zscore": ("lower", "upper", "mean", "std"),
-    "clip_unit": ("lower", "upper"),
-    "percentile": ("lower", "upper"),
-}
+from medseg.spec.manifest import INTENSITY_NUMBERS, ChannelSpec, IntensityRule, IntTriple, LabelSpec, SliceRule, Triple
 
 
 def read_labels(text: str | None) -> tuple[LabelSpec, ...] | None:
@@ -84,7 +76,7 @@ def read_intensity(text: str | None) -> IntensityRule | None:
     kind, _, rest = text.partition(":")
     parts = [part.strip() for part in rest.split(",") if part.strip()]
     nonzero = kind == "zscore" and parts == ["nonzero"]
-    names = _NUMBERS.get(kind)
+    names = INTENSITY_NUMBERS.get(kind)
     try:
         numbers = [] if nonzero else [float(part) for part in parts]
     except ValueError:

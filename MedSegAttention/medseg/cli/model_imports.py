@@ -1,6 +1,5 @@
 """``medseg models import`` and ``import-bundle``: models from elsewhere, opened without running anything of theirs."""
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -109,9 +108,10 @@ def _choices(
     anatomy: str | None,
 ) -> "Choices":
     from medseg.bundles.importing.choices import Choices
+    from medseg.bundles.model_id import model_id_of
 
     return Choices(
-        model_id=model_id or re.sub(r"[^a-z0-9._-]+", "-", output.resolve().name.lower()).strip("-._") or "model",
+        model_id=model_id or model_id_of(output.resolve()),
         title=title,
         labels=read_labels(labels),
         channels=read_channels(channels),

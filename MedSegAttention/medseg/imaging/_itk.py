@@ -88,3 +88,18 @@ def components(mask: NDArray[np.bool_], *, through_corners: bool) -> tuple[NDArr
     numbered = relabel.Execute(sitk.ConnectedComponent(_to_itk(mask), through_corners))
     sizes = tuple(int(size) for size in relabel.GetSizeOfObjectsInPixels())
     return _from_itk(numbered).astype(np.uint32, copy=False), sizes
+
+
+def otsu(values: NDArray[np.float64]) -> float:
+    """Threshold with the largest variance between its two sides (Otsu 1979, doi:10.1109/TSMC.1979.4310076).
+
+    In the middle of the gap between the values on both sides: all of it is equally good.
+
+    Args:
+        values: ``(N,)``, at least two different ones.
+    """
+    search = sitk.OtsuThresholdImageFilter()
+    search.SetNumberOfHistogramBins(256)
+    search.Execute(sitk.GetImageFromArray(values[None]))
+    dark = values <= search.GetThreshold()
+    return float(values[dark].max() + values[~dark].min()) / 2

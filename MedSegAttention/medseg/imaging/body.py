@@ -55,22 +55,8 @@ def _air_threshold(channel: NDArray[np.generic]) -> float:
     air, bright = np.percentile(values, [1, 99.5])
     if not air < bright:
         return np.inf
-    counts, edges = np.histogram(values.clip(air, bright), bins=256)
-    halfway = air + (_otsu(counts, edges) - air) / 2
+    halfway = air + (_itk.otsu(values.clip(air, bright)) - air) / 2
     dark = values[values <= halfway]
     level = np.median(dark)
     noise = 1.4826 * np.median(np.abs(dark - level))  # standard deviation of a Gaussian, blind to some dark tissue
     return float(min(halfway, level + _NOISE_WIDTHS * noise))
-
-
-def _otsu(counts: NDArray[np.int64], edges: NDArray[np.float64]) -> float:
-    """Threshold with the largest variance between its two sides (Otsu 1979, doi:10.1109/TSMC.1979.4310076)."""
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)[:-1].astype(np.float64)
-    above = counts.sum() - below
-    sums = np.cumsum(counts * centres)
-    mean_below = sums[:-1] / np.maximum(below, 1)
-    mean_above = (sums[-1] - sums[:-1]) / np.maximum(above, 1)
-    between = below * above * (mean_above - mean_below) ** 2
-    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))  # empty bins between two peaks are all equally good
-    return float(edges[1 + (int(best[0]) + int(best[-1])) // 2])

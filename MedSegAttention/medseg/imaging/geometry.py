@@ -34,13 +34,8 @@ def closest_axes(affine: Affine) -> tuple[tuple[int, int], ...]:
     return tuple((row, -1 if directions[row, column] < -1e-9 else 1) for column, row in enumerate(chosen))
 
 
-def axis_codes(affine: Affine) -> str:
-    """Name the directions in which i, j, k grow, e.g. ``"RAS"`` or ``"LPI"``; oblique axes by the closest."""
-    return "".join(_CODES[row][0 if sign > 0 else 1] for row, sign in closest_axes(affine))
-
-
 def parse_orientation(orientation: str) -> tuple[tuple[int, int], ...]:
-    """Read a code such as ``"RAS"``; the inverse of ``axis_codes``.
+    """Read a code such as ``"RAS"``.
 
     Returns:
         For i, j, k: (RAS axis 0..2, sign +1 or -1).

@@ -58,3 +58,7 @@ class Image:
     def voxel_volume_mm3(self) -> float:
         """Volume of one voxel in cubic millimetres."""
         return float(abs(np.linalg.det(self.affine[:3, :3])))
+
+    def volume_ml(self, voxels: float) -> float:
+        """Volume of so many voxels in millilitres."""
+        return float(voxels) * self.voxel_volume_mm3 / 1000

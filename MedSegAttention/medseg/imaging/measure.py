@@ -1,4 +1,4 @@
-"""What a segmentation says in numbers: voxels, volume and mean intensity of every segment."""
+"""What a segmentation says in numbers: voxels, volume and mean intensity of every segment, and how well two agree."""
 
 import math
 from collections.abc import Sequence
@@ -19,6 +19,11 @@ class SegmentMeasures:
     voxels: int
     volume_ml: float
     mean_intensity: float  # of the image's first channel; nan when the segment is empty
+
+
+def dice(common: float, first: float, second: float) -> float:
+    """Dice coefficient of two masks, from the voxels of both together and of each; nan where both are empty."""
+    return 2 * common / (first + second) if first + second else math.nan
 
 
 def measure(labels: Image, image: Image, specs: Sequence[LabelSpec]) -> tuple[SegmentMeasures, ...]:
@@ -47,7 +52,7 @@ def measure(labels: Image, image: Image, specs: Sequence[LabelSpec]) -> tuple[Se
             name=spec.name,
             value=spec.value,
             voxels=int(counts[spec.value]),
-            volume_ml=float(counts[spec.value]) * labels.voxel_volume_mm3 / 1000,
+            volume_ml=labels.volume_ml(counts[spec.value]),
             mean_intensity=float(sums[spec.value] / counts[spec.value]) if counts[spec.value] else math.nan,
         )
         for spec in specs

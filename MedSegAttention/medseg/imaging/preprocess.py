@@ -50,22 +50,6 @@ class Prepared:
         """Affine of the input, voxel -> RAS mm."""
         return self.reorient.source_affine
 
-    def restore_scores(self, scores: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Walk over the labels, each with its scores on the input's grid; one label is in memory at a time.
-
-        Args:
-            scores: ``(L, i, j, k)`` probabilities on the grid of ``image``.
-
-        Yields:
-            Label value, and float32 ``(I, J, K)``: interpolated linearly, outside the crop 1 for the background and
-            0 for every other label.
-
-        Raises:
-            ValueError: if the scores lie on another grid.
-        """
-        for value, score in self._on_cropped_grid(scores):
-            yield value, np.ascontiguousarray(self._on_input_grid(value, score))
-
     def restore_labels(
         self,
         scores: NDArray[np.float32],
@@ -93,16 +77,11 @@ class Prepared:
             labels[score.array > best] = value
             np.maximum(best, score.array, out=best)
             if probabilities is not None:
-                probabilities[value] = self._on_input_grid(value, score)
+                whole = self.crop.undo(score, outside=1.0 if value == 0 else 0.0)
+                probabilities[value] = self.reorient.undo(whole).array[0]
             on_label(value + 1, len(scores))
-        whole = self.reorient.undo(self.crop.undo(Image(labels, self.crop.source_affine), outside=0))
-        return np.ascontiguousarray(whole.array[0])
-
-    def _on_input_grid(self, value: int, score: Image) -> NDArray[np.float32]:
-        """Paste and turn the score of one label."""
-        whole = self.crop.undo(score, outside=1.0 if value == 0 else 0.0)
-        turned: NDArray[np.float32] = self.reorient.undo(whole).array[0]
-        return turned
+        back = self.reorient.undo(self.crop.undo(Image(labels, self.crop.source_affine), outside=0))
+        return np.ascontiguousarray(back.array[0])
 
     def _on_cropped_grid(self, scores: NDArray[np.float32]) -> Iterator[tuple[int, Image]]:
         """Undo the resampling label by label; turning and pasting are cheaper on the finished labels."""

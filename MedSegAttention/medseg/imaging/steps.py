@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medseg.imaging._itk import Order
 from medseg.imaging.geometry import closest_axes, parse_orientation, resample_to
 from medseg.imaging.image import Affine, Image, Shape, Spacing
-from medseg.imaging.smoothing import smooth
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import IntTriple
 
@@ -17,6 +17,7 @@ VoxelBox = tuple[int, int, int, int, int, int]  # i, i stop, j, j stop, k, k sto
 
 _LARGEST_BYTES = 4e9  # of a resampled image, float32, all channels
 _SAME_SPACING = 1e-3  # relative
+_REACH = 4.0  # standard deviations at which the kernel of the blur ends
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -227,7 +228,7 @@ class Resample:
             return Image(image.array.astype(np.float32, copy=False), self.source_affine)
         array = np.empty((image.channel_count, *self.shape), dtype=np.float32)
         for channel, target in zip(image.array, array, strict=True):
-            blurred = Image(smooth(channel.astype(np.float32, copy=False), self.sigmas)[None], self.source_affine)
+            blurred = Image(blur(channel.astype(np.float32, copy=False), self.sigmas)[None], self.source_affine)
             target[...] = resample_to(blurred, self.shape, self.affine, order="linear").array[0]
         return Image(array, self.affine)
 
@@ -235,6 +236,20 @@ class Resample:
         """Sample back on the source grid; both grids share their edges, so ``outside`` is never met."""
         placed = Image(image.array, self.affine)
         return resample_to(placed, self.source_shape, self.source_affine, order=order, outside=outside)
+
+
+def blur(array: NDArray[np.float32], sigmas: tuple[float, float, float]) -> NDArray[np.float32]:
+    """Blur a volume ``(I, J, K)`` by Gaussians of these standard deviations in voxels; 0 leaves an axis alone.
+
+    Edges are repeated. The same array when nothing is to be blurred.
+    """
+    from scipy import ndimage  # here, so that a start of Slicer does not wait for it
+
+    for axis, sigma in enumerate(sigmas):
+        if sigma > 0:
+            reach = math.ceil(_REACH * sigma)
+            array = ndimage.gaussian_filter1d(array, sigma, axis=axis, mode="nearest", radius=reach)
+    return array
 
 
 def _triple(values: np.ndarray[Any, Any]) -> IntTriple:

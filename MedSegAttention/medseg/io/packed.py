@@ -11,6 +11,7 @@ from medseg.io.stored import refusal
 MAX_RATIO = 1100  # deflate cannot shrink by more than 1032
 MAX_RATIO_BZIP2 = 50_000_000  # bzip2 can: 45 bytes may hold 900 kB of zeros, many times over
 PIECE = 1 << 20
+_GZIP = b"\x1f\x8b"
 
 
 def first_bytes(path: Path, count: int) -> bytes:
@@ -22,7 +23,7 @@ def first_bytes(path: Path, count: int) -> bytes:
     try:
         with path.open("rb") as stream:
             start = stream.read(count)
-        if start[:2] != b"\x1f\x8b":
+        if start[:2] != _GZIP:
             return start
         with gzip.open(path) as unpacked:
             return unpacked.read(count)
@@ -37,7 +38,7 @@ def first_bytes(path: Path, count: int) -> bytes:
 def is_gzip(path: Path) -> bool:
     """Whether a file starts with gzip's two bytes."""
     with path.open("rb") as stream:
-        return stream.read(2) == b"\x1f\x8b"
+        return stream.read(2) == _GZIP
 
 
 def read_plain(path: Path, start: int, count: int) -> bytearray:
@@ -79,15 +80,32 @@ def read_gzip(path: Path, start: int, count: int, *, more_allowed: bool = False)
                 raise _damaged(path, error) from error
             try:
                 extra = len(stream.read(PIECE))  # reaching the end is what verifies the checksum
-            except gzip.BadGzipFile as error:
-                if "Not a gzipped file" not in str(error):
+            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+                if not _ends_whole(path, start):
                     raise _damaged(path, error) from error
                 return unpacked, f"{path}: bytes that are not gzip follow the image and were left out"
-            except (zlib.error, EOFError) as error:
-                raise _damaged(path, error) from error
     if extra and not more_allowed:
         raise _too_long(path, count)
     return unpacked, f"{path}: {extra} or more bytes follow the voxels and were left out" if extra else ""
+
+
+def _ends_whole(path: Path, start: int) -> bool:
+    """Whether the last gzip stream ends with its right checksum and what follows is no gzip."""
+    with path.open("rb") as packed:
+        packed.seek(start)
+        rest = packed.read()
+    while rest.startswith(_GZIP):
+        engine = zlib.decompressobj(wbits=31)  # with gzip's header and checksum
+        try:
+            while not engine.eof and rest:
+                engine.decompress(rest, 64 * PIECE)
+                rest = engine.unconsumed_tail
+        except zlib.error:
+            return False
+        if not engine.eof:
+            return False
+        rest = engine.unused_data
+    return bool(rest)
 
 
 def read_zlib(path: Path, start: int, count: int) -> bytearray:

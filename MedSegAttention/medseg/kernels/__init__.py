@@ -1,1 +1,1 @@
-"""What only makes things faster: each part has a plain form elsewhere that it must agree with, and gives way to it."""
+"""What only makes things faster: each part has a plain form elsewhere, and gives way to it where it cannot run."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from medseg.imaging.geometry import resample_to, voxel_corners
 from medseg.imaging.image import Image, Shape
+from medseg.imaging.measure import dice
 from medseg.mrml.cuts import cut_segment
 from medseg.mrml.grids import Node, parent_to_world
 from medseg.mrml.segmentations import segment_names
@@ -63,8 +64,7 @@ def _dice(ours: list[Image], theirs: list[Image]) -> float:
     affine[:3, 3] = (first.affine @ [*low, 1])[:3]
     i, j, k = (int(size) for size in high - low + 1)
     one, other = (_union(masks, (i, j, k), affine) for masks in (ours, theirs))
-    total = np.count_nonzero(one) + np.count_nonzero(other)
-    return float(2 * np.count_nonzero(one & other) / total) if total else math.nan
+    return dice(*(int(np.count_nonzero(mask)) for mask in (one & other, one, other)))
 
 
 def _union(masks: list[Image], shape: Shape, affine: NDArray[np.float64]) -> NDArray[np.bool_]:

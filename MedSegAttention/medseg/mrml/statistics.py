@@ -76,7 +76,7 @@ def _rows(node: Node, to_world: Affine, volume: Image | None) -> Iterator[Segmen
             continue
         mask = Image(cut.mask[None], to_world @ cut.affine)
         mean, std = (math.nan, math.nan) if volume is None else _intensity(mask, volume)
-        millilitres = cut.voxel_count * mask.voxel_volume_mm3 / 1000
+        millilitres = mask.volume_ml(cut.voxel_count)
         yield SegmentStatistics(segment_id, name, cut.voxel_count, millilitres, surface_area_mm2(mask), mean, std)
 
 

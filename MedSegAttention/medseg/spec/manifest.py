@@ -94,9 +94,9 @@ class IntensityRule:
 
     def __post_init__(self) -> None:
         """Refuse a rule whose numbers are missing, superfluous or impossible."""
-        if self.kind not in _INTENSITY_NUMBERS:
-            _refuse("kind", f"one of {', '.join(_INTENSITY_NUMBERS)}", self.kind)
-        needed = _INTENSITY_NUMBERS[self.kind]
+        if self.kind not in INTENSITY_NUMBERS:
+            _refuse("kind", f"one of {', '.join(INTENSITY_NUMBERS)}", self.kind)
+        needed = INTENSITY_NUMBERS[self.kind]
         for name in ("lower", "upper", "mean", "std"):
             number = getattr(self, name)
             if (number is not None and isfinite(number)) != (name in needed):
@@ -116,7 +116,7 @@ class IntensityRule:
             _refuse("nonzero_only", f"false for intensity rule {self.kind!r}", self.nonzero_only)
 
 
-_INTENSITY_NUMBERS: dict[str, tuple[str, ...]] = {
+INTENSITY_NUMBERS: dict[str, tuple[str, ...]] = {
     "none": (),
     "zscore": (),
     "clip_zscore": ("lower", "upper", "mean", "std"),

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from Integration.tiny import write_tiny_bundle
+from medseg.bundles.build import Ensemble, member_count
 from medseg.bundles.catalogue import Bundle
 from medseg.bundles.ensemble import combine
-from medseg.bundles.members import Ensemble, member_count
 from medseg.bundles.weights import load_network, load_weights
 from medseg.bundles.write import write_bundle
 from medseg.cli.main import run

@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from medseg.imaging.geometry import axis_codes, parse_orientation, resample_to, same_grid, stack_channels
+from medseg.imaging.geometry import parse_orientation, resample_to, same_grid, stack_channels
 from medseg.imaging.image import Image
 from medseg.spec.errors import ImageError
+from Unit.imaging.restored import axis_codes
 
 TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 

@@ -141,8 +141,7 @@ def test_the_body_is_cropped_from_air_with_a_margin(make_affine, make_manifest, 
     array = np.where(body, 40, -1000) + rng.normal(0, 20, size=shape)
     array[2, 2, 2] = 3000  # a speck is no body
     prepared = prepare(Image(array[None], affine), make_manifest(crop_to_body=True, orientation="LPS"))
-    whole = prepared.restore_scores(np.ones((2, *prepared.image.shape), dtype=np.float32))
-    inside = dict(whole)[1] > 0
+    inside = restored(prepared, np.ones((2, *prepared.image.shape), dtype=np.float32))[1] > 0
     assert inside[body].all()
     for axis, spacing in enumerate((1.5, 1.5, 2.0)):
         others = tuple(other for other in range(3) if other != axis)

@@ -16,6 +16,7 @@ from medseg.networks.blocks.patch_expand import PatchExpand
 from medseg.networks.dlka_net_2d import VARIANTS, DLKANet2d
 from medseg.networks.ops import torchvision_operators
 from official_fixtures import read_fixture
+from official_weights import load_official, load_official_encoder
 
 SMALL = {"image_size": 64, "dims": (32, 64, 128, 256), "depths": (1, 1, 1, 1)}
 DEFORMABLE_MACS = 74 * 2 * sum(channels * side**2 for channels, side in ((384, 14), (192, 28), (96, 56)))
@@ -226,7 +227,7 @@ def test_a_published_checkpoint_loads_with_everything_it_never_uses(deformable):
     source = make(in_channels=3, deformable=deformable)
     checkpoint = holding_noise(dlka_net_2d.to_official(source.state_dict()))
     network = make(in_channels=3, deformable=deformable, deep_supervision=True, seed=1)
-    dlka_net_2d.load_official(network, {f"module.{key}": value for key, value in checkpoint.items()})
+    load_official(dlka_net_2d, network, {f"module.{key}": value for key, value in checkpoint.items()})
     back = dlka_net_2d.to_official({k: v for k, v in network.state_dict().items() if not k.startswith("side_heads.")})
     assert set(back) == set(checkpoint)
     unused = {key for key in checkpoint if not torch.equal(back[key], checkpoint[key])}
@@ -242,7 +243,7 @@ def test_names_of_the_baseline_differ_from_those_of_the_deformable_network():
     assert baseline["decoder_0.concat_linear.weight"].shape == (32, 128)
     assert baseline["decoder_2.concat_linear.weight"].shape == (128, 256)
     with pytest.raises(ValueError, match=r"missing: .*gate\.near\.offset"):
-        dlka_net_2d.load_official(make(), baseline)
+        load_official(dlka_net_2d, make(), baseline)
 
 
 @pytest.mark.parametrize("prefix", ["", "backbone.", "backbone.backbone.", "module.backbone."])
@@ -250,7 +251,7 @@ def test_an_encoder_alone_loads_and_the_rest_stays(prefix):
     source, network = make(in_channels=3), make(in_channels=3, seed=1)
     names = dict(source.encoder.state_dict()) | {"head.fc.weight": torch.zeros(1000, 256)}
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    dlka_net_2d.load_official_encoder(network, {prefix + key: value for key, value in names.items()})
+    load_official_encoder(dlka_net_2d, network, {prefix + key: value for key, value in names.items()})
     after = network.state_dict()
     assert all(torch.equal(after[key], before[key]) for key in after if not key.startswith("encoder."))
     assert all(torch.equal(after[f"encoder.{key}"], value) for key, value in source.encoder.state_dict().items())
@@ -260,4 +261,4 @@ def test_an_encoder_that_lacks_something_is_refused():
     source = make(in_channels=3).encoder.state_dict()
     del source["stages.1.blocks.0.conv.se.fc1.weight"]
     with pytest.raises(ValueError, match=r"missing: encoder\.stages\.1\.blocks\.0\.conv\.se\.fc1\.weight"):
-        dlka_net_2d.load_official_encoder(make(in_channels=3), source)
+        load_official_encoder(dlka_net_2d, make(in_channels=3), source)

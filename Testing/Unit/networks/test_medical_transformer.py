@@ -11,6 +11,7 @@ from medseg.bundles.official import medical_transformer as official
 from medseg.networks.blocks.gated_axial_attention import GatedAxialAttention
 from medseg.networks.blocks.patches import cut_patches, join_patches
 from medseg.networks.medical_transformer import OFFICIAL, VARIANTS, MedicalTransformer
+from official_weights import load_official
 from seeded_fixtures import differences, seeded_fixture
 
 TINY = {"spatial_dims": 2, "image_size": 64, "planes": (4, 4, 8, 8), "depths": (1, 2, 2, 1), "groups": 2}
@@ -46,7 +47,7 @@ def medt():
 def test_published_results_are_reproduced(medt, own_patches):
     """At 128 pixels the published patches are a quarter of each side, which is what our own grid has."""
     network = MedicalTransformer(**(OFFICIAL | own_patches))
-    official.load_official(network, medt.state())
+    load_official(official, network, medt.state())
     with torch.no_grad():
         rows = list(differences(medt, network, PLACES, {}))
     assert len(rows) == 2 + len(PLACES)
@@ -190,14 +191,14 @@ def test_arguments_that_do_not_fit_are_answered_with_the_rule(changes, message):
 def test_weights_of_another_variant_are_named():
     theirs = official.to_official(tiny(variant="axial").state_dict())
     with pytest.raises(ValueError, match=r"missing: global_branch.stages.0.0.attentions.0.gates.kr.*43 more"):
-        official.load_official(tiny(variant="gated"), theirs)
+        load_official(official, tiny(variant="gated"), theirs)
 
 
 def test_published_weights_fit_a_network_with_side_heads():
     network = tiny(variant="gated", deep_supervision=True)
     heads = network.side_heads[0].weight.clone()
     theirs = official.to_official(tiny(variant="gated", label_count=3).state_dict())
-    official.load_official(network, theirs)
+    load_official(official, network, theirs)
     assert network.side_heads[0].weight.equal(heads)
     assert network.head.weight.equal(theirs["adjust.weight"])
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from cost import count_cost
 from medseg.bundles.official import mslau_net as official
 from medseg.networks.mslau_net import OFFICIAL, MSLAUNet, enlarge
+from official_weights import load_official, load_official_encoder
 from seeded_fixtures import differences, seeded_fixture
 
 SYNAPSE = OFFICIAL | {"in_channels": 1, "input_repeats": 3, "label_count": 9, "image_size": 224}
@@ -43,7 +44,7 @@ def synapse():
 
 def test_published_results_are_reproduced(synapse):
     network = MSLAUNet(**SYNAPSE)
-    official.load_official(network, synapse.state())
+    load_official(official, network, synapse.state())
     with torch.no_grad():
         rows = list(differences(synapse, network, PLACES, {}))
     assert len(rows) == 2 + len(PLACES)
@@ -181,7 +182,7 @@ def test_a_network_with_side_heads_takes_published_weights_and_keeps_its_heads()
     theirs = official.to_official(tiny_official().state_dict())
     network = tiny_official(deep_supervision=True)
     heads = network.side_heads[0].weight.clone()
-    official.load_official(network, theirs)
+    load_official(official, network, theirs)
     assert network.side_heads[0].weight.equal(heads)
     assert network.head.weight.equal(theirs["seg.weight"])
 
@@ -191,11 +192,11 @@ def test_a_file_of_the_encoder_alone_fills_the_encoder_alone():
     theirs = official.to_official(source.state_dict())
     alone = {key.removeprefix("encoder."): value for key, value in theirs.items() if key.startswith("encoder.")}
     head = network.head.weight.clone()
-    official.load_official_encoder(network, alone)
+    load_official_encoder(official, network, alone)
     assert all(value.equal(source.encoder.state_dict()[key]) for key, value in network.encoder.state_dict().items())
     assert network.head.weight.equal(head)
     with pytest.raises(ValueError, match=r"missing: decoder.*81 more"):
-        official.load_official(network, alone)
+        load_official(official, network, alone)
 
 
 def test_weights_that_do_not_fit_are_named():
@@ -203,7 +204,7 @@ def test_weights_that_do_not_fit_are_named():
     theirs["seg.weight"] = torch.zeros(2, 32, 3, 3)
     theirs["encoder.blocks1.0.gamma"] = torch.zeros(8)
     with pytest.raises(ValueError, match=r"unexpected: encoder.0.blocks.0.gamma.*head.weight \(2, 32, 3, 3\) instead"):
-        official.load_official(tiny_official(), theirs)
+        load_official(official, tiny_official(), theirs)
 
 
 def test_weights_inflated_from_2d_keep_their_result_on_equal_slices():

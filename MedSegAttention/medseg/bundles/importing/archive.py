@@ -17,24 +17,17 @@ MOST_MEMBERS = 10_000
 
 # what zipfile raises, and the system for a member in the place of a folder
 _DAMAGED = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    FileExistsError,
-    NotADirectoryError,
-    IsADirectoryError,
-)
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, EOFError, ValueError, FileExistsError,
+    NotADirectoryError, IsADirectoryError,
+)  # fmt: skip
 _MAGIC = b"PK\x03\x04"
 _TEXTS = frozenset({".json", ".yaml", ".yml", ".md", ".txt", ""})
 _WEIGHTS = frozenset({".pt", ".pth", ".ts", ".safetensors"})
 _CHUNK = 2**20
 
 
-def open_folder(path: Path, workshop: Path) -> Path:
-    """Give the folder of a bundle; an archive is unpacked below ``workshop`` first.
+def open_folder(path: Path, scratch: Path) -> Path:
+    """Give the folder of a bundle; an archive is unpacked below ``scratch`` first.
 
     Of an archive only texts and weights are unpacked. Refused as a whole are archives with a member that leaves the
     folder, is a link or a device, is encrypted, or comes twice, and those that are larger than the limits above,
@@ -42,7 +35,7 @@ def open_folder(path: Path, workshop: Path) -> Path:
 
     Args:
         path: a folder, or a ``.zip`` file.
-        workshop: an empty folder.
+        scratch: an empty folder.
 
     Returns:
         The folder that holds ``configs``: ``path`` itself, or a single folder in it or in the archive.
@@ -57,7 +50,7 @@ def open_folder(path: Path, workshop: Path) -> Path:
         raise ManifestError(msg)
     try:
         with zipfile.ZipFile(path) as archive:
-            _unpack(archive, path, workshop)
+            _unpack(archive, path, scratch)
     except _DAMAGED as error:
         msg = f"{path} is damaged or packed in a way that is not read ({error}); fetch it again"
         raise ManifestError(msg) from error
@@ -66,7 +59,7 @@ def open_folder(path: Path, workshop: Path) -> Path:
             raise
         msg = f"{path} is damaged; fetch it again"
         raise ManifestError(msg) from error
-    return _bundle_root(workshop, path)
+    return _bundle_root(scratch, path)
 
 
 def is_archive(path: Path) -> bool:
@@ -77,7 +70,7 @@ def is_archive(path: Path) -> bool:
         return file.read(len(_MAGIC)) == _MAGIC
 
 
-def _unpack(archive: zipfile.ZipFile, path: Path, workshop: Path) -> None:
+def _unpack(archive: zipfile.ZipFile, path: Path, scratch: Path) -> None:
     members = archive.infolist()
     if len(members) > MOST_MEMBERS:
         _refuse(path, f"holds {len(members)} members, and {MOST_MEMBERS} are allowed")
@@ -91,7 +84,7 @@ def _unpack(archive: zipfile.ZipFile, path: Path, workshop: Path) -> None:
         if member.is_dir() or name.suffix.lower() not in _TEXTS | _WEIGHTS:
             continue
         limit = min(left, LARGEST_TOTAL if name.suffix.lower() in _WEIGHTS else LARGEST_TEXT)
-        left -= _write(archive, member, workshop / name, limit, path)
+        left -= _write(archive, member, scratch / name, limit, path)
 
 
 def _safe_name(member: zipfile.ZipInfo, path: Path) -> PurePosixPath:

@@ -41,8 +41,8 @@ def import_monai_bundle(path: Path, output: Path, choices: Choices, *, overwrite
         WeightsError: when the weights would run code, or do not fit the network.
         OutputExists: as ``write_bundle`` raises it.
     """
-    with tempfile.TemporaryDirectory(prefix="medseg-import-") as workshop:
-        folder = open_folder(path, Path(workshop))
+    with tempfile.TemporaryDirectory(prefix="medseg-import-") as scratch:
+        folder = open_folder(path, Path(scratch))
         stated = read_object(folder / "configs" / "metadata.json")
         manifest, notes = _manifest(stated, read_config(folder), choices, folder)
         try:

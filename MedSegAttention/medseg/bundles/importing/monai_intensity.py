@@ -8,24 +8,11 @@ from medseg.spec.manifest import IntensityRule
 
 _UNLIMITED = 1e9  # bounds of a rule that clips nothing a scanner writes
 
-INTENSITY_STEPS = frozenset(
-    {
-        "AdjustContrast",
-        "ClipIntensityPercentiles",
-        "GaussianSmooth",
-        "HistogramNormalize",
-        "MaskIntensity",
-        "MedianSmooth",
-        "NormalizeIntensity",
-        "ScaleIntensity",
-        "ScaleIntensityFixedMean",
-        "ScaleIntensityRange",
-        "ScaleIntensityRangePercentiles",
-        "ShiftIntensity",
-        "StdShiftIntensity",
-        "ThresholdIntensity",
-    }
-)
+INTENSITY_STEPS = frozenset({
+    "AdjustContrast", "ClipIntensityPercentiles", "GaussianSmooth", "HistogramNormalize", "MaskIntensity",
+    "MedianSmooth", "NormalizeIntensity", "ScaleIntensity", "ScaleIntensityFixedMean", "ScaleIntensityRange",
+    "ScaleIntensityRangePercentiles", "ShiftIntensity", "StdShiftIntensity", "ThresholdIntensity",
+})  # fmt: skip
 """Names of the transforms, without ``d``, that change values."""
 
 

@@ -11,22 +11,10 @@ from medseg.spec.manifest import IntTriple, PostprocessRule, SliceRule
 
 _LARGEST_OVERLAP = 0.9
 _DEFAULT_OVERLAP = 0.25  # MONAI's
-_UNIMPORTANT = frozenset(
-    {
-        "Activations",
-        "AsDiscrete",
-        "CastToType",
-        "DeleteItems",
-        "EnsureChannelFirst",
-        "EnsureType",
-        "Identity",
-        "Invert",
-        "SaveImage",
-        "SelectItems",
-        "ToDevice",
-        "ToTensor",
-    }
-)
+_UNIMPORTANT = frozenset({
+    "Activations", "AsDiscrete", "CastToType", "DeleteItems", "EnsureChannelFirst", "EnsureType", "Identity", "Invert",
+    "SaveImage", "SelectItems", "ToDevice", "ToTensor",
+})  # fmt: skip
 
 
 def read_windows(

@@ -9,37 +9,15 @@ from medseg.bundles.importing.monai_intensity import INTENSITY_STEPS, UnknownRul
 from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import IntensityRule, Triple, is_orientation
 
-_NO_EFFECT = frozenset(
-    {
-        "AddChannel",
-        "AsChannelFirst",
-        "CastToType",
-        "DeleteItems",
-        "EnsureChannelFirst",
-        "EnsureType",
-        "Identity",
-        "LoadImage",
-        "SelectItems",
-        "ToDevice",
-        "ToTensor",
-    }
-)
+_NO_EFFECT = frozenset({
+    "AddChannel", "AsChannelFirst", "CastToType", "DeleteItems", "EnsureChannelFirst", "EnsureType", "Identity",
+    "LoadImage", "SelectItems", "ToDevice", "ToTensor",
+})  # fmt: skip
 _PADDING = frozenset({"SpatialPad", "DivisiblePad", "BorderPad"})
-_GRID = frozenset(
-    {
-        "CenterSpatialCrop",
-        "Flip",
-        "ResampleToMatch",
-        "Resize",
-        "ResizeWithPadOrCrop",
-        "Rotate",
-        "Rotate90",
-        "SpatialCrop",
-        "SpatialResample",
-        "Transpose",
-        "Zoom",
-    }
-)
+_GRID = frozenset({
+    "CenterSpatialCrop", "Flip", "ResampleToMatch", "Resize", "ResizeWithPadOrCrop", "Rotate", "Rotate90",
+    "SpatialCrop", "SpatialResample", "Transpose", "Zoom",
+})  # fmt: skip
 
 
 Flag = Literal["intensity", "spacing", "orientation"]
@@ -177,15 +155,8 @@ _READERS: dict[str, Callable[[Preparation, Argument], None]] = {
     "CropForeground": _crop,
 }
 _FLAGS: dict[str, Flag] = {"Spacing": "spacing", "Orientation": "orientation"}
-_AFTERWARDS = frozenset(
-    {
-        "Activations",
-        "AsDiscrete",
-        "FillHoles",
-        "Invert",
-        "KeepLargestConnectedComponent",
-        "RemoveSmallObjects",
-        "SaveImage",
-    }
-)
+_AFTERWARDS = frozenset({
+    "Activations", "AsDiscrete", "FillHoles", "Invert", "KeepLargestConnectedComponent", "RemoveSmallObjects",
+    "SaveImage",
+})  # fmt: skip
 _KNOWN = _NO_EFFECT | _PADDING | _GRID | INTENSITY_STEPS | _AFTERWARDS | frozenset(_READERS)

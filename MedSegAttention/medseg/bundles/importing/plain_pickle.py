@@ -15,18 +15,9 @@ from medseg.spec.errors import WeightsError
 
 # what a damaged or hostile pickle makes the reader raise; nothing but the stand-ins has run by then
 DAMAGED = (
-    pickle.UnpicklingError,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
+    pickle.UnpicklingError, ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError,
+    MemoryError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
 _PLAIN_KINDS = "biufSU"  # booleans, numbers and text; no objects
 
 

@@ -26,13 +26,6 @@ ATTENTION_RULES_2D: Rules = (
 )
 """The deformable 2D attention."""
 
-RESIDUAL_RULES: Rules = (
-    ("conv1.conv", "conv1"),
-    ("conv2.conv", "conv2"),
-    ("conv3.conv", "shortcut"),
-    ("norm3", "shortcut_norm"),
-)
-
 BLOCK_RULES_3D: Rules = (
     *ATTENTION_RULES_3D,
     ("epa_block", "attention"),

@@ -6,8 +6,7 @@ from typing import Literal
 from torch import Tensor
 
 from medseg.bundles.official.dlka_blocks import BLOCK_RULES_3D
-from medseg.bundles.official.renaming import Rules, load_checked, to_ours, to_theirs
-from medseg.networks.dlka_net import DLKANet
+from medseg.bundles.official.renaming import Rules, to_ours, to_theirs
 
 Flavour = Literal["synapse", "pancreas"]
 _ENCODER_NAMES: Mapping[Flavour, str] = {"synapse": "d_lka_former_encoder", "pancreas": "unetr_pp_encoder"}
@@ -26,15 +25,6 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def to_official(state: Mapping[str, Tensor], *, flavour: Flavour = "synapse") -> dict[str, Tensor]:
     """Our names to those of one of the two published classes."""
     return to_theirs(state, _rules(flavour))
-
-
-def load_official(network: DLKANet, state: Mapping[str, Tensor]) -> None:
-    """Loads an official state dict; side heads are left out where the network is built without deep supervision.
-
-    Raises:
-        ValueError: names what is missing, unexpected or of another shape.
-    """
-    load_checked(network, from_official(state), optional="side_heads.")
 
 
 def _rules(flavour: Flavour) -> Rules:

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from medseg.bundles.official.dlka_blocks import block_rules_2d
-from medseg.bundles.official.renaming import Rules, load_checked, to_ours, to_theirs
+from medseg.bundles.official.renaming import Rules, to_ours, to_theirs
 from medseg.networks.blocks.dlka_blocks import DLKABlock2d
-from medseg.networks.dlka_net_2d import DLKANet2d
 
 _ENCODER = "encoder."
 _ENCODER_NAME = re.compile(r"^(?:backbone\.){0,2}(?=(?:stem|stages|norm)\.)")
@@ -53,29 +52,6 @@ def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for key, shape in _unused_shapes(like.shape[1], deformable=deformable).items()
     }
     return encoder | to_theirs(rest, _rules(deformable=deformable)) | unused
-
-
-def load_official(network: DLKANet2d, state: Mapping[str, Tensor]) -> None:
-    """Loads the official state dict of a whole network; side heads, which are ours, keep the values they have.
-
-    The network must take three channels, as an image or repeated: the published ones know no other input.
-
-    Raises:
-        ValueError: names what is missing, unexpected or of another shape.
-    """
-    kept = {key: value for key, value in network.state_dict().items() if key.startswith("side_heads.")}
-    load_checked(network, from_official(state) | kept, optional="-")
-
-
-def load_official_encoder(network: DLKANet2d, state: Mapping[str, Tensor]) -> None:
-    """Loads the encoder of a state dict, of timm's or of a whole network; the rest keeps the values it has.
-
-    Raises:
-        ValueError: names what is missing, unexpected or of another shape.
-    """
-    kept = {key: value for key, value in network.state_dict().items() if not key.startswith(_ENCODER)}
-    encoder = {key: value for key, value in from_official(state).items() if key.startswith(_ENCODER)}
-    load_checked(network, kept | encoder, optional="-")
 
 
 def _rules(*, deformable: bool) -> Rules:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from medseg.bundles.official.renaming import Rules, load_checked, to_ours, to_theirs
-from medseg.networks.medical_transformer import MedicalTransformer
+from medseg.bundles.official.renaming import Rules, to_ours, to_theirs
 
 ATTENTION_RULES: Rules = (
     *((f"f_{gate}", f"gates.{gate}") for gate in ("qr", "kr", "sve", "sv")),
@@ -87,13 +86,3 @@ def _unused(theirs: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
             yield f"{block[1]}conv1.bias", value.new_zeros(planes)
     if "decoderf.weight" in theirs:
         yield from ((f"adjust_p.{leaf}", torch.zeros_like(theirs[f"adjust.{leaf}"])) for leaf in ("weight", "bias"))
-
-
-def load_official(network: MedicalTransformer, state: Mapping[str, Tensor]) -> None:
-    """Loads an official state dict; side heads, which are ours, keep the values they have.
-
-    Raises:
-        ValueError: names what is missing, unexpected or of another shape.
-    """
-    kept = {key: value for key, value in network.state_dict().items() if key.startswith("side_heads.")}
-    load_checked(network, from_official(state) | kept, optional="-")

@@ -5,10 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from medseg.bundles.official.renaming import Rules, load_checked, to_ours, to_theirs
-from medseg.networks.mslau_net import MSLAUNet
-
-LINEAR_ATTENTION_RULES: Rules = (("proj", "project"),)
+from medseg.bundles.official.renaming import Rules, to_ours, to_theirs
 
 MSLA_RULES: Rules = (
     *((f"dw_conv_{2 * part + 3}x{2 * part + 3}.depthwise", f"branches.{part}.filters.0") for part in range(4)),
@@ -83,26 +80,3 @@ def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         "encoder.head.bias": zeros[:1],
     }
     return to_theirs(state, _RULES) | {key: value.clone() for key, value in unused.items()}
-
-
-def load_official(network: MSLAUNet, state: Mapping[str, Tensor]) -> None:
-    """Loads the official state dict of a whole network; side heads, which are ours, keep the values they have.
-
-    The network should be built with ``OFFICIAL``, and ``image_size`` as it was trained.
-
-    Raises:
-        ValueError: names what is missing, unexpected or of another shape.
-    """
-    kept = {key: value for key, value in network.state_dict().items() if key.startswith("side_heads.")}
-    load_checked(network, from_official(state) | kept, optional="-")
-
-
-def load_official_encoder(network: MSLAUNet, state: Mapping[str, Tensor]) -> None:
-    """Loads the encoder of an official state dict, whole or of the encoder alone; the rest keeps the values it has.
-
-    Raises:
-        ValueError: names what is missing, unexpected or of another shape.
-    """
-    kept = {key: value for key, value in network.state_dict().items() if not key.startswith("encoder.")}
-    encoder = {key: value for key, value in from_official(state).items() if key.startswith("encoder.")}
-    load_checked(network, kept | encoder, optional="-")

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from medseg.bundles.official.renaming import Rules, load_checked, to_ours, to_theirs
-from medseg.networks.ultralight_unet import UltraLightUNet
+from medseg.bundles.official.renaming import Rules, to_ours, to_theirs
 
 _STAGES = range(1, 6)
 _GATES = range(1, 5)
@@ -60,12 +59,3 @@ def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     repeated = [f"decoders.{stage - 1}.{_SHARED}." for stage in _STAGES][1:]
     return to_theirs({key: value for key, value in state.items() if not key.startswith(tuple(repeated))}, _RULES)
-
-
-def load_official(network: UltraLightUNet, state: Mapping[str, Tensor]) -> None:
-    """Loads an official state dict; its untrained heads out1 to out3 are used only where the network has side heads.
-
-    Raises:
-        ValueError: names what is missing, unexpected or of another shape.
-    """
-    load_checked(network, from_official(state, side_heads=True), optional=_SIDE_HEADS)

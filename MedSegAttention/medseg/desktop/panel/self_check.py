@@ -30,9 +30,8 @@ def sample_faults(node: Node, volume: Node) -> list[str]:
         faults.append(f"the labels have shape {labels.shape}, not the volume's")
     if not np.allclose(labels.affine, ijk_to_world(volume), atol=1e-6):
         faults.append("the labels lie elsewhere than the volume")
-    voxel_ml = abs(np.linalg.det(labels.affine[:3, :3])) / 1000
     for number, name in enumerate(names, start=1):
-        size = float((labels.array == number).sum() * voxel_ml)
+        size = labels.volume_ml((labels.array == number).sum())
         if not _PLAUSIBLE_ML[0] < size < _PLAUSIBLE_ML[1]:
             faults.append(f"{name}: {size:.2f} ml, in an adult's head 0.5 to 4")
     where = np.argwhere(labels.array[0] > 0)

@@ -172,4 +172,4 @@ def _volumes(path: Path, labels: tuple[LabelSpec, ...]) -> dict[str, float]:
     """Millilitres of each segment, from the file as it was written."""
     image = read_labels(path)
     counts = np.bincount(image.array.ravel(), minlength=max(label.value for label in labels) + 1)
-    return {label.name: float(counts[label.value]) * image.voxel_volume_mm3 / 1000 for label in labels}
+    return {label.name: image.volume_ml(counts[label.value]) for label in labels}

@@ -171,7 +171,7 @@ def _draw_legend(
         listed = [spec for spec in found if spec in largest]
     y = corner.y + 42
     for spec in listed:
-        volume = counts[spec.value] * labels.voxel_volume_mm3 / 1000
+        volume = labels.volume_ml(counts[spec.value])
         draw.rounded_rectangle((corner.x, y + 3, corner.x + 14, y + 17), radius=4, fill=spec.color)
         number = f"{volume:.0f}" if volume >= 100 else f"{volume:.2f}"
         draw.text((right, y), number, fill=_TEXT, font=_font(16), anchor="ra")

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surface_dice
+from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from numpy.typing import NDArray
 
 from medseg.imaging.geometry import same_grid
 from medseg.imaging.image import Image
+from medseg.imaging.measure import dice
 from medseg.io.atomic import replacing
 from medseg.io.formats import READ_SUFFIXES, image_name
 from medseg.io.read import read_labels
@@ -179,30 +180,30 @@ def summarise(scores: Iterable[LabelScores]) -> tuple[LabelScores, ...]:
 
 
 def _score(found: NDArray[np.bool_], truth: NDArray[np.bool_], grid: Image, value: int) -> LabelScores:
-    ml = grid.voxel_volume_mm3 / 1000
-    volume, true_volume = float(found.sum()) * ml, float(truth.sum()) * ml
-    percent = 100 * (volume - true_volume) / true_volume if true_volume else math.nan
-    if not found.any() or not truth.any():
-        agreement = float(found.any() == truth.any())
-        return LabelScores(value, agreement, agreement, math.nan, volume, volume - true_volume, percent)
-    dice, surface, hd95 = _overlap(*_cropped(found, truth), grid.spacing)
-    return LabelScores(value, dice, surface, hd95, volume, volume - true_volume, percent)
+    voxels, true_voxels = int(found.sum()), int(truth.sum())
+    difference = grid.volume_ml(voxels - true_voxels)
+    percent = 100 * (voxels - true_voxels) / true_voxels if true_voxels else math.nan
+    if not voxels or not true_voxels:
+        overlap, surface, hd95 = (float(voxels == true_voxels),) * 2 + (math.nan,)
+    else:
+        overlap = dice(int((found & truth).sum()), voxels, true_voxels)
+        surface, hd95 = _surfaces(*_cropped(found, truth), grid.spacing)
+    return LabelScores(value, overlap, surface, hd95, grid.volume_ml(voxels), difference, percent)
 
 
-def _overlap(
+def _surfaces(
     found: NDArray[np.bool_], truth: NDArray[np.bool_], spacing: tuple[float, float, float]
-) -> tuple[float, float, float]:
-    """Dice, surface Dice and HD95 (mm) of two masks that are not empty, by MONAI."""
+) -> tuple[float, float]:
+    """Surface Dice and HD95 (mm) of two masks that are not empty, by MONAI."""
     pair = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (found, truth)]
     with warnings.catch_warnings():
         # MONAI 1.6 warns about an argument that it passes to itself
         warnings.simplefilter("ignore", FutureWarning)
-        dice = compute_dice(*pair, include_background=True)
         surface = compute_surface_dice(
             *pair, class_thresholds=[SURFACE_TOLERANCE_MM], include_background=True, spacing=list(spacing)
         )
         distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing))
-    return float(dice), float(surface), float(distance)
+    return float(surface), float(distance)
 
 
 def _cropped(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from medseg.imaging.measure import dice
+
 # Measured: OpenVINO in float32 stays below 1e-6 of the logits' spread, PyTorch with folded norms too. A wrong operator
 # or one that adds up carelessly lies above 1e-4.
 LARGEST_MEAN_ERROR = 5e-5
@@ -51,11 +53,11 @@ def least_dice(found: Tensor, expected: Tensor) -> float:
     if found.shape != expected.shape or not bool(torch.isfinite(found).all()):
         return 0.0
     ours, theirs = found.argmax(1), expected.argmax(1)
-    dice = [1.0]
+    scores = [1.0]
     for label in torch.unique(torch.cat([ours.flatten(), theirs.flatten()])).tolist():
         one, other = ours == label, theirs == label
-        dice.append(2 * int((one & other).sum()) / (int(one.sum()) + int(other.sum())))
-    return min(dice)
+        scores.append(dice(int((one & other).sum()), int(one.sum()), int(other.sum())))
+    return min(scores)
 
 
 def plain_answers(network: nn.Module, windows: list[Tensor]) -> list[Tensor]:

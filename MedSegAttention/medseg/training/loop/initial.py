@@ -6,9 +6,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from medseg.bundles.build import build_any, label_argument
+from medseg.bundles.build import build_any, label_argument, member_count
 from medseg.bundles.catalogue import Bundle
-from medseg.bundles.members import member_count
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest
 from medseg.training.planning.side_heads import storable

@@ -7,6 +7,7 @@ from medseg.bundles.official import dlka_net, ultralight_unet
 from medseg.networks.dlka_net import DLKANet
 from medseg.networks.ultralight_unet import UltraLightUNet
 from official_fixtures import read_fixture
+from official_weights import load_official
 
 TINY = {"label_count": 2, "input_shape": (16, 16, 16), "stem": (2, 2, 2), "dims": (2, 4, 8, 16), "depths": (1, 1, 1, 1)}
 
@@ -50,7 +51,7 @@ def test_dlka_names_come_back_from_either_flavour(flavour, deformable):
 def test_a_network_without_side_heads_takes_a_checkpoint_that_has_them():
     checkpoint = dlka_net.to_official(make_dlka_net(deep_supervision=True).state_dict())
     network = make_dlka_net()
-    dlka_net.load_official(network, checkpoint)
+    load_official(dlka_net, network, checkpoint)
     assert torch.equal(network.head.weight, checkpoint["out1.conv.conv.weight"])
 
 
@@ -60,7 +61,7 @@ def test_what_does_not_fit_is_named():
     checkpoint["out1.conv.conv.weight"] = torch.zeros(3, 2, 1, 1, 1)
     checkpoint["epa.temperature"] = torch.zeros(1)
     with pytest.raises(ValueError, match="do not fit") as caught:
-        dlka_net.load_official(make_dlka_net(), checkpoint)
+        load_official(dlka_net, make_dlka_net(), checkpoint)
     message = str(caught.value)
     assert "missing: full_size_skip.conv1.weight" in message
     assert "unexpected: epa.temperature" in message
@@ -87,6 +88,6 @@ def test_mk_unet_drops_the_heads_nobody_trained():
 def test_mk_unet_side_heads_can_be_kept():
     network = UltraLightUNet(spatial_dims=2, in_channels=3, label_count=1, widths="base", deep_supervision=True)
     checkpoint = read_fixture("mkunet_base_256").state()
-    ultralight_unet.load_official(network, {f"module.{key}": value for key, value in checkpoint.items()})
+    load_official(ultralight_unet, network, {f"module.{key}": value for key, value in checkpoint.items()})
     assert torch.equal(network.side_heads[0].weight, checkpoint["out3.weight"])
     assert torch.equal(network.decoders[4].attention.spatial.filter.weight, checkpoint["SA.conv.weight"])

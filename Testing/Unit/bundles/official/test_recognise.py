@@ -8,6 +8,7 @@ from medseg.bundles.official.layouts import LAYOUTS
 from medseg.bundles.official.recognise import recognise
 from medseg.networks import build_network
 from official_fixtures import read_fixture
+from official_weights import load_official
 from seeded_fixtures import seeded_fixture
 
 DLKA = {
@@ -180,8 +181,8 @@ def test_weights_come_back_under_our_names(to_official, part):
 def test_weights_go_to_the_published_names_and_come_back_from_either_way_of_loading(case):
     """Written by one network, read by another through ``load_official``, and through what ``recognise`` found."""
     _, name, arguments, to_official = case
-    load = {"dlka_net": dlka_net, "dlka_net_2d": dlka_net_2d, "mslau_net": mslau_net}.get(name)
-    load = (load or {"ultralight_unet": ultralight_unet}.get(name) or medical_transformer).load_official
+    modules = (dlka_net, dlka_net_2d, mslau_net, ultralight_unet, medical_transformer)
+    names = next(each for each in modules if each.__name__.endswith(f".{name}"))
     sizes = {"image_size": 128} if name == "medical_transformer" else {"image_size": 64} if "2d" in name else {}
     torch.manual_seed(0)
     source, network = (build_network(name, **arguments | sizes) for _ in range(2))
@@ -189,7 +190,7 @@ def test_weights_go_to_the_published_names_and_come_back_from_either_way_of_load
         for value in source.parameters():
             value.normal_()
     theirs = to_official(source.state_dict())
-    load(network, theirs)
+    load_official(names, network, theirs)
     assert_same(network.state_dict(), source.state_dict())
     assert_same(to_official(network.state_dict()), theirs)
     found = recognise({key: value.shape for key, value in theirs.items()})

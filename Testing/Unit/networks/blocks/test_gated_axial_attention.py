@@ -5,10 +5,11 @@ import torch
 from torch import nn
 
 from medseg.bundles.official.medical_transformer import ATTENTION_RULES, BLOCK_RULES
-from medseg.bundles.official.renaming import load_checked, to_ours, to_theirs
+from medseg.bundles.official.renaming import to_ours, to_theirs
 from medseg.networks.blocks import gated_axial_attention
 from medseg.networks.blocks.axial_block import AxialBlock
 from medseg.networks.blocks.gated_axial_attention import GatedAxialAttention, average
+from official_weights import load_checked
 from seeded_fixtures import Difference, differences, seeded_fixture, seeded_names
 
 POSITIONS = {"AxialAttention_dynamic": "gated", "AxialAttention": "plain", "AxialAttention_wopos": "none"}

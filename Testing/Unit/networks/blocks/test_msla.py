@@ -6,16 +6,19 @@ from torch import nn
 from torch.nn import functional as F
 
 from cost import count_cost
-from medseg.bundles.official.mslau_net import GFE_RULES, LFE_RULES, LINEAR_ATTENTION_RULES, MSLA_RULES
-from medseg.bundles.official.renaming import load_checked, to_ours, to_theirs
+from medseg.bundles.official.mslau_net import GFE_RULES, LFE_RULES, MSLA_RULES
+from medseg.bundles.official.renaming import to_ours, to_theirs
 from medseg.networks.blocks.msla import MSLA, DepthwiseBranch, LinearAttention
 from medseg.networks.blocks.mslau_blocks import GFE, LFE, CellEmbedding
+from official_weights import load_checked
 from seeded_fixtures import Difference, differences, seeded_fixture, seeded_names
 
 OFFICIAL = {"layout": "official", "softmax": "official", "merge": "official"}
 OFFICIAL_ATTENTION = {"softmax": "official", "merge": "official"}
 FIXTURES = seeded_names("module_msla", "module_linear", "module_lfe", "module_gfe", "ours_module_msla")
 BRANCHES = {"dw_conv_3x3": "branches.0", "dw_conv_9x9": "branches.3", "linear_attention": "attention"}
+
+LINEAR_ATTENTION_RULES = (("proj", "project"),)
 
 
 class Tokens(nn.Module):
