@@ -8,7 +8,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medseg.jobs.run.segment import Segmentation
+    from medseg.jobs.run.results import Segmentation
 
     __version__: str
 

@@ -13,7 +13,7 @@ from Integration.tiny import MODEL
 from medseg.bundles.catalogue import built_in_folder, scan
 from medseg.io.read import read_image, read_labels
 from medseg.jobs.run.kept_engines import KeptEngines
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.jobs.worker.command import worker_environment
 from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.kernels.engines.agreement import LEAST_DICE
@@ -139,9 +139,9 @@ def test_in_half_precision_openvino_gives_a_real_case_the_same_labels_or_says_wh
         pytest.skip("needs a processor with bfloat16")
     bundle = scan([built_in_folder()]).bundles[HIPPOCAMPUS]
     image = read_image(sample_scan).image
-    plain = segment_images([image], bundle, Options(device="cpu", engine="torch")).labels.array
+    plain = segment_case([image], bundle, Options(device="cpu", engine="torch")).labels.array
     options = Options(device="cpu", engine="openvino", precision="bfloat16")
-    found = segment_images([image], bundle, options, engines=KeptEngines(folder=tmp_path))
+    found = segment_case([image], bundle, options, engines=KeptEngines(folder=tmp_path))
     if found.engine.startswith("PyTorch"):
         rule = rf"Dice of 0\.\d{{4}} only; {LEAST_DICE} is needed; PyTorch runs it instead$"
         assert any(re.search(rule, warning) for warning in found.warnings)

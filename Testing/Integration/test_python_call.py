@@ -11,7 +11,7 @@ from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
 from medseg.jobs.run import network_run
 from medseg.jobs.run.attempts import Attempt
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.spec.errors import ImageError, JobError, OutputExists
 from medseg.spec.events import Warned
 from medseg.spec.job import Options
@@ -78,7 +78,7 @@ def test_out_of_memory_is_said_aloud_and_tried_with_less(volume, monkeypatch):
     monkeypatch.setattr(network_run, "predict_labels", short_of_memory)
     monkeypatch.setattr(network_run, "attempts", lambda *_: iter(attempts))
     events = []
-    segment_images([volume], find_bundle(MODEL), Options(device="cpu"), on_event=events.append)
+    segment_case([volume], find_bundle(MODEL), Options(device="cpu"), on_event=events.append)
     assert calls == [(4, "float32"), (1, "float32"), (1, "float16")]
     assert sum("out of memory" in event.message for event in events if isinstance(event, Warned)) == 2
 
@@ -89,7 +89,7 @@ def test_a_device_that_stays_short_of_memory_ends_in_a_sentence(volume, monkeypa
 
     monkeypatch.setattr(network_run, "predict_labels", short_of_memory)
     with pytest.raises(JobError, match="too little memory"):
-        segment_images([volume], find_bundle(MODEL), Options(device="cpu"))
+        segment_case([volume], find_bundle(MODEL), Options(device="cpu"))
 
 
 def test_a_preview_has_fewer_windows_and_lies_on_the_grid_of_the_input(volume):

@@ -13,7 +13,7 @@ from medseg.cli.main import app
 from medseg.imaging.image import Image
 from medseg.io.dataset import choose_cases, read_dataset, read_fold
 from medseg.io.read import read_image, read_labels
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.jobs.scoring.validate import exchange_sides, validate
 
 SHIPPED = scan([built_in_folder()])
@@ -63,7 +63,7 @@ def test_the_hippocampus_model_keeps_its_bars_on_both_sides(hippocampus):
 def test_both_hippocampi_of_an_unseen_brain_are_found(hippocampus, checkout, side):
     folder = checkout / "Resources" / "SampleData"
     image = read_image(folder / f"colin27_{side}_t1.nii.gz").image
-    labels = segment_images([image], hippocampus).labels.array[0]
+    labels = segment_case([image], hippocampus).labels.array[0]
     atlas = read_labels(folder / f"colin27_{side}_aal_hippocampus.nii.gz").array[0] > 0
     assert dice(labels > 0, atlas) > 0.5  # another definition of the hippocampus: plausible, not exact
     anterior, posterior = (np.argwhere(labels == value).mean(axis=0) for value in (1, 2))
@@ -72,16 +72,16 @@ def test_both_hippocampi_of_an_unseen_brain_are_found(hippocampus, checkout, sid
 
 def test_left_and_right_are_treated_alike(hippocampus, checkout):
     image = read_image(checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz").image
-    plain = segment_images([image], hippocampus).labels
-    mirrored = exchange_sides(segment_images([exchange_sides(image)], hippocampus).labels)
+    plain = segment_case([image], hippocampus).labels
+    mirrored = exchange_sides(segment_case([exchange_sides(image)], hippocampus).labels)
     assert dice(plain.array > 0, mirrored.array > 0) > 0.98
 
 
 def test_the_way_a_volume_is_stored_does_not_change_its_segments(hippocampus, checkout):
     image = read_image(checkout / "Resources" / "SampleData" / "colin27_right_t1.nii.gz").image
     turned = Image(np.ascontiguousarray(image.array.transpose(0, 3, 1, 2)), image.affine[:, [2, 0, 1, 3]])
-    plain = segment_images([image], hippocampus).labels.array
-    np.testing.assert_array_equal(segment_images([turned], hippocampus).labels.array.transpose(0, 2, 3, 1), plain)
+    plain = segment_case([image], hippocampus).labels.array
+    np.testing.assert_array_equal(segment_case([turned], hippocampus).labels.array.transpose(0, 2, 3, 1), plain)
 
 
 def test_it_finds_the_hippocampus_in_cases_of_its_validation_fold(hippocampus, shared):
@@ -103,7 +103,7 @@ def test_monai_runs_the_shipped_bundle_and_agrees(hippocampus, checkout, tmp_pat
     done = subprocess.run(command, cwd=hippocampus.folder, env=os.environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     theirs = read_labels(results / "case_seg.nii.gz").array[0]
-    ours = segment_images([read_image(source).image], hippocampus).labels.array[0]
+    ours = segment_case([read_image(source).image], hippocampus).labels.array[0]
     assert dice(theirs > 0, ours > 0) > 0.98
 
 

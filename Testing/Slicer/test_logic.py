@@ -61,10 +61,10 @@ def volume(scene, affines):
 def in_memory(volume, model):
     """The same segmentation without MRML, files or a child process."""
     from medseg.bundles.catalogue import find_bundle
-    from medseg.jobs.run.segment import segment_images
+    from medseg.jobs.run.segment import segment_case
     from medseg.spec.job import Options
 
-    return segment_images([image_from_volume_node(volume)], find_bundle(model), Options(device="cpu")).labels
+    return segment_case([image_from_volume_node(volume)], find_bundle(model), Options(device="cpu")).labels
 
 
 def test_the_console_gives_the_segments_the_library_gives_on_the_volumes_grid(door, volume, model, hang, motion):

@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="the worker needs torch")
 from Integration.tiny import write_tiny_slice_bundle
 from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.mrml.segmentations import labels_from_segmentation
 from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.job import Options
@@ -25,7 +25,7 @@ def test_a_volume_node_is_segmented_slice_by_slice(door, scene, affines, tmp_pat
     volume = volume_node_from_image(scene, Image(voxels, affines[-1]), "brain")
     node = door.MedSegAttentionLogic().segment(volume, "flat", device="cpu", python=sys.executable)
     labels, names = labels_from_segmentation(node, volume)
-    truth = segment_images([image_from_volume_node(volume)], find_bundle("flat"), Options(device="cpu")).labels
+    truth = segment_case([image_from_volume_node(volume)], find_bundle("flat"), Options(device="cpu")).labels
     assert names == ("front", "back")
     assert truth.array.any()
     np.testing.assert_array_equal(labels.array, truth.array)

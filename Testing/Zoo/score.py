@@ -14,7 +14,7 @@ from medseg.bundles.catalogue import Bundle, metadata_path
 from medseg.bundles.metadata import read_manifest
 from medseg.bundles.weights import load_network
 from medseg.io.dataset import CaseFiles, choose_cases, read_case, read_dataset, read_fold
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.jobs.scoring.evaluate import evaluate_pair
 from medseg.networks.cost import count_cost
 from medseg.spec.job import Options
@@ -39,7 +39,7 @@ def score(folder: Path, cases: Sequence[CaseFiles]) -> dict[str, object]:
     for files in cases:
         image, truth = read_case(files)
         begun = time.process_time()
-        found = segment_images([image], bundle, Options(device="cpu"), network=network)
+        found = segment_case([image], bundle, Options(device="cpu"), load=lambda _: network)
         seconds.append(time.process_time() - begun)
         rows += [{"case": files.name, **asdict(one)} for one in evaluate_pair(found.labels, truth, values)]
     parameters, macs = cost(bundle.manifest)

@@ -9,7 +9,7 @@ from medseg.cli.options import ModelId, with_options
 from medseg.spec.job import Job, Options
 
 if TYPE_CHECKING:
-    from medseg.jobs.run.segment import Segmentation
+    from medseg.jobs.run.results import Segmentation
 
 
 @with_options
@@ -52,7 +52,7 @@ def segment(
 def _show_forecast(job: Job) -> None:
     from medseg.cli.console import output
     from medseg.cli.forecast_words import forecast_words
-    from medseg.jobs.run.forecast_job import forecast_job
+    from medseg.jobs.run.run_job import forecast_job
 
     output().print(forecast_words(forecast_job(job)), markup=False, soft_wrap=True)
 

@@ -72,6 +72,13 @@ def _scaled(array: NDArray[Any], header: NiftiHeader) -> NDArray[Any]:
         return (native * np.float64(header.slope) + header.intercept).astype(np.float32 if exact else np.float64)
 
 
+def check_length(shape: tuple[int, ...]) -> None:
+    """Refuse an axis of more than 32767 voxels; raises ``JobError``."""
+    if max(shape) > 32767:
+        msg = f"NIfTI-1 counts to 32767 voxels along an axis, got {shape}; write .nrrd instead"
+        raise JobError(msg)
+
+
 def encode_nifti(path: Path, image: Image) -> None:
     """Write NIfTI-1, gzip when the name ends in .gz; several channels become the 4th dimension.
 
@@ -80,9 +87,7 @@ def encode_nifti(path: Path, image: Image) -> None:
     Raises:
         JobError: if an axis has more than 32767 voxels, or the voxel type is not one of NIfTI's.
     """
-    if max(image.array.shape) > 32767:
-        msg = f"NIfTI-1 counts to 32767 voxels along an axis, got {image.shape}; write .nrrd instead"
-        raise JobError(msg)
+    check_length(image.array.shape)
     array = image.array[0] if image.channel_count == 1 else image.array.transpose(1, 2, 3, 0)
     if array.dtype.newbyteorder("=") not in CODES:
         msg = f"NIfTI cannot hold voxels of type {array.dtype}; convert them to float32"

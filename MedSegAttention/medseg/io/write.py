@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medseg.imaging.image import Affine, Image
+from medseg.imaging.image import Affine, Image, Shape
 from medseg.io.atomic import check_target, replacing
 from medseg.io.formats import output_suffix
 from medseg.io.metaimage import check_perpendicular, encode_metaimage
-from medseg.io.nifti import encode_nifti
+from medseg.io.nifti import check_length, encode_nifti
 from medseg.io.nrrd import encode_nrrd
 from medseg.io.segnrrd import encode_segmentation
 from medseg.spec.errors import JobError
@@ -23,22 +23,37 @@ _ENCODERS: dict[str, Callable[[Path, Image], None]] = {
 }
 
 
-def check_writable(path: Path, *, overwrite: bool, affine: Affine | None = None) -> None:
+def check_writable(path: Path, *, overwrite: bool) -> None:
     """Refuse an output that could not be written, before the work starts.
 
     Args:
         path: the output.
         overwrite: whether an existing file may be replaced.
-        affine: voxel -> RAS mm of what will be written, where it is known: not every format holds every grid.
 
     Raises:
-        JobError: if the ending is unknown, the format cannot hold the grid, or the folder is missing or read-only.
+        JobError: if the ending is unknown, or the folder is missing or read-only.
         OutputExists: if the file exists and overwriting was not allowed.
     """
-    suffix = output_suffix(path)
+    output_suffix(path)
     check_target(path, overwrite=overwrite)
-    if affine is not None and suffix == ".mha":
+
+
+def check_grid(path: Path, shape: Shape, affine: Affine) -> None:
+    """Refuse a format that cannot hold a grid, before the work starts.
+
+    Args:
+        path: the output; its ending says the format.
+        shape: voxels along i, j, k.
+        affine: ``(4, 4)``, voxel -> RAS mm.
+
+    Raises:
+        JobError: if the axes are not perpendicular and the format has no shear, or one is too long for it.
+    """
+    suffix = output_suffix(path)
+    if suffix == ".mha":
         check_perpendicular(affine)
+    elif suffix in (".nii", ".nii.gz"):
+        check_length(shape)
 
 
 def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *, overwrite: bool = False) -> None:

@@ -18,7 +18,7 @@ from medseg.bundles.catalogue import Bundle, scan
 from medseg.imaging.image import Image
 from medseg.inference.device import available_devices, choose_device, device_name
 from medseg.io.read import read_labels
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.kernels.engines.compiled_cache import default_folder, kept_size
 from medseg.kernels.engines.openvino_engine import describe_openvino
 from medseg.kernels.triton.selection import kernels_here
@@ -53,8 +53,8 @@ def self_test(device: str = "auto") -> float:
     distance = np.linalg.norm(np.indices((24, 20, 16)) - np.array([12, 10, 8])[:, None, None, None], axis=0)
     sphere = distance < 6
     image = Image(np.where(sphere, 100.0, 0.0).astype(np.float32)[None], np.diag([1.0, 1.0, 2.0, 1.0]))
-    result = segment_images(
-        [image], Bundle(Path(), _threshold_manifest()), Options(device=device), network=_threshold()
+    result = segment_case(
+        [image], Bundle(Path(), _threshold_manifest()), Options(device=device), load=lambda _: _threshold()
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "self-test.nrrd"
@@ -129,7 +129,7 @@ def _try_model(bundle: Bundle) -> tuple[float, str]:
     shape = (len(bundle.manifest.channels), *bundle.manifest.window_shape)
     noise = np.random.default_rng(0).normal(100, 20, shape).astype(np.float32)
     affine = np.diag([*(bundle.manifest.spacing_mm or (1.0, 1.0, 1.0)), 1.0])
-    result = segment_images([Image(noise, affine)], bundle, Options(mirror=False, overlap=0.0))
+    result = segment_case([Image(noise, affine)], bundle, Options(mirror=False, overlap=0.0))
     return time.perf_counter() - begun, f"{result.device} by {result.engine}"
 
 

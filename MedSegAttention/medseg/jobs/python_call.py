@@ -9,10 +9,9 @@ import SimpleITK as sitk  # noqa: N813 - its own name for itself
 
 from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
-from medseg.io.read import read_image
-from medseg.io.write import check_writable
-from medseg.jobs.run.progress import IsCancelled, OnEvent, ProgressReporter, ignore_event, never
-from medseg.jobs.run.segment import Segmentation, segment_images
+from medseg.jobs.run.progress import IsCancelled, OnEvent, ignore_event, never
+from medseg.jobs.run.results import Outputs, Segmentation
+from medseg.jobs.run.segment import segment_case
 from medseg.spec.errors import ImageError
 from medseg.spec.job import EngineName, Options, Precision
 from medseg.spec.manifest import PostprocessRule
@@ -60,14 +59,12 @@ def segment(
         postprocess: replaces the model's rule.
         probabilities: also return the probabilities.
         frame: which time point of a 4-D file.
-        on_event: hears progress and warnings.
+        on_event: hears progress, warnings and, last, that it is finished.
         cancelled: asked between windows; True stops.
 
     Raises:
         MedSegError: one of its kinds, when the user can mend it.
     """
-    if output is not None:
-        check_writable(Path(output), overwrite=overwrite)
     options = Options(
         device=device,
         overlap=overlap,
@@ -79,18 +76,17 @@ def segment(
         postprocess=postprocess,
         spacing_factor=spacing_factor,
     )
-    bundle = find_bundle(model)
-    progress = ProgressReporter(on_event, cancelled)
     sources = [image] if isinstance(image, Path | str | Image | sitk.Image) else list(image)
-    if not sources:
-        msg = "a case has at least one image, got an empty sequence"
-        raise ImageError(msg)
-    with progress.stage("read"):
-        images = [_load(source, frame, progress) for source in sources]
-    result = segment_images(images, bundle, options, want_probabilities=probabilities, stages=progress)
-    if output is not None:
-        result.save(output, overwrite=overwrite)
-    return result
+    return segment_case(
+        [from_simpleitk(source) if isinstance(source, sitk.Image) else source for source in sources],
+        find_bundle(model),
+        options,
+        outputs=Outputs(labels=None if output is None else Path(output), overwrite=overwrite),
+        frame=frame,
+        want_probabilities=probabilities,
+        on_event=on_event,
+        cancelled=cancelled,
+    )
 
 
 def from_simpleitk(image: Any) -> Image:
@@ -108,14 +104,3 @@ def from_simpleitk(image: Any) -> Image:
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
     return Image(np.ascontiguousarray(channels.transpose(0, 3, 2, 1)), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
-
-
-def _load(source: Source, frame: int | None, progress: ProgressReporter) -> Image:
-    if isinstance(source, Image):
-        return source
-    if isinstance(source, sitk.Image):
-        return from_simpleitk(source)
-    reading = read_image(Path(source), frame=frame)
-    for warning in reading.warnings:
-        progress.warn(warning)
-    return reading.image

@@ -9,7 +9,7 @@ import SimpleITK as sitk  # noqa: N813
 
 from medseg.imaging.image import Image
 from medseg.io.read import read_image, read_labels
-from medseg.io.write import check_writable, write_image, write_segmentation
+from medseg.io.write import check_grid, write_image, write_segmentation
 from medseg.spec.errors import JobError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -65,7 +65,7 @@ def test_a_sheared_grid_in_nrrd_means_the_same_to_simpleitk(tmp_path, labels, sh
 
 def test_a_sheared_grid_is_refused_for_mha_before_and_while_writing(tmp_path, labels, sheared_affine):
     with pytest.raises(JobError, match=r"18\.0 degrees off; write \.nrrd or \.nii\.gz instead"):
-        check_writable(tmp_path / "a.mha", overwrite=False, affine=sheared_affine)
+        check_grid(tmp_path / "a.mha", labels.shape, sheared_affine)
     with pytest.raises(JobError, match=r"18\.0 degrees off"):
         write_image(tmp_path / "a.mha", Image(labels.array, sheared_affine))
     assert list(tmp_path.iterdir()) == []

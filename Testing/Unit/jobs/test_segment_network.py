@@ -9,7 +9,7 @@ import torch
 from medseg.bundles.catalogue import Bundle
 from medseg.imaging.image import Image
 from medseg.jobs.run.kept_engines import KeptEngines
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.kernels.engines.engine import Engine
 from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.events import Progress, Warned
@@ -42,8 +42,8 @@ def scan():
 @pytest.mark.parametrize("spacing", [None, (1.3, 1.3, 1.3)])
 def test_labels_are_the_same_whether_probabilities_are_wanted_or_not(network, scan, spacing):
     model = bundle(spacing_mm=spacing)
-    streamed = segment_images([scan], model, TORCH, network=network)
-    whole = segment_images([scan], model, TORCH, network=network, want_probabilities=True)
+    streamed = segment_case([scan], model, TORCH, load=lambda _: network)
+    whole = segment_case([scan], model, TORCH, load=lambda _: network, want_probabilities=True)
     np.testing.assert_array_equal(streamed.labels.array, whole.labels.array)
     np.testing.assert_array_equal(whole.labels.array[0], whole.probabilities.array.argmax(0))
     np.testing.assert_array_equal(streamed.labels.affine, scan.affine)
@@ -53,7 +53,7 @@ def test_labels_are_the_same_whether_probabilities_are_wanted_or_not(network, sc
 
 def test_the_engine_and_the_parts_of_the_time_are_told(network, scan):
     events = []
-    found = segment_images([scan], bundle(), TORCH, network=network, on_event=events.append)
+    found = segment_case([scan], bundle(), TORCH, load=lambda _: network, on_event=events.append)
     assert found.engine == f"PyTorch {torch.__version__.partition('+')[0]} (float32)"
     assert set(found.parts) == {"engine", "network", "stitch", "decode"}
     assert found.windows_seconds == found.parts["network"] > 0
@@ -63,14 +63,14 @@ def test_the_engine_and_the_parts_of_the_time_are_told(network, scan):
 
 
 def test_every_mirror_image_counts_as_a_window(network, scan):
-    plain = segment_images([scan], bundle(), TORCH, network=network)
-    mirrored = segment_images([scan], bundle(mirror_axes=(0, 2)), TORCH, network=network)
+    plain = segment_case([scan], bundle(), TORCH, load=lambda _: network)
+    mirrored = segment_case([scan], bundle(mirror_axes=(0, 2)), TORCH, load=lambda _: network)
     assert mirrored.window_count == 4 * plain.window_count
 
 
 def test_windows_of_air_are_not_counted_and_a_volume_of_air_says_that_nothing_was_found(network, scan):
     model = bundle(air_below=(100.0,))
-    found = segment_images([scan], model, TORCH, network=network)
+    found = segment_case([scan], model, TORCH, load=lambda _: network)
     assert found.window_count == 0
     assert not found.labels.array.any()
     assert "nothing was segmented" in found.warnings[0]
@@ -88,7 +88,7 @@ def test_a_kept_engine_is_used_again_and_its_remarks_are_said_in_each_job(networ
     engines = Watched()
     for _ in range(2):
         events = []
-        found = segment_images([scan], bundle(), TORCH, network=network, engines=engines, on_event=events.append)
+        found = segment_case([scan], bundle(), TORCH, load=lambda _: network, engines=engines, on_event=events.append)
         assert [event.message for event in events if isinstance(event, Warned)] == ["something to know"]
     assert handed_out[0][0].run is handed_out[1][0].run or not handed_out[0][0].hasty
     assert {passes for _, passes in handed_out} == {found.window_count}
@@ -106,7 +106,7 @@ def test_an_error_that_is_no_lack_of_memory_is_not_tried_again(scan):
             return torch.cat([windows] * 3, 1)
 
     with pytest.raises(RuntimeError, match="no such thing"):
-        segment_images([scan], bundle(), Options(device="cpu", engine="torch", window_batch=4), network=Broken())
+        segment_case([scan], bundle(), Options(device="cpu", engine="torch", window_batch=4), load=lambda _: Broken())
 
 
 def test_a_half_precision_that_was_asked_for_is_never_changed_silently(scan):
@@ -121,7 +121,7 @@ def test_a_half_precision_that_was_asked_for_is_never_changed_silently(scan):
 
     options = Options(device="cpu", engine="torch", precision="float16")
     with pytest.raises(JobError, match="try precision float32"):
-        segment_images([scan], bundle(), options, network=Large())
+        segment_case([scan], bundle(), options, load=lambda _: Large())
 
 
 @pytest.mark.parametrize("stage", ["windows", "restore"])
@@ -133,5 +133,5 @@ def test_a_job_can_be_stopped_between_windows_and_after_them(network, scan, stag
             seen.append(event.stage)
 
     with pytest.raises(Cancelled):
-        segment_images([scan], bundle(), TORCH, network=network, on_event=hear, cancelled=lambda: stage in seen)
+        segment_case([scan], bundle(), TORCH, load=lambda _: network, on_event=hear, cancelled=lambda: stage in seen)
     assert seen[-1] == stage

@@ -9,7 +9,7 @@ import torch
 
 from medseg.bundles.catalogue import Bundle
 from medseg.imaging.image import Image
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.spec.job import Options
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest, SliceRule
 
@@ -88,7 +88,7 @@ def volume():
 
 
 def segment(array, affine, model, network, **options):
-    found = segment_images([Image(array[None], affine)], model, Options(device="cpu", **options), network=network)
+    found = segment_case([Image(array[None], affine)], model, Options(device="cpu", **options), load=lambda _: network)
     np.testing.assert_array_equal(found.labels.affine, affine)
     return found.labels.array[0]
 

@@ -17,6 +17,7 @@ from medseg.jobs.batch.cases import Case, find_cases
 from medseg.jobs.batch.report import BatchReport, CaseRow
 from medseg.jobs.batch.state import BatchState
 from medseg.jobs.run.progress import IsCancelled, OnEvent, ignore_event, never
+from medseg.jobs.run.results import Outputs
 from medseg.jobs.worker.serve import RunJob
 from medseg.spec.errors import EXPECTED_ERRORS, Cancelled, JobError, MedSegError
 from medseg.spec.events import Event, Finished, Warned
@@ -147,7 +148,7 @@ def _run(
         raise JobError(case.problem)
     output = state.output(case)
     output.parent.mkdir(parents=True, exist_ok=True)
-    check_target(output, overwrite=may_replace)
+    Outputs(labels=output, overwrite=may_replace).check(case.inputs)
     unfinished = state.work / f"output{output_suffix(output)}"
     unfinished.unlink(missing_ok=True)
     device = engine = ""

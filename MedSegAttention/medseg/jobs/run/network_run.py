@@ -126,7 +126,7 @@ class NetworkRun:
                 labels=found.labels,
                 probabilities=None,
                 device=attempt.device,
-                engine=engine.told,
+                engine=engine.description,
                 parts={"engine": ready, **found.seconds},
                 window_count=found.windows * flips,
             )
@@ -137,7 +137,7 @@ class NetworkRun:
             labels=labels,
             probabilities=whole,
             device=attempt.device,
-            engine=engine.told,
+            engine=engine.description,
             parts=parts,
             window_count=shown * flips,
         )

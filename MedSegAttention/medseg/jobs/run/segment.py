@@ -1,7 +1,7 @@
-"""Images in memory to segments in memory: preprocess, predict, restore, postprocess, measure."""
+"""One case from its inputs to its segments: the path that every door takes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,96 +11,69 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import load_network
 from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
-from medseg.imaging.measure import SegmentMeasures, measure
+from medseg.imaging.measure import measure
 from medseg.imaging.postprocess import postprocess
 from medseg.imaging.preprocess import prepare
 from medseg.inference.device import choose_device, device_name
-from medseg.io.write import write_segmentation
+from medseg.inference.forecast import Forecast, forecast
+from medseg.inference.network_memory import has_openvino
+from medseg.io.read import read_image
 from medseg.jobs.run.kept_engines import KeptEngines
 from medseg.jobs.run.network_run import NetworkRun
 from medseg.jobs.run.progress import IsCancelled, OnEvent, ProgressReporter, ignore_event, never
+from medseg.jobs.run.results import Outputs, Segmentation, Source
 from medseg.spec.errors import ImageError, JobError
+from medseg.spec.events import Finished
 from medseg.spec.job import Options
-from medseg.spec.manifest import LabelSpec
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Segmentation:
-    """A finished segmentation on the input's own grid.
-
-    Attributes:
-        labels: ``(1, I, J, K)``, 0 is background.
-        image: the channels that were segmented, ``(C, I, J, K)``, on the same grid.
-        specs: name, colour and codes of each label.
-        measures: voxels, millilitres and mean intensity of each label.
-        probabilities: ``(L, I, J, K)`` float32, background first; None unless asked for.
-        device: what the network really ran on.
-        seconds: wall time by stage.
-        warnings: what the user was told.
-        windows_seconds: seconds the network took, without attempts that ran out of memory.
-        window_count: windows it saw in that time, each mirror image counted.
-        engine: what ran the network, as ``Engine.told`` says it.
-        parts: seconds within the stage "windows": "engine" (getting it ready), "network", "stitch", "decode".
-    """
-
-    labels: Image
-    image: Image
-    specs: tuple[LabelSpec, ...]
-    measures: tuple[SegmentMeasures, ...]
-    probabilities: Image | None
-    device: str
-    seconds: dict[str, float]
-    warnings: tuple[str, ...]
-    windows_seconds: float
-    window_count: int
-    engine: str = ""
-    parts: dict[str, float] = field(default_factory=dict)
-
-    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
-        """Write the labels; the ending says the format, and ``.seg.nrrd`` keeps names, colours and codes.
-
-        Raises:
-            JobError: when the file cannot be written there or so.
-            OutputExists: when there is one and overwriting was not allowed.
-        """
-        write_segmentation(Path(path), self.labels, self.specs, overwrite=overwrite)
-
-
-def segment_images(
-    images: Sequence[Image],
+def segment_case(
+    inputs: Sequence[Source],
     bundle: Bundle,
     options: Options = Options(),  # noqa: B008 - frozen
     *,
+    outputs: Outputs = Outputs(),  # noqa: B008 - frozen
+    frame: int | None = None,
+    want_probabilities: bool = False,
+    load: Callable[[Bundle], nn.Module] = load_network,
+    engines: KeptEngines | None = None,
     on_event: OnEvent = ignore_event,
     cancelled: IsCancelled = never,
-    want_probabilities: bool = False,
-    network: nn.Module | None = None,
-    engines: KeptEngines | None = None,
-    stages: ProgressReporter | None = None,
+    on_forecast: Callable[[Forecast], None] | None = None,
 ) -> Segmentation:
-    """Segment one case.
+    """Segment one case: the path that every door takes.
+
+    Everything that can be refused is refused before the network is loaded. The outputs are written under temporary
+    names and renamed together at the end; after an error, a refusal or a cancel none of them is there.
 
     Args:
-        images: one ``(1, I, J, K)`` image a channel in the model's order, or one image with all channels. The result
+        inputs: a file, a DICOM folder or an image a channel in the model's order, or one with all channels. The result
             lies on the first one's grid.
         bundle: the model.
         options: what the user chose.
-        on_event: hears progress and warnings.
-        cancelled: asked between windows and stages.
-        want_probabilities: also return the probabilities, on the same grid.
-        network: the bundle's network if it is loaded already.
-        engines: those of earlier jobs; None: made for this one.
-        stages: continue this progress rather than begin one; replaces ``on_event`` and ``cancelled``.
+        outputs: the files to write.
+        frame: which time point of a 4-D file.
+        want_probabilities: also return the probabilities; they are returned too where they are written.
+        load: gives the bundle's network; whoever keeps networks between cases hands over its own.
+        engines: those of earlier cases, for the same networks; None: made for this one.
+        on_event: hears Progress, Warned and, last, Finished; whatever it raises ends the work.
+        cancelled: asked between windows and stages, and a last time before the outputs appear.
+        on_forecast: told what the case will take as soon as that is known.
 
     Raises:
-        ImageError: when the images hold no number, or do not overlap.
-        JobError: when options, channels and model do not fit each other.
-        Cancelled: when asked to stop.
+        MedSegError: one of its kinds, when the user can mend it.
     """
-    progress = stages or ProgressReporter(on_event, cancelled)
+    begun = time.perf_counter()
+    progress = ProgressReporter(on_event, cancelled)
+    outputs.check(inputs)
     device = choose_device(options.device)
+    images = _read(inputs, frame, progress)
+    outputs.check_grid(images[0])
     with progress.stage("preprocess"):
         image = _one_image(images)
+        del images
+        if on_forecast is not None:
+            on_forecast(forecast_case(image, bundle, options, probabilities=outputs.probabilities is not None))
         prepared = prepare(
             image,
             bundle.manifest,
@@ -108,7 +81,7 @@ def segment_images(
             roi_voxels=options.roi_voxels,
             spacing_factor=options.spacing_factor,
         )
-        network = network or load_network(bundle)
+        network = load(bundle)
     run = NetworkRun(
         prepared=prepared,
         network=network,
@@ -116,7 +89,7 @@ def segment_images(
         options=options,
         engines=engines or KeptEngines(),
         progress=progress,
-        want_probabilities=want_probabilities,
+        want_probabilities=want_probabilities or outputs.probabilities is not None,
     )
     found = run.answer(device)
     del prepared, run  # the prepared image is not needed any more, and large
@@ -126,20 +99,74 @@ def segment_images(
         measures = measure(labels, image, bundle.manifest.labels)
     if not labels.array.any():
         progress.warn("nothing was segmented: every voxel is background; check that the model fits this image")
-    return Segmentation(
+    result = Segmentation(
         labels=labels,
         image=image,
         specs=bundle.manifest.labels,
         measures=measures,
         probabilities=None if found.probabilities is None else Image(found.probabilities, image.affine),
         device=device_name(found.device),
-        seconds=dict(progress.seconds),
+        seconds=progress.seconds,
         warnings=tuple(progress.warnings),
         windows_seconds=found.parts["network"],
         window_count=found.window_count,
         engine=found.engine,
         parts=found.parts,
+        inputs=tuple(Path(source) for source in inputs if not isinstance(source, Image)),
     )
+    if outputs.paths:
+        with progress.stage("write"):
+            outputs.write(result, progress.stop_if_asked)
+    took = time.perf_counter() - begun
+    paths = tuple(str(path) for path in outputs.paths)
+    on_event(Finished(paths, result.device, took, result.windows_seconds, result.window_count, result.engine))
+    return result
+
+
+def forecast_case(image: Image, bundle: Bundle, options: Options, *, probabilities: bool = False) -> Forecast:
+    """Say what a case will take on this computer.
+
+    Args:
+        image: its channels, or the first of them.
+        bundle: the model.
+        options: what the user chose.
+        probabilities: whether they are wanted too.
+
+    Raises:
+        MedSegError: one of its kinds, for what ``segment_case`` would refuse too.
+    """
+    weights = bundle.weights_path  # whoever loads them says it if they are missing
+    return forecast(
+        image.shape,
+        image.affine,
+        bundle.manifest,
+        options,
+        auto_device=choose_device(options.device).type,
+        weights_mb=weights.stat().st_size / 2**20 if weights.is_file() else 0.0,
+        voxel_bytes=image.array.dtype.itemsize,
+        probabilities=probabilities,
+        openvino=has_openvino(),
+    )
+
+
+def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporter) -> list[Image]:
+    """Read the inputs that are files and pass on what reading them warns of."""
+    if not inputs:
+        msg = "a case has at least one image, got none; give a file or DICOM folder a channel"
+        raise ImageError(msg)
+    if all(isinstance(source, Image) for source in inputs):
+        return [source for source in inputs if isinstance(source, Image)]
+    images = []
+    with progress.stage("read"):
+        for source in inputs:
+            if isinstance(source, Image):
+                images.append(source)
+                continue
+            reading = read_image(Path(source), frame=frame)
+            for warning in reading.warnings:
+                progress.warn(warning)
+            images.append(reading.image)
+    return images
 
 
 def _one_image(images: Sequence[Image]) -> Image:

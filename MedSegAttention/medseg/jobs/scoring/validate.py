@@ -18,7 +18,7 @@ from medseg.inference.device import choose_device, device_title
 from medseg.io.atomic import replacing
 from medseg.io.dataset import CaseFiles, read_case
 from medseg.jobs.run.kept_engines import KeptEngines
-from medseg.jobs.run.segment import segment_images
+from medseg.jobs.run.segment import segment_case
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, evaluate_pair, summarise
 from medseg.jobs.scoring.score_tables import bias_table, score_table, worst_table
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
@@ -84,7 +84,7 @@ def validate(
             (rows[1], exchange_sides(image), exchange_sides(labels)),
         ):
             begun = time.perf_counter()
-            found = segment_images([picture], bundle, options, network=network, engines=engines)
+            found = segment_case([picture], bundle, options, load=lambda _: network, engines=engines)
             seconds.append(time.perf_counter() - begun)
             if found.window_count:  # a volume of nothing but air needs none
                 paces.append(found.windows_seconds / found.window_count)

@@ -25,7 +25,7 @@ def usage(device: torch.device, engine: Engine | None = None) -> Using:
         memory = torch.mps.driver_allocated_memory() // 2**20
     else:
         memory = _resident_mb()
-    return Using(device_name(device), torch.get_num_threads(), memory, "" if engine is None else engine.told)
+    return Using(device_name(device), torch.get_num_threads(), memory, "" if engine is None else engine.description)
 
 
 def _resident_mb() -> int | None:

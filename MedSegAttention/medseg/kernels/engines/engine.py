@@ -31,7 +31,7 @@ class Engine:
     hasty: bool = False
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """What the user is shown of it, with where a compiled network came from."""
         return f"{self.name}, compiled network from the cache" if self.from_cache else self.name
 

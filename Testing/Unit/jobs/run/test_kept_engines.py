@@ -177,11 +177,11 @@ def test_nothing_of_an_engine_stays_on_a_card(engines, network):
 def test_openvino_is_made_once_and_a_new_worker_takes_it_from_the_folder(network, tmp_path):
     engines = KeptEngines(folder=tmp_path)
     first = ask(engines, network, name="openvino")
-    assert first.told == first.name
+    assert first.description == first.name
     assert ask(engines, network, name="openvino") is first
     later = ask(KeptEngines(folder=tmp_path), network, name="openvino")
     assert later.from_cache
-    assert later.told == f"{later.name}, compiled network from the cache"
+    assert later.description == f"{later.name}, compiled network from the cache"
 
 
 @needs_openvino

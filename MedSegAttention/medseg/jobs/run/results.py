@@ -1,0 +1,176 @@
+"""The result of one case and its files: refused before any work where they cannot be, then written together."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from medseg.imaging.image import Image
+from medseg.imaging.measure import SegmentMeasures
+from medseg.io.atomic import check_target, replacing_all
+from medseg.io.dicom_slice import is_dicom
+from medseg.io.write import check_grid, check_writable, write_image, write_segmentation
+from medseg.spec.errors import JobError
+from medseg.spec.manifest import LabelSpec
+
+Source: TypeAlias = Path | str | Image
+"""A channel, or all of them: a file, a DICOM folder, or an image in memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outputs:
+    """Where the results of a case go; None: they are not written.
+
+    Attributes:
+        labels: .seg.nrrd, .nii, .nii.gz, .nrrd or .mha.
+        probabilities: the same but .seg.nrrd, which holds segments alone.
+        preview: .png.
+        overwrite: whether files that are there may be replaced. Inputs never are.
+    """
+
+    labels: Path | None = None
+    probabilities: Path | None = None
+    preview: Path | None = None
+    overwrite: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files that will be written."""
+        return tuple(path for path, _ in self._named())
+
+    def _named(self) -> Iterator[tuple[Path, str]]:
+        for path, what in (
+            (self.labels, "the output"),
+            (self.probabilities, "the probabilities"),
+            (self.preview, "the preview"),
+        ):
+            if path is not None:
+                yield path, what
+
+    def check(self, inputs: Sequence[Source]) -> None:
+        """Refuse files that could not be written, or that would replace an input or each other.
+
+        Args:
+            inputs: of the case; images in memory have no file.
+
+        Raises:
+            JobError: names the file, the rule and the next step.
+            OutputExists: when a file is there and overwriting was not allowed.
+        """
+        files = [Path(source) for source in inputs if not isinstance(source, Image)]
+        taken: list[tuple[Path, str]] = []
+        for path, what in self._named():
+            other = "an input" if any(_replaces(path, file) for file in files) else None
+            other = other or next((name for earlier, name in taken if _is_same(path, earlier)), None)
+            if other is not None:
+                msg = f"{path} is {other} and {what} at once; choose another name"
+                raise JobError(msg)
+            taken.append((path, what))
+            if what != "the preview":
+                check_writable(path, overwrite=self.overwrite)
+                continue
+            if path.suffix.lower() != ".png":
+                msg = f"{path}: a preview's name ends in .png, got {path.name!r}; choose such a name"
+                raise JobError(msg)
+            check_target(path, overwrite=self.overwrite)
+        if self.probabilities is not None and self.probabilities.name.lower().endswith(".seg.nrrd"):
+            msg = f"{self.probabilities}: probabilities are an image, not segments; choose .nrrd, .nii.gz or .mha"
+            raise JobError(msg)
+
+    def check_grid(self, image: Image) -> None:
+        """Refuse a format that cannot hold the grid of the input; raises ``JobError``."""
+        for path in (self.labels, self.probabilities):
+            if path is not None:
+                check_grid(path, image.shape, image.affine)
+
+    def write(self, result: "Segmentation", before_they_appear: Callable[[], None] = lambda: None) -> None:
+        """Write all files under temporary names, then let them appear together.
+
+        Args:
+            result: what is written.
+            before_they_appear: called when everything is written; where it raises, no file appears.
+
+        Raises:
+            JobError: when a file cannot be written.
+            OutputExists: when one came while the result was computed.
+        """
+        with replacing_all(self.paths, overwrite=self.overwrite) as together:
+            temporary = dict(zip(self.paths, together, strict=True))
+            if self.labels is not None:
+                write_segmentation(temporary[self.labels], result.labels, result.specs)
+            if self.probabilities is not None and result.probabilities is not None:
+                write_image(temporary[self.probabilities], result.probabilities)
+            if self.preview is not None:
+                from medseg.jobs.preview import draw  # SciPy and Pillow, for those who want a picture
+
+                picture = draw.draw_preview(result.image, result.labels, result.specs)
+                picture.save(temporary[self.preview], format="PNG")
+            before_they_appear()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Segmentation:
+    """A finished segmentation on the input's own grid.
+
+    Attributes:
+        labels: ``(1, I, J, K)``, 0 is background.
+        image: the channels that were segmented, ``(C, I, J, K)``, on the same grid.
+        specs: name, colour and codes of each label.
+        measures: voxels, millilitres and mean intensity of each label.
+        probabilities: ``(L, I, J, K)`` float32, background first; None unless asked for.
+        device: what the network really ran on.
+        seconds: wall time by stage.
+        warnings: what the user was told.
+        windows_seconds: seconds the network took, without attempts that ran out of memory.
+        window_count: windows it saw in that time, each mirror image counted.
+        engine: what ran the network, as ``Engine.description`` says it.
+        parts: seconds within the stage "windows": "engine" (getting it ready), "network", "stitch", "decode".
+        inputs: files the case was read from.
+    """
+
+    labels: Image
+    image: Image
+    specs: tuple[LabelSpec, ...]
+    measures: tuple[SegmentMeasures, ...]
+    probabilities: Image | None
+    device: str
+    seconds: dict[str, float]
+    warnings: tuple[str, ...]
+    windows_seconds: float
+    window_count: int
+    engine: str = ""
+    parts: dict[str, float] = field(default_factory=dict)
+    inputs: tuple[Path, ...] = ()
+
+    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Write the labels; the ending says the format, and ``.seg.nrrd`` keeps names, colours and codes.
+
+        Raises:
+            JobError: when the file cannot be written there or so, or is an input of the case.
+            OutputExists: when there is one and overwriting was not allowed.
+        """
+        outputs = Outputs(labels=Path(path), overwrite=overwrite)
+        outputs.check(self.inputs)
+        outputs.write(self)
+
+
+def _replaces(output: Path, source: Path) -> bool:
+    """Whether writing an output would replace an input, or a slice of the DICOM series that an input names."""
+    if _is_same(output, source):
+        return True
+    if source.is_dir():
+        folder = source
+    elif source.is_file() and is_dicom(source):
+        folder = source.parent  # a slice stands for the series beside it
+    else:
+        return False
+    if not (output.is_file() and is_dicom(output)):
+        return False
+    return any(_is_same(output, piece) for piece in folder.iterdir())
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths name one file: also by links, and in another case where the file system knows none."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
