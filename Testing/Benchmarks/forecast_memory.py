@@ -39,6 +39,7 @@ from dataclasses import replace
 from pathlib import Path
 from medseg.bundles.catalogue import find_bundle
 from medseg.inference.forecast import forecast
+from medseg.inference.run_plan import plan_run
 from medseg.jobs.run.run_job import run_job
 from medseg.spec.wire import decode_job
 job, told = decode_job(Path(sys.argv[1]).read_bytes()), []
@@ -49,7 +50,8 @@ pace = first.windows_seconds / first.window_count
 other = replace(job, options=replace(job.options, overlap=0.5), overwrite=True)
 second = run_job(other)
 image, manifest = second.image, find_bundle(job.model).manifest
-expected = forecast(image.shape, image.affine, manifest, other.options, seconds_per_window=pace).seconds
+plan = plan_run(image, manifest, other.options, device="cpu")
+expected = forecast(plan, seconds_per_window=pace).seconds
 print(json.dumps([told[0].memory_mb, peak, expected, second.windows_seconds, first.engine]))
 """
 

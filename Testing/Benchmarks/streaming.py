@@ -144,12 +144,13 @@ def prepare_monai(volume, network, _classes, window, overlap, spacing):
 def prepare_streaming(volume, network, classes, window, overlap, spacing):
     """Our pass; ``spacing`` is that of the input, where the network's is 1 mm."""
     import numpy as np
-    import torch
 
     from medseg.imaging.image import Image
     from medseg.imaging.preprocess import Prepared
     from medseg.imaging.steps import Crop, Reorient, Resample
+    from medseg.inference.run_plan import plan_network
     from medseg.inference.streaming import predict_labels
+    from medseg.spec.job import Options
 
     manifest = model(classes, window, overlap)
     shape = tuple(round(count / spacing) for count in volume.shape)
@@ -160,7 +161,8 @@ def prepare_streaming(volume, network, classes, window, overlap, spacing):
         crop=Crop.to_box(source, (0, 0, 0), shape),
         resample=Resample.to_shape(source, volume.shape),
     )
-    return lambda: predict_labels(prepared, network, manifest, device=torch.device("cpu"), engine=network).labels
+    plan = plan_network(prepared.image.array.shape, manifest, Options(), device="cpu")
+    return lambda: predict_labels(prepared, network, plan, engine=network).labels
 
 
 def model(classes, window, overlap):

@@ -1,5 +1,7 @@
 """``medseg.segment``: paths, images and SimpleITK images give one result."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK
@@ -10,7 +12,6 @@ from Integration.tiny import MODEL
 from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
 from medseg.jobs.run import network_run
-from medseg.jobs.run.attempts import Attempt
 from medseg.jobs.run.segment import segment_case
 from medseg.spec.errors import ImageError, JobError, OutputExists
 from medseg.spec.events import Warned
@@ -66,17 +67,18 @@ def test_out_of_memory_is_said_aloud_and_tried_with_less(volume, monkeypatch):
     calls = []
     honest = network_run.predict_labels
 
-    def short_of_memory(*arguments, **choices):
-        calls.append((choices["window_batch"], choices["precision"]))
+    def short_of_memory(prepared, network, plan, **choices):
+        calls.append((plan.window_batch, plan.precision))
         if len(calls) < 3:
             raise torch.OutOfMemoryError
-        return honest(*arguments, **choices | {"precision": "float32"})
+        return honest(prepared, network, replace(plan, precision="float32"), **choices)
 
-    cpu = torch.device("cpu")
-    ways = ((4, "float32"), (1, "float32"), (1, "float16"))
-    attempts = [Attempt(cpu, batch, precision, "torch") for batch, precision in ways]
+    def as_on_a_card(plan):
+        for batch, precision in ((4, "float32"), (1, "float32"), (1, "float16")):
+            yield replace(plan, window_batch=batch, precision=precision, engine="torch")
+
     monkeypatch.setattr(network_run, "predict_labels", short_of_memory)
-    monkeypatch.setattr(network_run, "attempts", lambda *_: iter(attempts))
+    monkeypatch.setattr(network_run, "with_less_memory", as_on_a_card)
     events = []
     segment_case([volume], find_bundle(MODEL), Options(device="cpu"), on_event=events.append)
     assert calls == [(4, "float32"), (1, "float32"), (1, "float16")]

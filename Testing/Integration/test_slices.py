@@ -12,13 +12,13 @@ from medseg.bundles.catalogue import find_bundle
 from medseg.cli.main import run
 from medseg.imaging.geometry import same_grid
 from medseg.imaging.image import Image
-from medseg.inference.forecast import forecast
 from medseg.io.read import read_labels
 from medseg.io.write import write_image
 from medseg.jobs.worker.command import worker_environment
 from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.events import Finished, Progress
 from medseg.spec.job import Job, Options
+from planned import forecast
 
 MODELS = ("flat", "flat-resized", "flat-neighbours")
 

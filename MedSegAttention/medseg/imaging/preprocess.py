@@ -1,7 +1,7 @@
 """From an image as it came to what a network takes, and from its scores back to the image's own grid."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,6 @@ from medseg.imaging.steps import Crop, Reorient, Resample, VoxelBox
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest
 
-__all__ = ["Crop", "Prepared", "Reorient", "Resample", "prepare"]
-
 Roi = tuple[float, float, float, float, float, float]  # R-, R+, A-, A+, S-, S+ in mm
 
 
@@ -24,20 +22,33 @@ def _say_nothing(done: int, total: int) -> None:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Prepared:
-    """An image ready for a network, and the way back.
+class Grids:
+    """What happens to the grid of an image before a network sees it: it is turned, cropped and resampled.
 
-    ``image`` is float32 and normalised, in the model's orientation and spacing. Scores are probabilities
-    ``(L, i, j, k)`` on that grid, label 0 the background; results lie on the input's own grid ``(I, J, K)``, voxel
-    for voxel. Outside the crop is background, and so is outside the region, a box of the crop's voxels, if there is
-    one. ``air`` marks the voxels ``(i, j, k)`` of ``image`` that are air where the manifest says what air is.
+    Attributes:
+        reorient: to the model's orientation.
+        crop: the box that the network sees, of the turned image.
+        resample: to the model's spacing, of the cropped image.
+        region: the box of the crop's voxels that is wanted, where that is less.
     """
 
-    image: Image
     reorient: Reorient
     crop: Crop
     resample: Resample
     region: Crop | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prepared(Grids):
+    """An image ready for a network, and the way back.
+
+    ``image`` is float32 and normalised, in the model's orientation and spacing. Scores are probabilities
+    ``(L, i, j, k)`` on that grid, label 0 the background; results lie on the input's own grid ``(I, J, K)``, voxel
+    for voxel. Outside the crop is background, and so is outside the region. ``air`` marks the voxels ``(i, j, k)`` of
+    ``image`` that are air where the manifest says what air is.
+    """
+
+    image: Image
     air: NDArray[np.bool_] | None = None
 
     @property
@@ -95,23 +106,46 @@ class Prepared:
             yield value, whole
 
 
-def prepare(
+def prepare(image: Image, manifest: ModelManifest, grids: Grids | None = None) -> Prepared:
+    """Turn, crop, resample and normalise an image for a model, in that order.
+
+    Intensity statistics are those of the cropped, resampled image.
+
+    Args:
+        image: ``(C, I, J, K)``, channels in the model's order.
+        manifest: intensity rule of the model, and what air is.
+        grids: planned for this image; None: the whole image, or its body where the manifest says so.
+
+    Raises:
+        JobError: if the channels are not the model's.
+        ImageError: if the image would become absurdly large at the model's spacing.
+    """
+    grids = grids or plan_grids(image, manifest)
+    cropped = grids.crop.apply(grids.reorient.apply(image))
+    if not grids.resample.is_identity:  # interpolation would spread what is not finite
+        cropped = grids.resample.apply(Image(as_finite(cropped.array), cropped.affine))
+    air = None if manifest.air_below is None else _find_air(cropped.array, manifest.air_below)
+    ready = Image(normalise(cropped.array, manifest.intensity), cropped.affine)
+    return Prepared(**vars(grids), image=ready, air=air)
+
+
+def plan_grids(
     image: Image,
     manifest: ModelManifest,
     roi_ras_mm: Roi | None = None,
     *,
     roi_voxels: VoxelBox | None = None,
     spacing_factor: float = 1.0,
-) -> Prepared:
-    """Turn, crop, resample and normalise an image for a model, in that order.
+) -> Grids:
+    """Choose the box of an image that a network sees, and the grid on which it does.
 
-    A given region replaces the crop to the body. Intensity statistics are those of the cropped, resampled image.
-    Where slices are resized to the network's size, a region only chooses slices: the network sees them whole, as large
-    as it knows them, and its answer is kept inside the region.
+    A given region replaces the crop to the body, which alone needs the voxels. Where slices are resized to the
+    network's size, a region only chooses slices: the network sees them whole, as large as it knows them, and its
+    answer is kept inside the region.
 
     Args:
         image: ``(C, I, J, K)``, channels in the model's order.
-        manifest: orientation, spacing, intensity rule and crop of the model.
+        manifest: orientation, spacing and crop of the model.
         roi_ras_mm: only this region is segmented: R-, R+, A-, A+, S-, S+ in millimetres.
         roi_voxels: the same in voxels of the image, i, i stop, j, j stop, k, k stop; goes before ``roi_ras_mm``.
         spacing_factor: voxels this many times larger than the model's along every axis, for a quick preview.
@@ -120,56 +154,21 @@ def prepare(
         JobError: if the channels are not the model's or the region misses the volume.
         ImageError: if the image would become absurdly large at the model's spacing.
     """
-    if image.channel_count != len(manifest.channels):
-        names = ", ".join(channel.name for channel in manifest.channels)
-        msg = f"{manifest.model_id} takes {len(manifest.channels)} channels ({names}), got {image.channel_count}"
-        raise JobError(msg)
+    check_channels(image.channel_count, manifest)
     reorient = Reorient.to_orientation(image, manifest.orientation)
     turned = reorient.apply(image)
     crop, region = _plan_crop(turned, manifest, _find_region(turned, reorient, roi_ras_mm, roi_voxels))
-    cropped = crop.apply(turned)
-    resample = _plan_resample(cropped, manifest, spacing_factor)
-    if not resample.is_identity:  # interpolation would spread what is not finite
-        cropped = resample.apply(Image(as_finite(cropped.array), cropped.affine))
-    air = None if manifest.air_below is None else _find_air(cropped.array, manifest.air_below)
-    ready = Image(normalise(cropped.array, manifest.intensity), cropped.affine)
-    return Prepared(image=ready, reorient=reorient, crop=crop, resample=resample, region=region, air=air)
+    resample = _plan_resample(crop.apply(turned), manifest, spacing_factor)
+    return Grids(reorient=reorient, crop=crop, resample=resample, region=region)
 
 
-def plan_grids(
-    shape: Shape,
-    affine: Affine,
-    manifest: ModelManifest,
-    roi_ras_mm: Roi | None = None,
-    *,
-    roi_voxels: VoxelBox | None = None,
-    spacing_factor: float = 1.0,
-) -> tuple[Crop, Resample]:
-    """Plan what ``prepare`` does to the grid of an image, without its voxels.
-
-    A crop to the body needs the voxels: the whole image is taken, so that the plan is never too small.
-
-    Args:
-        shape: voxels of the image along i, j, k.
-        affine: ``(4, 4)``, voxel -> RAS mm.
-        manifest: of the model.
-        roi_ras_mm: R-, R+, A-, A+, S-, S+ in millimetres; None: the whole volume.
-        roi_voxels: as in ``prepare``.
-        spacing_factor: as in ``prepare``.
-
-    Returns:
-        The box kept and the resampling, both in the model's orientation.
-
-    Raises:
-        JobError: if the region misses the volume.
-        ImageError: if the image would become absurdly large at the model's spacing.
-    """
-    empty = Image(np.broadcast_to(np.uint8(0), (len(manifest.channels), *shape)), affine)  # one byte, seen many times
-    reorient = Reorient.to_orientation(empty, manifest.orientation)
-    turned = reorient.apply(empty)
-    wanted = _find_region(turned, reorient, roi_ras_mm, roi_voxels)
-    crop, _ = _plan_crop(turned, replace(manifest, crop_to_body=False), wanted)
-    return crop, _plan_resample(crop.apply(turned), manifest, spacing_factor)
+def check_channels(count: int, manifest: ModelManifest) -> None:
+    """Refuse another number of channels than the model's; raises ``JobError``."""
+    if count != len(manifest.channels):
+        names = ", ".join(channel.name for channel in manifest.channels)
+        rule = f"{manifest.model_id} takes {len(manifest.channels)} channel(s) ({names}), got {count}"
+        msg = f"{rule}; give one file a channel"
+        raise JobError(msg)
 
 
 def _find_air(array: NDArray[Any], limits: tuple[float, ...]) -> NDArray[np.bool_]:

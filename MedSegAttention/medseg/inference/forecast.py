@@ -3,13 +3,9 @@
 from dataclasses import dataclass
 from math import prod
 
-from medseg.imaging.image import Affine, Shape
-from medseg.imaging.preprocess import plan_grids
-from medseg.inference.mirror_axes import mirror_axes
 from medseg.inference.network_memory import choose_runner, network_bytes
-from medseg.inference.window_plan import WindowPlan
-from medseg.spec.job import Options
-from medseg.spec.manifest import ModelManifest
+from medseg.inference.run_plan import RunPlan
+from medseg.spec.manifest import ModelManifest, PostprocessRule
 
 WORKER_MB = 320  # resident memory of a worker that has loaded everything but a network: measured, torch 2.13 on a CPU
 CUDA_WORKER_MB = 1500  # the same with CUDA's libraries and context: an estimate
@@ -48,13 +44,9 @@ class _Sizes:
 
 
 def forecast(
-    shape: Shape,
-    affine: Affine,
-    manifest: ModelManifest,
-    options: Options,
+    plan: RunPlan,
     *,
     seconds_per_window: float | None = None,
-    auto_device: str = "cpu",
     weights_mb: float = 0.0,
     voxel_bytes: int = 2,
     probabilities: bool = False,
@@ -62,52 +54,31 @@ def forecast(
 ) -> Forecast:
     """Say what a run will take.
 
-    A crop to the body depends on the voxels, and so does air that is not run; the whole volume is taken, so that the
-    forecast is never too small for them.
+    Air that is not run depends on the voxels; all windows are counted, so that the forecast is never too small.
 
     Args:
-        shape: voxels of the input along i, j, k.
-        affine: ``(4, 4)`` of the input, voxel -> RAS mm.
-        manifest: of the model.
-        options: how it will be run.
+        plan: how the case will be run.
         seconds_per_window: of one forward pass of one window, measured earlier; None: what the manifest says of such
             a device.
-        auto_device: what the device "auto" means there: "cpu" or "cuda".
         weights_mb: size of the model's weights.
         voxel_bytes: of a voxel of the input.
         probabilities: whether they are wanted too.
         openvino: whether OpenVINO is installed where it will run.
-
-    Raises:
-        JobError: if the region misses the volume, or mirroring is asked of a model that names no axes.
-        ImageError: if the image would become absurdly large at the model's spacing.
     """
-    device = (auto_device if options.device == "auto" else options.device).partition(":")[0]
-    crop, resample = plan_grids(
-        shape,
-        affine,
-        manifest,
-        options.roi_ras_mm,
-        roi_voxels=options.roi_voxels,
-        spacing_factor=options.spacing_factor,
-    )
-    i, j, k = map(max, resample.shape, manifest.window_shape)
-    plan = WindowPlan(
-        (i, j, k), manifest.window_shape, manifest.overlap if options.overlap is None else options.overlap
-    )
-    windows, passes = len(plan), 2 ** len(mirror_axes(manifest, options.mirror))
+    manifest, device, windows = plan.manifest, plan.device_kind, len(plan.windows)
+    grids = plan.grids
     sizes = _Sizes(
-        source=prod(shape),
-        cropped=prod(crop.shape),
-        prepared=prod(resample.shape),
-        padded=i * j * k,
-        is_resampled=not resample.is_identity,
-        held=i * j * k if probabilities else plan.voxels_held,
+        source=prod(grids.reorient.source_shape),
+        cropped=prod(grids.crop.shape),
+        prepared=prod(grids.resample.shape),
+        padded=prod(plan.windows.shape),
+        is_resampled=not grids.resample.is_identity,
+        held=prod(plan.windows.shape) if probabilities else plan.windows.voxels_held,
     )
-    runner = choose_runner(options, device, windows * passes, openvino=openvino)
-    batch = min(options.window_batch, windows)
+    runner = choose_runner(plan, openvino=openvino)
+    batch = min(plan.window_batch, windows)
     network = network_bytes(manifest, runner, device=device, batch=batch, weights=weights_mb * _MB)
-    stitched = network + _stitching(sizes, manifest, 2 * batch if passes > 1 else batch)
+    stitched = network + _stitching(sizes, manifest, 2 * batch if plan.passes > 1 else batch)
     on_card = device != "cpu"
     host = _host_bytes(
         sizes,
@@ -116,7 +87,7 @@ def forecast(
         loading=2 * weights_mb * _MB,  # the file is mapped while the network is filled from it
         stitched=0.0 if on_card else stitched,
         voxel_bytes=voxel_bytes,
-        tidies=_tidies(manifest, options),
+        tidies=_tidies(plan.postprocess),
         probabilities=probabilities,
     )
     timed = (timing.seconds_per_window for timing in manifest.timings if timing.device_kind == device)
@@ -124,10 +95,10 @@ def forecast(
     card = stitched + _FLOAT * sizes.padded * len(manifest.channels)
     return Forecast(
         windows=windows,
-        passes=passes,
+        passes=plan.passes,
         memory_mb=(CUDA_WORKER_MB if device == "cuda" else WORKER_MB) + round(host / _MB),
         device_memory_mb=CUDA_CONTEXT_MB + round(card / _MB) if on_card else None,
-        seconds=None if pace is None else windows * passes * pace,
+        seconds=None if pace is None else plan.forward_passes * pace,
     )
 
 
@@ -169,6 +140,5 @@ def _host_bytes(
     return max(held + resampling, held + loading, windows, restore, tidy)
 
 
-def _tidies(manifest: ModelManifest, options: Options) -> bool:
-    rule = options.postprocess or manifest.postprocess
+def _tidies(rule: PostprocessRule) -> bool:
     return rule.keep_largest or rule.min_island_mm3 > 0 or rule.fill_holes_mm3 > 0

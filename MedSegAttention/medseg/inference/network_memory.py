@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from math import prod
 from typing import Literal, TypeAlias
 
-from medseg.spec.job import Options
+from medseg.inference.run_plan import NetworkPlan
 from medseg.spec.manifest import ModelManifest
 
 # An engine as far as memory goes: the network itself, PyTorch's lean copy of it, or OpenVINO.
@@ -44,19 +44,17 @@ def has_openvino() -> bool:
     return find_spec("openvino") is not None
 
 
-def choose_runner(options: Options, device: str, passes: int, *, openvino: bool) -> Runner:
+def choose_runner(plan: NetworkPlan, *, openvino: bool) -> Runner:
     """Say what will run a network, as ``make_engine`` chooses it.
 
     Args:
-        options: what the user chose.
-        device: "cpu", "cuda" or "mps".
-        passes: forward passes that are coming.
+        plan: how it will run.
         openvino: whether it is installed.
     """
-    wanted = options.engine == "openvino" or (options.engine == "auto" and passes >= OPENVINO_PAYS_AFTER)
-    if openvino and wanted and device == "cpu" and options.precision == "float32":
+    wanted = plan.engine == "openvino" or (plan.engine == "auto" and plan.forward_passes >= OPENVINO_PAYS_AFTER)
+    if openvino and wanted and plan.device == "cpu" and plan.precision == "float32":
         return "openvino"
-    return "lean" if passes >= LEAN_PAYS_AFTER else "plain"
+    return "lean" if plan.forward_passes >= LEAN_PAYS_AFTER else "plain"
 
 
 def network_bytes(manifest: ModelManifest, runner: Runner, *, device: str, batch: int, weights: float) -> float:

@@ -1,7 +1,7 @@
 """A prepared array in, probabilities out: padding, precision, mirroring and the sliding window in one call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medseg.imaging.image import Shape
-from medseg.inference.mirror_axes import mirror_axes
 from medseg.inference.mirroring import mirrored
-from medseg.inference.slicewise import add_border_slices, slice_margin, slicewise
-from medseg.inference.sliding_window import predict_volume
-from medseg.inference.windows import plan_windows
+from medseg.inference.run_plan import NetworkPlan
+from medseg.inference.slicewise import add_border_slices, as_slices, slice_margin, slicewise
+from medseg.inference.sliding_window import ignore_window, predict_volume
+from medseg.inference.window_plan import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import Precision
 from medseg.spec.manifest import ModelManifest
@@ -22,6 +22,8 @@ from medseg.spec.manifest import ModelManifest
 # Networks whose weights are laid out channels last on a CPU: measured 1.2 to 1.3 times as fast for UltraLightUNet,
 # whose convolutions are depthwise, and slower for D-LKA Net. Values do not change.
 _FASTER_CHANNELS_LAST = frozenset({"ultralight_unet"})
+_SAMPLE_COUNT = 3
+_SAMPLE_STEP = 4  # voxels: a window is judged by every fourth along each axis
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -32,14 +34,9 @@ class HalfPrecisionOverflow(JobError):
 def predict(
     array: NDArray[np.float32],
     network: nn.Module,
-    manifest: ModelManifest,
+    plan: NetworkPlan,
     *,
-    device: torch.device,
-    overlap: float | None = None,
-    mirror: bool | None = None,
-    window_batch: int = 1,
-    precision: Precision = "float32",
-    on_window: Callable[[int, int], None] | None = None,
+    on_window: Callable[[int, int], None] = ignore_window,
     engine: Callable[[Tensor], Tensor] | None = None,
 ) -> NDArray[np.float32]:
     """Run a model over a preprocessed volume of any size.
@@ -51,42 +48,33 @@ def predict(
         array: ``(C, i, j, k)``, prepared as the manifest says.
         network: in evaluation mode, ``(B, C, i, j, k)`` -> logits ``(B, L, i, j, k)``; moved to the device. Where the
             manifest says slices, a 2D network as ``slicewise`` takes it.
-        manifest: the model's window, overlap, mirror axes and labels.
-        device: where the network runs and the sums are kept.
-        overlap: least share of a window that its neighbour also sees, 0..0.9; None: the manifest's.
-        mirror: average over flips of the manifest's axes: None or True; False: none. A model is only flipped along
-            axes its author names, since one trained on sided anatomy would be asked about what it never saw.
-        window_batch: windows a forward pass.
-        precision: of the network's arithmetic; the sums are float32 always.
+        plan: made for an array of this shape. The sums are kept on its device.
         on_window: told (windows done, windows in all); whatever it raises stops the work.
-        engine: what runs in the place of the network, made for this device and precision by ``make_engine`` for
+        engine: what runs in the place of the network, made for the plan's device and precision by ``make_engine`` for
             windows of ``network_shape(manifest)``; None: the network itself.
 
     Returns:
         ``(L, i, j, k)`` float32 probabilities, summing to 1 over L.
 
     Raises:
-        JobError: when the array has another number of channels than the model, mirroring is asked of a model that
-            names no axes for it, or the answer is not finite in float32.
+        JobError: when the answer is not finite in float32.
         HalfPrecisionOverflow: when the answer is not finite in a half precision.
+        ValueError: when the plan was made for an array of another shape.
     """
-    check_channels(array, manifest)
-    shown = show(array, manifest, device)
-    answer = answering(network, manifest, device=device, mirror=mirror, precision=precision, engine=engine)
-    windows = plan_windows(shown.shape, manifest.window_shape, manifest.overlap if overlap is None else overlap)
-    progress = {} if on_window is None else {"on_window": on_window}
+    padded = pad_volume(array, plan)
+    answer = answering(network, plan, engine)
     with torch.inference_mode():
         logits = predict_volume(
-            shown.volume,
+            padded.volume,
             answer,
-            windows,
-            label_count=manifest.label_count,
-            batch=window_batch,
-            margin=shown.margin,
-            **progress,
-        )[(slice(None), *shown.inside)]
+            tuple(plan.windows),
+            label_count=plan.manifest.label_count,
+            batch=plan.window_batch,
+            margin=padded.margin,
+            on_window=on_window,
+        )[(slice(None), *padded.inside)]
         if not _is_finite(logits):
-            raise not_finite(manifest, precision)
+            raise not_finite(plan)
         return _softmax_in_place(logits).cpu().numpy()
 
 
@@ -111,38 +99,58 @@ class PaddedVolume:
         return i, j, k
 
 
-def show(array: NDArray[np.float32], manifest: ModelManifest, device: torch.device) -> PaddedVolume:
-    """Pad a prepared array ``(C, i, j, k)`` to the window, give it its margin, and bring it to the device."""
-    volume, (_, i, j, k) = pad_to_window(_as_tensor(array, device), manifest.window_shape)
-    if manifest.slices is None:
+def pad_volume(array: NDArray[np.float32], plan: NetworkPlan) -> PaddedVolume:
+    """Pad a prepared array ``(C, i, j, k)`` to the window, give it its margin, and bring it to the plan's device.
+
+    Raises:
+        ValueError: when the plan was made for an array of another shape.
+    """
+    volume, (_, i, j, k) = pad_to_window(_as_tensor(array, torch.device(plan.device)), plan.windows.window_shape)
+    if tuple(volume.shape[1:]) != plan.windows.shape:
+        msg = f"the plan is made for a volume of {plan.windows.shape} when it is padded, got {tuple(volume.shape[1:])}"
+        raise ValueError(msg)
+    rule = plan.manifest.slices
+    if rule is None:
         return PaddedVolume(volume, (0, 0, 0), (i, j, k))
-    return PaddedVolume(add_border_slices(volume, manifest.slices), slice_margin(manifest.slices), (i, j, k))
+    return PaddedVolume(add_border_slices(volume, rule), slice_margin(rule), (i, j, k))
 
 
 def answering(
-    network: nn.Module,
-    manifest: ModelManifest,
-    *,
-    device: torch.device,
-    mirror: bool | None,
-    precision: Precision,
-    engine: Callable[[Tensor], Tensor] | None,
+    network: nn.Module, plan: NetworkPlan, engine: Callable[[Tensor], Tensor] | None
 ) -> Callable[[Tensor], Tensor]:
     """Make what answers windows ``(B, C, i, j, k)`` with logits ``(B, L, i, j, k)``; arguments as of ``predict``."""
+    device = torch.device(plan.device)
     if engine is None:
-        _lay_out(network, manifest, device)
-    answer = engine or _in_precision(network, device, precision)
-    if manifest.slices is not None:
-        answer = slicewise(answer, manifest.slices)
-    return mirrored(answer, mirror_axes(manifest, mirror))
+        _lay_out(network, plan.manifest, device)
+    answer = engine or _in_precision(network, device, plan.precision)
+    if plan.manifest.slices is not None:
+        answer = slicewise(answer, plan.manifest.slices)
+    return mirrored(answer, plan.mirror_axes)
 
 
-def check_channels(array: NDArray[np.float32], manifest: ModelManifest) -> None:
-    """Refuse a prepared array with another number of channels than the model's."""
-    if array.shape[0] != len(manifest.channels):
-        names = ", ".join(channel.name for channel in manifest.channels)
-        msg = f"{manifest.model_id} takes {len(manifest.channels)} channel(s) ({names}), got {array.shape[0]}"
-        raise JobError(msg)
+def sample_windows(array: NDArray[np.float32], plan: NetworkPlan) -> Tensor:
+    """Choose the windows of a prepared array whose voxels differ most: they hold anatomy, not air.
+
+    On these engines are compared.
+
+    Args:
+        array: ``(C, i, j, k)``, prepared as the manifest says.
+        plan: made for an array of this shape.
+
+    Returns:
+        ``(B, C, *S)`` as the model's network takes them, at most 3.
+    """
+    padded = pad_volume(array, replace(plan, device="cpu"))
+    apart = WindowPlan(plan.windows.shape, plan.windows.window_shape, 0.0)
+    boxes = [window.widened(padded.margin) for window in apart]
+    every = slice(None, None, _SAMPLE_STEP)
+
+    def spread(box: tuple[slice, slice, slice]) -> float:
+        return float(padded.volume[(slice(None), *box)][:, every, every, every].std(correction=0))
+
+    chosen = sorted(boxes, key=spread, reverse=True)[:_SAMPLE_COUNT]
+    windows = torch.stack([padded.volume[(slice(None), *box)] for box in chosen])
+    return windows if plan.manifest.slices is None else as_slices(windows, plan.manifest.slices)
 
 
 def network_shape(manifest: ModelManifest) -> tuple[int, ...]:
@@ -189,10 +197,10 @@ def _as_tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:
     return torch.from_numpy(np.require(array, np.float32, ["C", "W"])).to(device)
 
 
-def not_finite(manifest: ModelManifest, precision: Precision) -> JobError:
+def not_finite(plan: NetworkPlan) -> JobError:
     """Make the error about an answer that is not finite."""
-    rule = f"{manifest.model_id} gave values that are not finite in {precision}"
-    if precision in _HALF:
+    rule = f"{plan.manifest.model_id} gave values that are not finite in {plan.precision}"
+    if plan.precision in _HALF:
         return HalfPrecisionOverflow(f"{rule}; try precision float32")
     return JobError(f"{rule}; check the image for absurd values, or use another model")
 

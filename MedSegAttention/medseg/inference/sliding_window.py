@@ -12,8 +12,9 @@ SIGMA_SHARE = 0.125  # standard deviation of the weights, as a share of the wind
 LEAST_WEIGHT = 1e-3  # a corner seen by one window only is still an answer
 
 
-def _say_nothing(done: int, total: int) -> None:
-    """Progress nobody asked for."""
+def ignore_window(done: int, total: int) -> None:
+    """Listen to nothing."""
+    del done, total
 
 
 def window_weights(shape: Shape, device: torch.device | None = None) -> Tensor:
@@ -40,7 +41,7 @@ def predict_volume(
     *,
     label_count: int,
     batch: int = 1,
-    on_window: Callable[[int, int], None] = _say_nothing,
+    on_window: Callable[[int, int], None] = ignore_window,
     margin: Shape = (0, 0, 0),
 ) -> Tensor:
     """Average what a network says about each voxel over the windows that saw it.

@@ -14,14 +14,12 @@ from torch import Tensor, nn
 from medseg.imaging.axis_samples import axis_samples
 from medseg.imaging.label_canvas import LabelCanvas
 from medseg.imaging.preprocess import Prepared
-from medseg.inference.air import is_air
-from medseg.inference.predictor import PaddedVolume, answering, check_channels, not_finite, show
+from medseg.inference.predictor import PaddedVolume, answering, not_finite, pad_volume
+from medseg.inference.run_plan import NetworkPlan
+from medseg.inference.sliding_window import ignore_window
 from medseg.inference.stitching import Stitcher, Take
 from medseg.inference.streaming_labels import DirectLabels, ResampledLabels
-from medseg.inference.window_plan import WindowPlan
 from medseg.inference.windows import Window
-from medseg.spec.job import Precision
-from medseg.spec.manifest import ModelManifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,14 +59,9 @@ class _Clock:
 def predict_labels(
     prepared: Prepared,
     network: nn.Module,
-    manifest: ModelManifest,
+    plan: NetworkPlan,
     *,
-    device: torch.device,
-    overlap: float | None = None,
-    mirror: bool | None = None,
-    window_batch: int = 1,
-    precision: Precision = "float32",
-    on_window: Callable[[int, int], None] | None = None,
+    on_window: Callable[[int, int], None] = ignore_window,
     engine: Callable[[Tensor], Tensor] | None = None,
 ) -> Labelled:
     """Run a model over a prepared image and give every voxel of the input its label.
@@ -79,47 +72,50 @@ def predict_labels(
 
     Args:
         prepared: as the manifest says.
-        network: as in ``predict``, and so are the other arguments.
-        manifest: the model's window, overlap, mirror axes and labels.
-        device: where the network runs and the sums are kept.
-        overlap: least share of a window that its neighbour also sees; None: the manifest's.
-        mirror: average over flips of the manifest's axes: None or True; False: none.
-        window_batch: windows a forward pass.
-        precision: of the network's arithmetic; the sums are float32 always.
+        network: as in ``predict``.
+        plan: made for this image. The sums are kept on its device.
         on_window: told (windows done, windows in all), those of air too; whatever it raises stops the work.
         engine: runs in the place of the network.
 
     Raises:
-        JobError: when the image has another number of channels than the model, mirroring is asked of a model that
-            names no axes for it, or an answer is not finite in float32.
+        JobError: when an answer is not finite in float32.
         HalfPrecisionOverflow: when an answer is not finite in a half precision.
-        ValueError: when the network answers in another shape.
+        ValueError: when the network answers in another shape, or the plan was made for an image of another shape.
     """
-    array = prepared.image.array
-    check_channels(array, manifest)
-    shown = show(array, manifest, device)
-    plan = WindowPlan(shown.shape, manifest.window_shape, manifest.overlap if overlap is None else overlap)
-    answer = answering(network, manifest, device=device, mirror=mirror, precision=precision, engine=engine)
-    canvas = LabelCanvas(prepared.reorient, prepared.crop, prepared.region, manifest.label_count)
+    device, label_count = torch.device(plan.device), plan.manifest.label_count
+    padded = pad_volume(prepared.image.array, plan)
+    answer = answering(network, plan, engine)
+    canvas = LabelCanvas(prepared.reorient, prepared.crop, prepared.region, label_count)
     clock = _Clock(device)
     stays = prepared.resample.is_identity
-    take = DirectLabels(canvas.paint, plan.axes).take if stays else _elsewhere(prepared, manifest, plan, canvas, device)
-    inside = _inside(take, shown, plan, lambda: not_finite(manifest, precision))
-    run = _Run(shown, plan, answer, clock, manifest.label_count)
+    take = (
+        DirectLabels(canvas.paint, plan.windows.axes).take
+        if stays
+        else ResampledLabels(
+            canvas.paint,
+            plan.windows.axes,
+            axis_samples(prepared.resample),
+            shape=tuple(prepared.image.shape[axis] for axis in plan.windows.axes),
+            depth=plan.windows.window_shape[plan.windows.axes[0]],
+            label_count=label_count,
+            device=device,
+        ).take
+    )
+    inside = _inside(take, padded, plan)
+    run = _Run(padded, plan, answer, clock)
     with torch.inference_mode():
         stitcher = Stitcher(
-            plan,
-            manifest.label_count,
+            plan.windows,
+            label_count,
             device,
             lambda *piece: clock.timed("decode", lambda: inside(*piece)),
             weigh=not stays,
         )
         done = skipped = 0
-        for group in _groups(plan, lambda window: is_air(prepared.air, window, shown.inside), window_batch):
+        for group in _groups(plan, lambda window: is_air(prepared.air, window, padded.inside)):
             run.stitch(group, stitcher)
             done, skipped = done + len(group), skipped + sum(air for _, air in group)
-            if on_window is not None:
-                on_window(done, len(plan))
+            on_window(done, len(plan.windows))
     clock.seconds["stitch"] -= clock.seconds["decode"]  # which happened within
     return Labelled(canvas.labels, done - skipped, skipped, clock.seconds)
 
@@ -128,11 +124,10 @@ def predict_labels(
 class _Run:
     """A network and the volume it is asked about."""
 
-    shown: PaddedVolume
-    plan: WindowPlan
+    padded: PaddedVolume
+    plan: NetworkPlan
     answer: Callable[[Tensor], Tensor]
     clock: _Clock
-    label_count: int
 
     def stitch(self, group: list[tuple[Window, bool]], stitcher: Stitcher) -> None:
         """Ask about the windows of a group that are not air and add the answers up; none outlives this call."""
@@ -144,49 +139,34 @@ class _Run:
         """Give the network's logits of some windows, ``(B, L, i, j, k)``."""
         if not windows:
             return torch.empty(0)
-        volume, margin = self.shown.volume, self.shown.margin
+        volume, margin = self.padded.volume, self.padded.margin
         seen = torch.stack([volume[(slice(None), *window.widened(margin))] for window in windows])
         logits: Tensor = self.clock.timed("network", lambda: self.answer(seen))
-        expected = (len(windows), self.label_count, *self.plan.window_shape)
+        expected = (len(windows), self.plan.manifest.label_count, *self.plan.windows.window_shape)
         if logits.shape != expected:
             msg = f"the network must answer {expected}, got {tuple(logits.shape)}"
             raise ValueError(msg)
         return logits.to(volume.device)
 
 
-def _groups(plan: WindowPlan, is_air: Callable[[Window], bool], batch: int) -> Iterator[list[tuple[Window, bool]]]:
+def _groups(plan: NetworkPlan, is_air: Callable[[Window], bool]) -> Iterator[list[tuple[Window, bool]]]:
     """Windows in their order, and whether each is air: as many at a time as hold one batch of others."""
     group: list[tuple[Window, bool]] = []
-    for window in plan:
+    for window in plan.windows:
         group.append((window, is_air(window)))
-        if sum(not air for _, air in group) == batch:
+        if sum(not air for _, air in group) == plan.window_batch:
             yield group
             group = []
     if group:
         yield group
 
 
-def _elsewhere(
-    prepared: Prepared, manifest: ModelManifest, plan: WindowPlan, canvas: LabelCanvas, device: torch.device
-) -> Take:
-    shape = prepared.image.shape
-    return ResampledLabels(
-        canvas.paint,
-        plan.axes,
-        axis_samples(prepared.resample),
-        shape=tuple(shape[axis] for axis in plan.axes),
-        depth=manifest.window_shape[plan.axes[0]],
-        label_count=manifest.label_count,
-        device=device,
-    ).take
-
-
-def _inside(take: Take, shown: PaddedVolume, plan: WindowPlan, refuse: Callable[[], Exception]) -> Take:
+def _inside(take: Take, padded: PaddedVolume, plan: NetworkPlan) -> Take:
     """Take only what lies inside the image, without what it was padded with, and refuse what is not finite.
 
     An axis that was padded has one window, so that blocks begin at its first voxel.
     """
-    parts = [shown.inside[axis] for axis in plan.axes]
+    parts = [padded.inside[axis] for axis in plan.windows.axes]
 
     def checked(sums: Tensor, first: int, column: int, done: int) -> None:
         cuts = [
@@ -197,14 +177,25 @@ def _inside(take: Take, shown: PaddedVolume, plan: WindowPlan, refuse: Callable[
         if own.numel() == 0 or cuts[0].stop <= cuts[0].start:
             return
         if not bool(torch.isfinite(own.sum())) and not bool(torch.isfinite(own).all()):
-            raise refuse()
+            raise not_finite(plan)
         before = parts[0].start
         take(own, max(0, first - before), max(0, column - parts[1].start), max(0, done - before))
 
     return checked
 
 
-def count_windows(prepared: Prepared, manifest: ModelManifest, overlap: float | None = None) -> int:
-    """Windows that cover a prepared image."""
-    shape = tuple(np.maximum(prepared.image.shape, manifest.window_shape).tolist())
-    return len(WindowPlan(shape, manifest.window_shape, manifest.overlap if overlap is None else overlap))
+def is_air(air: NDArray[np.bool_] | None, window: Window, inside: tuple[slice, slice, slice]) -> bool:
+    """Whether every voxel of a window is air; what the image was padded with is.
+
+    Args:
+        air: ``(i, j, k)`` of the prepared image; None: nobody knows, and no window is air.
+        window: of the padded image.
+        inside: where the prepared image lies in the padded one.
+    """
+    if air is None:
+        return False
+    box = tuple(
+        slice(max(0, own.start - part.start), max(0, own.stop - part.start))
+        for own, part in zip(window.slices, inside, strict=True)
+    )
+    return bool(air[box].all())

@@ -17,12 +17,14 @@ class WindowPlan:
         shape: voxels of the volume along i, j, k.
         window_shape: voxels of a window along i, j, k.
         axes: axis of the layers, axis of the rows in a layer, axis of the windows in a row.
+        overlap: least share of a window that its neighbour along an axis also sees.
         starts: first voxels of the windows along ``axes``.
     """
 
     def __init__(self, shape: Shape, window_shape: Shape, overlap: float) -> None:
         self.shape = shape
         self.window_shape = window_shape
+        self.overlap = overlap
         by_axis = [window_starts(size, window, overlap) for size, window in zip(shape, window_shape, strict=True)]
         orders = {axes: self._voxels(axes, by_axis) for axes in permutations(range(3))}
         least = min(orders.values())

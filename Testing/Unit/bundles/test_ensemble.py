@@ -14,9 +14,9 @@ from medseg.bundles.ensemble import combine
 from medseg.bundles.weights import load_network, load_weights
 from medseg.bundles.write import write_bundle
 from medseg.cli.main import run
-from medseg.inference.predictor import predict
 from medseg.networks import build_network
 from medseg.spec.errors import ManifestError, OutputExists
+from planned import predict
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.imaging.image import Image
-from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import IntensityRule
+from planned import plan_blank, prepare
 from Unit.imaging.restored import restored
 
 
@@ -222,7 +222,7 @@ def test_scores_on_another_grid_are_refused(make_manifest):
 
 
 def test_the_wrong_number_of_channels_is_refused(make_manifest):
-    with pytest.raises(JobError, match=r"takes 2 channels \(channel 0, channel 1\), got 1"):
+    with pytest.raises(JobError, match=r"takes 2 channel\(s\) \(channel 0, channel 1\), got 1"):
         prepare(Image(np.zeros((1, 4, 4, 4))), make_manifest(channel_count=2))
 
 
@@ -301,7 +301,8 @@ def test_a_plan_without_voxels_is_the_one_of_the_image(all_orientations, make_af
         centre = affine @ [4, 4, 3, 1]
         roi = tuple(np.stack([centre[:3] - 2, centre[:3] + 2], axis=1).ravel())
         manifest = make_manifest(spacing_mm=(1.0, 2.0, 1.5), orientation="PSL")
-        crop, resample = plan_grids(shape, affine, manifest, roi, spacing_factor=1.5)
+        plan = plan_blank(shape, affine, manifest, roi_ras_mm=roi, spacing_factor=1.5)
+        crop, resample = plan.crop, plan.resample
         prepared = prepare(Image(np.zeros((1, *shape)), affine), manifest, roi, spacing_factor=1.5)
         assert (crop.start, crop.shape) == (prepared.crop.start, prepared.crop.shape)
         assert resample.shape == prepared.image.shape
@@ -320,7 +321,8 @@ def test_a_box_of_voxels_is_exactly_what_is_kept_on_every_grid(all_orientations,
         scores = np.zeros((3, *prepared.image.shape), dtype=np.float32)
         scores[1] = 1
         np.testing.assert_array_equal(prepared.restore_labels(scores), expected)
-        crop, resample = plan_grids(shape, affine, manifest, roi_voxels=box)
+        plan = plan_blank(shape, affine, manifest, roi_voxels=box)
+        crop, resample = plan.crop, plan.resample
         assert (crop.start, crop.shape) == (prepared.crop.start, prepared.crop.shape)
         assert resample.shape == prepared.image.shape
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from medseg.imaging.image import Image
-from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import SliceRule
+from planned import plan_blank, prepare
 from Unit.imaging.restored import restored
 
 SHAPE = (44, 41, 43)
@@ -115,8 +115,8 @@ def test_the_network_sees_whole_slices_of_a_region_and_the_answer_ends_at_the_re
     everywhere = two_labels(np.ones(part.image.shape))
     np.testing.assert_array_equal(part.restore_labels(everywhere), wanted)
     np.testing.assert_array_equal(restored(part, everywhere), two_labels(wanted))
-    crop, resample = plan_grids(image.shape, image.affine, manifest, roi)
-    assert (crop.shape, resample.shape) == ((30, 36, 4), (20, 24, 4))
+    plan = plan_blank(image.shape, image.affine, manifest, roi_ras_mm=roi)
+    assert (plan.crop.shape, plan.resample.shape) == ((30, 36, 4), (20, 24, 4))
 
 
 def test_a_region_beside_the_body_is_seen_too(make_manifest):

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from medseg.imaging.image import Image
-from medseg.imaging.preprocess import prepare
-from medseg.inference.streaming import predict_labels
 from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec
+from planned import predict_labels, prepare
 from small_manifest import small_manifest
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ import torch
 from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import prepare
-from medseg.inference.predictor import predict
 from medseg.spec.manifest import ChannelSpec, IntensityRule
+from planned import predict
 
 SHAPE = (14, 12, 10)
 TURNED = np.array([[0, -0.9, 0, 17.0], [0, 0, 1.1, -2], [-0.8, 0, 0, 19], [0, 0, 0, 1]])  # axes S-, R-, A+

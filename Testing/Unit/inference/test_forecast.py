@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from medseg.imaging.image import Image
-from medseg.imaging.preprocess import plan_grids, prepare
-from medseg.inference.forecast import WORKER_MB, forecast
+from medseg.inference.forecast import WORKER_MB
 from medseg.inference.network_memory import LEAN_PAYS_AFTER, OPENVINO_PAYS_AFTER
-from medseg.inference.predictor import predict
+from medseg.inference.run_plan import plan_unseen
 from medseg.inference.window_plan import WindowPlan
 from medseg.kernels.engines import make
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
 from medseg.spec.manifest import PostprocessRule, SliceRule
 from medseg.spec.measured import Timing
+from planned import forecast, predict, prepare
 
 MB = 2**20
 BIG = (256, 256, 200)
@@ -92,7 +92,7 @@ def test_slices_and_passes_are_those_of_the_run(manifest, options, fit, axis, wi
     expected = forecast(shape, affine, manifest, options)
     windows, passes = counted(shape, affine, manifest, options)
     assert (expected.windows, expected.windows * expected.passes) == (windows, passes)
-    _, resample = plan_grids(shape, affine, manifest, options.roi_ras_mm, spacing_factor=options.spacing_factor)
+    resample = plan_unseen(shape, affine, manifest, options, device="cpu").grids.resample
     if fit == "resize":
         assert windows == resample.shape[axis]
 
@@ -101,6 +101,12 @@ def test_seconds_are_windows_times_passes_times_the_pace(manifest):
     manifest = replace(manifest, mirror_axes=(0,))
     found = forecast((16, 12, 8), diagonal(1, 1, 1), manifest, Options(overlap=0.0), seconds_per_window=0.25)
     assert (found.windows, found.passes, found.seconds) == (8, 2, 4.0)
+
+
+def test_three_mirrored_axes_are_eight_passes(manifest):
+    manifest = replace(manifest, mirror_axes=(0, 1, 2))
+    found = forecast((8, 6, 4), diagonal(1, 1, 1), manifest, Options(), seconds_per_window=0.5)
+    assert (found.windows, found.passes, found.seconds) == (1, 8, 4.0)
 
 
 def timing(kind, **figures):

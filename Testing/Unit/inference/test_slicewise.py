@@ -8,12 +8,13 @@ import torch
 from monai.inferers import SliceInferer
 from torch.nn import functional
 
-from medseg.inference.predictor import HalfPrecisionOverflow, predict
+from medseg.inference.predictor import HalfPrecisionOverflow
 from medseg.inference.slicewise import add_border_slices, slicewise
 from medseg.inference.sliding_window import SIGMA_SHARE, predict_volume
 from medseg.inference.windows import plan_windows
 from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.manifest import ChannelSpec, SliceRule
+from planned import predict
 
 CPU = torch.device("cpu")
 SHAPE = (11, 9, 10)

@@ -9,13 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medseg.imaging.image import Image
-from medseg.imaging.preprocess import prepare
-from medseg.inference.predictor import HalfPrecisionOverflow, network_shape, predict
-from medseg.inference.streaming import count_windows, predict_labels
-from medseg.inference.streaming_samples import sample_windows
+from medseg.inference.predictor import HalfPrecisionOverflow, network_shape, sample_windows
 from medseg.kernels.engines.torch_engine import torch_engine
 from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, SliceRule
+from planned import plan_array, predict, predict_labels, prepare
 from small_manifest import small_manifest
 
 CPU = torch.device("cpu")
@@ -174,7 +172,7 @@ def test_windows_are_counted_and_told_and_whatever_is_raised_stops_the_work():
     prepared = prepare(noise((14, 9, 8)), manifest)
     told = []
     found = same(prepared, convolutions(4), manifest, window_batch=3, on_window=lambda *now: told.append(now))
-    count = count_windows(prepared, manifest)
+    count = len(plan_array(prepared.image.array, manifest).windows)
     assert found.windows == count
     assert found.skipped == 0
     half = told[: len(told) // 2]  # the plain path tells the same a second time
@@ -222,11 +220,12 @@ def test_the_samples_for_comparing_engines_are_windows_of_the_image_that_differ_
     manifest = model(window_shape=(8, 8, 8))
     image = noise((32, 24, 16))
     image.array[:, :16] = 0
-    windows = sample_windows(prepare(image, manifest), manifest)
+    array = prepare(image, manifest).image.array
+    windows = sample_windows(array, plan_array(array, manifest))
     assert windows.shape == (3, *network_shape(manifest))
     assert windows.flatten(1).std(1).min() > 0.5
     slices = model(window_shape=(8, 8, 1), slices=SliceRule(axis=2, context=1))
-    assert sample_windows(prepare(image, slices), slices).shape == (3, *network_shape(slices))
+    assert sample_windows(array, plan_array(array, slices)).shape == (3, *network_shape(slices))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -13,6 +13,7 @@ from medseg.desktop.state.parameters import ROI, Parameters
 from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.state.texts import _
 from medseg.inference.forecast import forecast
+from medseg.inference.run_plan import plan_unseen
 from medseg.inference.network_memory import has_openvino
 from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.rois import roi_voxels
@@ -87,13 +88,17 @@ class StatusView:
         if pixels is None or pixels.GetNumberOfPoints() == 0:
             return ""
         try:
-            expected = forecast(
+            auto = "cuda" if has_cuda else "cpu"
+            plan = plan_unseen(
                 pixels.GetDimensions(),
                 ijk_to_world(volume),
                 bundle.manifest,
                 settings.options(roi_voxels=None if roi is None else roi_voxels(roi, volume)),
+                device=auto if settings.device == "auto" else settings.device,
+            )
+            expected = forecast(
+                plan,
                 seconds_per_window=self._preferences.window_seconds(bundle.manifest.model_id, settings.device),
-                auto_device="cuda" if has_cuda else "cpu",
                 weights_mb=weights_mb(bundle) or 0.0,
                 voxel_bytes=pixels.GetScalarSize(),
                 probabilities=settings.probabilities or settings.entropy,

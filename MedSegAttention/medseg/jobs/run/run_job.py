@@ -8,7 +8,6 @@ from torch import nn
 from medseg.bundles.catalogue import Bundle, find_bundle
 from medseg.bundles.weights import load_network
 from medseg.inference.forecast import Forecast
-from medseg.io.read import read_image
 from medseg.jobs.run.kept_engines import KeptEngines
 from medseg.jobs.run.progress import IsCancelled, OnEvent, ignore_event, never
 from medseg.jobs.run.results import Outputs, Segmentation
@@ -46,10 +45,10 @@ def run_job(
 
 
 def forecast_job(job: Job) -> Forecast:
-    """Say what a job will take on this computer: the first input is read, nothing is computed.
+    """Say what a job will take on this computer: its inputs are read, nothing is computed.
 
     Raises:
         MedSegError: one of its kinds, for what ``run_job`` would refuse too.
     """
-    image = read_image(Path(job.inputs[0]), frame=job.frame).image
-    return forecast_case(image, find_bundle(job.model), job.options, probabilities=job.probabilities is not None)
+    wants = job.probabilities is not None
+    return forecast_case(job.inputs, find_bundle(job.model), job.options, frame=job.frame, probabilities=wants)

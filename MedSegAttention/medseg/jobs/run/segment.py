@@ -3,8 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from medseg.bundles.catalogue import Bundle
@@ -13,13 +16,14 @@ from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.measure import measure
 from medseg.imaging.postprocess import postprocess
-from medseg.imaging.preprocess import prepare
+from medseg.imaging.preprocess import Prepared, prepare
 from medseg.inference.device import choose_device, device_name
 from medseg.inference.forecast import Forecast, forecast
 from medseg.inference.network_memory import has_openvino
+from medseg.inference.run_plan import RunPlan, plan_run
 from medseg.io.read import read_image
 from medseg.jobs.run.kept_engines import KeptEngines
-from medseg.jobs.run.network_run import NetworkRun
+from medseg.jobs.run.network_run import Answer, NetworkRun
 from medseg.jobs.run.progress import IsCancelled, OnEvent, ProgressReporter, ignore_event, never
 from medseg.jobs.run.results import Outputs, Segmentation, Source
 from medseg.spec.errors import ImageError, JobError
@@ -66,46 +70,42 @@ def segment_case(
     begun = time.perf_counter()
     progress = ProgressReporter(on_event, cancelled)
     outputs.check(inputs)
-    device = choose_device(options.device)
+    device = str(choose_device(options.device))
     images = _read(inputs, frame, progress)
     outputs.check_grid(images[0])
+    want_probabilities = want_probabilities or outputs.probabilities is not None
     with progress.stage("preprocess"):
         image = _one_image(images)
         del images
+        plan = plan_run(image, bundle.manifest, options, device=device)
         if on_forecast is not None:
-            on_forecast(forecast_case(image, bundle, options, probabilities=outputs.probabilities is not None))
-        prepared = prepare(
-            image,
-            bundle.manifest,
-            options.roi_ras_mm,
-            roi_voxels=options.roi_voxels,
-            spacing_factor=options.spacing_factor,
-        )
+            on_forecast(_forecast(plan, bundle, image, probabilities=want_probabilities))
         network = load(bundle)
+        prepared = prepare(image, bundle.manifest, plan.grids)
     run = NetworkRun(
         prepared=prepared,
         network=network,
-        manifest=bundle.manifest,
-        options=options,
+        plan=plan,
         engines=engines or KeptEngines(),
         progress=progress,
-        want_probabilities=want_probabilities or outputs.probabilities is not None,
+        want_scores=want_probabilities,
     )
-    found = run.answer(device)
+    with progress.stage("windows", total=0) as step:
+        found = run.answer(step)
+    labels, probabilities = _on_input_grid(found, prepared, progress)
     del prepared, run  # the prepared image is not needed any more, and large
     with progress.stage("postprocess"):
-        rule = options.postprocess or bundle.manifest.postprocess
-        labels = postprocess(Image(found.labels[None], image.affine), rule)
-        measures = measure(labels, image, bundle.manifest.labels)
-    if not labels.array.any():
+        segments = postprocess(Image(labels[None], image.affine), plan.postprocess)
+        measures = measure(segments, image, bundle.manifest.labels)
+    if not segments.array.any():
         progress.warn("nothing was segmented: every voxel is background; check that the model fits this image")
     result = Segmentation(
-        labels=labels,
+        labels=segments,
         image=image,
         specs=bundle.manifest.labels,
         measures=measures,
-        probabilities=None if found.probabilities is None else Image(found.probabilities, image.affine),
-        device=device_name(found.device),
+        probabilities=None if probabilities is None else Image(probabilities, image.affine),
+        device=device_name(torch.device(found.plan.device)),
         seconds=progress.seconds,
         warnings=tuple(progress.warnings),
         windows_seconds=found.parts["network"],
@@ -123,30 +123,53 @@ def segment_case(
     return result
 
 
-def forecast_case(image: Image, bundle: Bundle, options: Options, *, probabilities: bool = False) -> Forecast:
-    """Say what a case will take on this computer.
+def forecast_case(
+    inputs: Sequence[Source],
+    bundle: Bundle,
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    frame: int | None = None,
+    probabilities: bool = False,
+) -> Forecast:
+    """Say what a case will take on this computer: it is read and planned, nothing is computed.
 
     Args:
-        image: its channels, or the first of them.
+        inputs: as in ``segment_case``, and so is the rest.
         bundle: the model.
         options: what the user chose.
+        frame: which time point of a 4-D file.
         probabilities: whether they are wanted too.
 
     Raises:
         MedSegError: one of its kinds, for what ``segment_case`` would refuse too.
     """
+    device = str(choose_device(options.device))
+    image = _one_image(_read(inputs, frame, ProgressReporter()))
+    plan = plan_run(image, bundle.manifest, options, device=device)
+    return _forecast(plan, bundle, image, probabilities=probabilities)
+
+
+def _forecast(plan: RunPlan, bundle: Bundle, image: Image, *, probabilities: bool) -> Forecast:
     weights = bundle.weights_path  # whoever loads them says it if they are missing
     return forecast(
-        image.shape,
-        image.affine,
-        bundle.manifest,
-        options,
-        auto_device=choose_device(options.device).type,
+        plan,
         weights_mb=weights.stat().st_size / 2**20 if weights.is_file() else 0.0,
         voxel_bytes=image.array.dtype.itemsize,
         probabilities=probabilities,
         openvino=has_openvino(),
     )
+
+
+def _on_input_grid(
+    found: Answer, prepared: Prepared, progress: ProgressReporter
+) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """Give the labels ``(I, J, K)`` on the input's grid, and the probabilities ``(L, I, J, K)`` if there are scores."""
+    if not found.is_scores:
+        with progress.stage("restore"):  # it was done window by window
+            return found.values, None
+    probabilities = np.empty((len(found.values), *prepared.source_shape), dtype=np.float32)
+    with progress.stage("restore", total=len(found.values)) as step:
+        return prepared.restore_labels(found.values, probabilities=probabilities, on_label=step), probabilities
 
 
 def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporter) -> list[Image]:

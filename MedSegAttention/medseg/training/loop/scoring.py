@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from medseg.inference.predictor import predict
+from medseg.inference.run_plan import plan_network
+from medseg.spec.job import Options
 from medseg.spec.manifest import ModelManifest
 from medseg.training.data.cases import IGNORE, Case
 
@@ -25,8 +27,10 @@ def score_cases(network: nn.Module, cases: Sequence[Case], manifest: ModelManife
     """
     values = [label.value for label in manifest.labels]
     dice: dict[int, list[float]] = {value: [] for value in values}
+    options = Options(mirror=False, overlap=0.25)
     for case in cases:
-        scores = predict(np.asarray(case.image), network, manifest, device=device, mirror=False, overlap=0.25)
+        plan = plan_network(case.image.shape, manifest, options, device=str(device))
+        scores = predict(np.asarray(case.image), network, plan)
         seen = case.labels[0] != IGNORE
         found, truth = scores.argmax(axis=0)[seen], case.labels[0][seen]
         for value in values:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from medseg.inference.predictor import network_shape, predict
+from medseg.inference.predictor import network_shape
 from medseg.kernels.engines.agreement import agrees, least_dice, relative_errors, trial_windows
 from medseg.kernels.engines.compiled_cache import (
     default_folder,
@@ -29,6 +29,7 @@ from medseg.networks import build_network
 from medseg.networks.ops.deform_conv import DeformConvPack
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import SliceRule
+from planned import predict
 
 CPU = torch.device("cpu")
 SHAPE = (1, 32, 32, 32)

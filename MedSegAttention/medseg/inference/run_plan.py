@@ -1,0 +1,165 @@
+"""How a case will be run, every default resolved: made once, read by forecast, engine, network and report. No torch."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from medseg.imaging.image import Affine, Image, Shape
+from medseg.imaging.preprocess import Grids, check_channels, plan_grids
+from medseg.inference.window_plan import WindowPlan
+from medseg.spec.errors import JobError
+from medseg.spec.job import EngineName, Options, Precision
+from medseg.spec.manifest import ModelManifest, PostprocessRule
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NetworkPlan:
+    """How a network goes over a prepared image.
+
+    Attributes:
+        manifest: of the model.
+        device: "cpu", "cuda", "cuda:1" or "mps".
+        windows: where they lie in the image, padded to the window where it is smaller, and in which order they come.
+        mirror_axes: axes whose mirror images are averaged, 0 = i, 1 = j, 2 = k.
+        engine: what runs the network on a processor.
+        precision: of the network's arithmetic; sums are float32 always.
+        window_batch: windows a forward pass.
+    """
+
+    manifest: ModelManifest
+    device: str
+    windows: WindowPlan
+    mirror_axes: tuple[int, ...]
+    engine: EngineName
+    precision: Precision
+    window_batch: int
+
+    @property
+    def passes(self) -> int:
+        """Forward passes a window: one for each of its mirror images."""
+        return 1 << len(self.mirror_axes)
+
+    @property
+    def forward_passes(self) -> int:
+        """Forward passes of all windows, one at a time."""
+        return len(self.windows) * self.passes
+
+    @property
+    def device_kind(self) -> str:
+        """The device without its number: "cpu", "cuda" or "mps"."""
+        return self.device.partition(":")[0]
+
+    def __str__(self) -> str:
+        """What the user is told when it is tried."""
+        windows = "1 window" if self.window_batch == 1 else f"{self.window_batch} windows"
+        engine = "" if self.engine == "auto" else f" by {self.engine}"
+        return f"{windows} at a time in {self.precision} on {self.device}{engine}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunPlan(NetworkPlan):
+    """How a case is run.
+
+    Attributes:
+        grids: what happens to its image first.
+        postprocess: what happens to its labels last.
+    """
+
+    grids: Grids
+    postprocess: PostprocessRule
+
+
+def plan_run(image: Image, manifest: ModelManifest, options: Options, *, device: str) -> RunPlan:
+    """Plan a case.
+
+    Args:
+        image: ``(C, I, J, K)``; its voxels are looked at where the model is shown the body alone.
+        manifest: of the model.
+        options: what the user chose.
+        device: what the device of the options means on the computer where it will run.
+
+    Raises:
+        JobError: if the channels are not the model's, the region misses the volume, or mirroring is asked of a model
+            that names no axes.
+        ImageError: if the image would become absurdly large at the model's spacing.
+    """
+    grids = plan_grids(
+        image,
+        manifest,
+        options.roi_ras_mm,
+        roi_voxels=options.roi_voxels,
+        spacing_factor=options.spacing_factor,
+    )
+    network = plan_network((image.channel_count, *grids.resample.shape), manifest, options, device=device)
+    return RunPlan(**vars(network), grids=grids, postprocess=options.postprocess or manifest.postprocess)
+
+
+def plan_unseen(shape: Shape, affine: Affine, manifest: ModelManifest, options: Options, *, device: str) -> RunPlan:
+    """Plan a case before its voxels are at hand: where the body would be cut out, the whole volume is taken.
+
+    Args:
+        shape: voxels of the input along i, j, k.
+        affine: ``(4, 4)`` of the input, voxel -> RAS mm.
+        manifest: as in ``plan_run``, and so are the other arguments and the errors.
+        options: what the user chose.
+        device: where it will run.
+    """
+    blank = np.broadcast_to(np.uint8(0), (len(manifest.channels), *shape))  # one byte, seen many times
+    plan = plan_run(Image(blank, affine), replace(manifest, crop_to_body=False), options, device=device)
+    return replace(plan, manifest=manifest)
+
+
+def plan_network(shape: Sequence[int], manifest: ModelManifest, options: Options, *, device: str) -> NetworkPlan:
+    """Plan how a network goes over an image that is prepared.
+
+    Args:
+        shape: ``(C, i, j, k)`` of the prepared image.
+        manifest: of the model.
+        options: what the user chose.
+        device: as in ``plan_run``.
+
+    Raises:
+        JobError: if the channels are not the model's, or mirroring is asked of a model that names no axes: one
+            trained on sided anatomy would be asked about what it never saw.
+    """
+    check_channels(shape[0], manifest)
+    if options.mirror and not manifest.mirror_axes:
+        msg = f"{manifest.model_id} names no axes to mirror, it was not trained for that; run it without mirroring"
+        raise JobError(msg)
+    i, j, k = map(max, shape[1:], manifest.window_shape)
+    overlap = manifest.overlap if options.overlap is None else options.overlap
+    return NetworkPlan(
+        manifest=manifest,
+        device=device,
+        windows=WindowPlan((i, j, k), manifest.window_shape, overlap),
+        mirror_axes=() if options.mirror is False else manifest.mirror_axes,
+        engine=options.engine,
+        precision=options.precision,
+        window_batch=options.window_batch,
+    )
+
+
+_Plan = TypeVar("_Plan", bound=NetworkPlan)
+
+
+def with_less_memory(plan: _Plan) -> Iterator[_Plan]:
+    """Give ways to run, each with less memory than the one before on its device, the plan itself first.
+
+    First half as many windows at a time until there is one. After that a graphics card goes to half precision, unless
+    one was asked for already, and then hands over to the processor; a processor leaves OpenVINO for PyTorch. No way
+    gives other labels, but for rounding.
+    """
+    last = plan
+    yield last
+    while last.window_batch > 1:
+        last = replace(last, window_batch=last.window_batch // 2)
+        yield last
+    if plan.device_kind != "cpu":
+        if plan.precision == "float32":
+            yield replace(last, precision="float16")
+        last = replace(last, device="cpu", precision="float32")
+        yield last
+    if plan.engine != "torch":
+        yield replace(last, engine="torch")
