@@ -14,7 +14,7 @@ from medseg.inference.mirroring import mirrored
 from medseg.inference.run_plan import NetworkPlan
 from medseg.inference.slicewise import add_border_slices, as_slices, slice_margin, slicewise
 from medseg.inference.sliding_window import ignore_window, predict_volume
-from medseg.inference.window_plan import WindowPlan
+from medseg.inference.windows import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import Precision
 from medseg.spec.manifest import ModelManifest

@@ -8,7 +8,7 @@ import numpy as np
 
 from medseg.imaging.image import Affine, Image, Shape
 from medseg.imaging.preprocess import Grids, check_channels, plan_grids
-from medseg.inference.window_plan import WindowPlan
+from medseg.inference.windows import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import EngineName, Options, Precision
 from medseg.spec.manifest import ModelManifest, PostprocessRule

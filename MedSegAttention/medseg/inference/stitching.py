@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from medseg.inference.sliding_window import window_weights
-from medseg.inference.window_plan import WindowPlan
+from medseg.inference.windows import WindowPlan
 
 Take = Callable[[Tensor, int, int, int], None]
 

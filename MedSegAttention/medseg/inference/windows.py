@@ -1,11 +1,13 @@
-"""Where the windows lie: integers only, so that it can be read and tested without a network."""
+"""Where the windows lie, in which order they come, and how much of a volume is held while they do: integers only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
-from math import floor
+from itertools import pairwise, permutations, product
+from math import floor, prod
 
 from medseg.imaging.image import Shape
+
+_WORTH_TURNING = 0.5  # rows along k are quickest; another axis must save half of the memory to be chosen
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,54 @@ def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
     return tuple((2 * n * span + gaps) // (2 * gaps) for n in range(count))
 
 
-def plan_windows(shape: Sequence[int], window_shape: Sequence[int], overlap: float) -> tuple[Window, ...]:
-    """Cover a volume with windows of one shape; k varies fastest.
+class WindowPlan:
+    """Where the windows lie and in which order they come.
 
-    Args:
-        shape: voxels of the volume along i, j, k; at least those of the window.
+    Attributes:
+        shape: voxels of the volume along i, j, k.
         window_shape: voxels of a window along i, j, k.
-        overlap: least share of a window that its neighbour along an axis also sees, 0..0.9.
-
-    Returns:
-        The windows; together they see every voxel.
-
-    Raises:
-        ValueError: when the window does not fit or the overlap is out of range.
+        axes: axis of the layers, axis of the rows in a layer, axis of the windows in a row.
+        overlap: least share of a window that its neighbour along an axis also sees.
+        starts: first voxels of the windows along ``axes``.
     """
-    i, j, k = window_shape
-    axes = (window_starts(size, window, overlap) for size, window in zip(shape, window_shape, strict=True))
-    return tuple(Window(start=(a, b, c), shape=(i, j, k)) for a, b, c in product(*axes))
+
+    def __init__(self, shape: Shape, window_shape: Shape, overlap: float) -> None:
+        self.shape = shape
+        self.window_shape = window_shape
+        self.overlap = overlap
+        by_axis = [window_starts(size, window, overlap) for size, window in zip(shape, window_shape, strict=True)]
+        orders = {axes: self._voxels(axes, by_axis) for axes in permutations(range(3))}
+        least = min(orders.values())
+        plain = min((axes for axes in orders if axes[2] == 2), key=lambda axes: orders[axes])
+        turned = min(orders, key=lambda axes: orders[axes])
+        self.axes = turned if least < _WORTH_TURNING * orders[plain] else plain
+        self.starts = tuple(by_axis[axis] for axis in self.axes)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return prod(map(len, self.starts))
+
+    def __iter__(self) -> Iterator[Window]:
+        """The windows in their order."""
+        for along_axes in product(*self.starts):
+            i, j, k = (along_axes[self.axes.index(axis)] for axis in range(3))
+            yield Window(start=(i, j, k), shape=self.window_shape)
+
+    @property
+    def voxels_held(self) -> int:
+        """Voxels whose sums are held at a time."""
+        return self._voxels(self.axes, [self.starts[self.axes.index(axis)] for axis in range(3)])
+
+    def carried(self) -> int:
+        """Most planes that a layer leaves for the next."""
+        return _most_shared(self.starts[0], self.window_shape[self.axes[0]])
+
+    def _voxels(self, axes: tuple[int, ...], starts: Sequence[tuple[int, ...]]) -> int:
+        layer, row, along = axes
+        left = _most_shared(starts[layer], self.window_shape[layer]) * self.shape[row]
+        return (left + self.window_shape[layer] * self.window_shape[row]) * self.shape[along]
+
+
+def _most_shared(starts: Sequence[int], size: int) -> int:
+    """Most voxels that two neighbouring windows share along an axis."""
+    return max((max(0, first + size - later) for first, later in pairwise(starts)), default=0)

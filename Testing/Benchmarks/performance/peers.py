@@ -19,7 +19,7 @@ from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import prepare
 from medseg.inference.sliding_window import window_weights
-from medseg.inference.windows import plan_windows
+from medseg.inference.windows import WindowPlan
 from medseg.io.read import read_image
 from medseg.io.write import write_segmentation
 from medseg.jobs.run.kept_engines import KeptEngines
@@ -103,7 +103,7 @@ def plain_path() -> Script:
     def stitched(array: Tensor, answer: Callable[[Tensor], Tensor], manifest: Any) -> Tensor:
         sums, seen = torch.zeros(manifest.label_count, *array.shape[1:]), torch.zeros(array.shape[1:])
         weights = window_weights(manifest.window_shape)
-        for window in plan_windows(array.shape[1:], manifest.window_shape, manifest.overlap):
+        for window in WindowPlan(array.shape[1:], manifest.window_shape, manifest.overlap):
             inside = (slice(None), *window.slices)
             sums[inside] += answer(array[inside][None])[0] * weights
             seen[window.slices] += weights

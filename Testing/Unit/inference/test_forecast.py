@@ -12,7 +12,7 @@ from medseg.imaging.image import Image
 from medseg.inference.forecast import WORKER_MB
 from medseg.inference.network_memory import LEAN_PAYS_AFTER, OPENVINO_PAYS_AFTER
 from medseg.inference.run_plan import plan_unseen
-from medseg.inference.window_plan import WindowPlan
+from medseg.inference.windows import WindowPlan
 from medseg.kernels.engines import make
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options

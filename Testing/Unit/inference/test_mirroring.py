@@ -7,7 +7,7 @@ import torch
 
 from medseg.inference.mirroring import mirrored
 from medseg.inference.sliding_window import predict_volume
-from medseg.inference.windows import plan_windows
+from medseg.inference.windows import WindowPlan
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_mirrored_network_does_not_know_left_from_right(network):
 
 def test_mirroring_windows_equals_mirroring_the_volume(network):
     volume = torch.randn(1, 12, 8, 8)
-    windows = plan_windows((12, 8, 8), (4, 4, 4), 0.5)
+    windows = tuple(WindowPlan((12, 8, 8), (4, 4, 4), 0.5))
     by_window = predict_volume(volume, mirrored(network, (0,)), windows, label_count=2)
     plain = predict_volume(volume, network, windows, label_count=2)
     flipped = predict_volume(volume.flip(1), network, windows, label_count=2).flip(1)

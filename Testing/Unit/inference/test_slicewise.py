@@ -11,7 +11,7 @@ from torch.nn import functional
 from medseg.inference.predictor import HalfPrecisionOverflow
 from medseg.inference.slicewise import add_border_slices, slicewise
 from medseg.inference.sliding_window import SIGMA_SHARE, predict_volume
-from medseg.inference.windows import plan_windows
+from medseg.inference.windows import WindowPlan
 from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.manifest import ChannelSpec, SliceRule
 from planned import predict
@@ -234,7 +234,7 @@ def test_3d_networks_get_the_same_scores_as_before(manifest):
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv3d(1, 4, 3, padding=1), torch.nn.Conv3d(4, 3, 1)).eval()
     volume = torch.randn(1, 17, 11, 9)
-    windows = plan_windows((17, 11, 9), (8, 6, 4), 0.5)
+    windows = tuple(WindowPlan((17, 11, 9), (8, 6, 4), 0.5))
     weights = torch.ones(())
     for size in (8, 6, 4):
         offset = torch.arange(size, dtype=torch.float32) - (size - 1) / 2

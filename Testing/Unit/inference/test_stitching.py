@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from medseg.inference.sliding_window import window_weights
 from medseg.inference.stitching import Stitcher
 from medseg.inference.streaming_labels import largest
-from medseg.inference.window_plan import WindowPlan
-from medseg.inference.windows import plan_windows
+from medseg.inference.windows import Window, WindowPlan, window_starts
 
 CPU = torch.device("cpu")
 
@@ -53,11 +52,12 @@ def test_every_voxel_is_handed_on_once_with_the_sum_over_all_its_windows(shape, 
     window=st.tuples(*[st.integers(1, 8)] * 3),
     overlap=st.sampled_from([0.0, 0.5, 0.9]),
 )
-def test_the_windows_are_those_of_the_plain_plan_in_an_order_of_their_own(shape, window, overlap):
+def test_the_windows_are_the_product_of_the_axes_in_an_order_of_their_own(shape, window, overlap):
     plan = WindowPlan(shape, window, overlap)
     windows = list(plan)
     assert len(windows) == len(plan)
-    assert set(windows) == set(plan_windows(shape, window, overlap))
+    along = [window_starts(size, length, overlap) for size, length in zip(shape, window, strict=True)]
+    assert set(windows) == {Window(start=start, shape=window) for start in product(*along)}
     assert sorted(plan.axes) == [0, 1, 2]
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from medseg.inference.windows import Window, plan_windows, window_starts
+from medseg.inference.windows import Window, WindowPlan, window_starts
 
 
 @settings(deadline=None, max_examples=300)
@@ -34,7 +34,7 @@ def test_ninety_percent_of_ten_voxels_steps_one_voxel():
 
 
 def test_the_plan_is_the_product_of_the_axes_and_k_varies_fastest():
-    windows = plan_windows((6, 4, 5), (4, 4, 2), 0.5)
+    windows = list(WindowPlan((6, 4, 5), (4, 4, 2), 0.5))
     assert windows[0] == Window(start=(0, 0, 0), shape=(4, 4, 2))
     assert windows[1].start == (0, 0, 1)
     assert len(windows) == 2 * 1 * 4
@@ -44,9 +44,9 @@ def test_the_plan_is_the_product_of_the_axes_and_k_varies_fastest():
 @pytest.mark.parametrize(("shape", "overlap", "words"), [((3, 9, 9), 0.5, "4 voxels.*of 3"), ((9, 9, 9), 0.95, "0.95")])
 def test_a_window_that_does_not_fit_or_overlaps_too_much_is_refused(shape, overlap, words):
     with pytest.raises(ValueError, match=words):
-        plan_windows(shape, (4, 4, 4), overlap)
+        WindowPlan(shape, (4, 4, 4), overlap)
 
 
 def test_a_shape_of_two_axes_is_refused():
     with pytest.raises(ValueError, match="argument"):
-        plan_windows((9, 9), (4, 4, 4), 0.5)
+        WindowPlan((9, 9), (4, 4, 4), 0.5)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,8 @@ def segment_case(
     with progress.stage("windows", total=0) as step:
         found = run.answer(step)
     labels, probabilities = _on_input_grid(found, prepared, progress)
-    del prepared, run  # the prepared image is not needed any more, and large
+    del prepared, run  # the prepared image and the scores are not needed any more, and large
+    found = replace(found, values=labels)
     with progress.stage("postprocess"):
         segments = postprocess(Image(labels[None], image.affine), plan.postprocess)
         measures = measure(segments, image, bundle.manifest.labels)
