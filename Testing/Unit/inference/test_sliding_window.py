@@ -92,14 +92,9 @@ def test_what_the_progress_callable_raises_stops_the_work():
         calls.append(len(patches))
         return patches
 
+    windows = tuple(WindowPlan((12, 4, 4), (4, 4, 4), 0))
     with pytest.raises(KeyboardInterrupt):
-        predict_volume(
-            torch.zeros(1, 12, 4, 4),
-            count,
-            tuple(WindowPlan((12, 4, 4), (4, 4, 4), 0)),
-            label_count=1,
-            on_window=cancel,
-        )
+        predict_volume(torch.zeros(1, 12, 4, 4), count, windows, label_count=1, on_window=cancel)
     assert calls == [1]
 
 
