@@ -26,8 +26,7 @@ def load(emit: Callable[[Event], None]) -> Loaded | None:
         None when something is missing.
     """
     try:
-        from medseg.inference.describe_devices import describe_devices
-        from medseg.inference.device import choose_device
+        from medseg.inference.device import choose_device, describe_devices
         from medseg.jobs.worker.usage import usage
         from medseg.training.train_job import run_training
     except ModuleNotFoundError as error:

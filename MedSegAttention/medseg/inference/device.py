@@ -1,11 +1,13 @@
-"""Where a network runs: the user's word for it, checked against what this machine has."""
+"""Where a network runs: the user's word for it, checked against what this machine has, and the memory that is free."""
 
 import platform
 from pathlib import Path
 
 import torch
 
+from medseg.inference.main_memory import main_memory_mb
 from medseg.spec.errors import JobError
+from medseg.spec.events import Device
 
 
 def available_devices() -> tuple[str, ...]:
@@ -48,6 +50,30 @@ def device_title(device: torch.device) -> str:
     if device.type == "mps":
         return "Apple GPU"
     return _processor_name()
+
+
+def describe_devices() -> tuple[Device, ...]:
+    """Each device ``choose_device`` takes by name: CUDA cards, Apple's graphics, last the processor."""
+    return tuple(_describe(torch.device(name)) for name in available_devices())
+
+
+def _describe(device: torch.device) -> Device:
+    return Device(str(device), device_title(device), *_memory_mb(device))
+
+
+def _memory_mb(device: torch.device) -> tuple[int | None, int | None]:
+    """Free memory and all of it, in MiB."""
+    if device.type == "cpu":
+        return main_memory_mb()
+    try:
+        if device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(device)
+        else:
+            total = torch.mps.recommended_max_memory()
+            free = total - torch.mps.driver_allocated_memory()
+    except RuntimeError:  # a card that is lost, or so full that it cannot even be asked
+        return None, None
+    return free // 2**20, total // 2**20
 
 
 def _processor_name() -> str:

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from medseg.inference import main_memory
-from medseg.inference.describe_devices import describe_devices
-from medseg.inference.device import available_devices, choose_device
+from medseg.inference.device import available_devices, choose_device, describe_devices
 
 
 def test_every_device_a_job_may_name_is_described_and_the_processor_is_last():

@@ -83,8 +83,7 @@ def _load(emit: Callable[[Event], None]) -> Loaded | None:
         None when something is missing.
     """
     try:
-        from medseg.inference.describe_devices import describe_devices
-        from medseg.inference.device import choose_device
+        from medseg.inference.device import choose_device, describe_devices
         from medseg.jobs.run.kept_engines import KeptEngines
         from medseg.jobs.run.loaded_networks import LoadedNetworks
         from medseg.jobs.run.run_job import run_job
