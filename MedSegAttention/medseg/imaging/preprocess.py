@@ -17,8 +17,8 @@ from medseg.spec.manifest import ModelManifest
 Roi = tuple[float, float, float, float, float, float]  # R-, R+, A-, A+, S-, S+ in mm
 
 
-def _say_nothing(done: int, total: int) -> None:
-    """Progress nobody asked for."""
+def ignore_step(done: int, total: int) -> None:
+    """Listen to nothing."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -66,7 +66,7 @@ class Prepared(Grids):
         scores: NDArray[np.float32],
         *,
         probabilities: NDArray[np.float32] | None = None,
-        on_label: Callable[[int, int], None] = _say_nothing,
+        on_label: Callable[[int, int], None] = ignore_step,
     ) -> NDArray[Any]:
         """Give every voxel of the input its best label: scores interpolated linearly, then the largest.
 

@@ -177,7 +177,7 @@ def _on_input_grid(
 def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporter) -> list[Image]:
     """Read the inputs that are files and pass on what reading them warns of."""
     if not inputs:
-        msg = "a case has at least one image, got none; give a file or DICOM folder a channel"
+        msg = "a case has at least one image, got an empty sequence; give a file or DICOM folder a channel"
         raise ImageError(msg)
     if all(isinstance(source, Image) for source in inputs):
         return [source for source in inputs if isinstance(source, Image)]
