@@ -158,15 +158,22 @@ def _replaces(output: Path, source: Path) -> bool:
     """Whether writing an output would replace an input, or a slice of the DICOM series that an input names."""
     if _is_same(output, source):
         return True
+    if not _is_dicom_file(output):
+        return False
     if source.is_dir():
         folder = source
-    elif source.is_file() and is_dicom(source):
+    elif _is_dicom_file(source):
         folder = source.parent  # a slice stands for the series beside it
     else:
         return False
-    if not (output.is_file() and is_dicom(output)):
-        return False
     return any(_is_same(output, piece) for piece in folder.iterdir())
+
+
+def _is_dicom_file(path: Path) -> bool:
+    try:
+        return path.is_file() and is_dicom(path)
+    except OSError:  # whoever reads it says what is wrong
+        return False
 
 
 def _is_same(one: Path, other: Path) -> bool:
