@@ -91,12 +91,13 @@ def test_an_image_smaller_than_the_window_is_planned_as_it_is_padded(manifest):
 
 def test_voxels_decide_where_the_body_is_and_without_them_all_of_the_volume_is_planned(manifest):
     model = replace(manifest, crop_to_body=True)
-    array = np.zeros((1, 60, 50, 40))
-    array[:, 20:40, 15:35, 10:30] = 100
-    seen = plan_run(Image(array), model, Options(), device="cpu")
-    unseen = plan_unseen((60, 50, 40), np.eye(4), model, Options(), device="cpu")
-    assert seen.grids.crop.shape == (40, 40, 40)  # 20 voxels of 1 mm, and 10 mm on both sides
-    assert unseen.grids.crop.shape == (60, 50, 40)
+    array, affine = np.zeros((1, 30, 25, 20)), np.diag([4.0, 4.0, 4.0, 1.0])
+    array[:, 10:20, 8:17, 5:15] = 100
+    seen = plan_run(Image(array, affine), model, Options(), device="cpu")
+    unseen = plan_unseen((30, 25, 20), affine, model, Options(), device="cpu")
+    assert seen.grids.crop.start == (7, 5, 2)  # 10 mm on both sides are 3 voxels
+    assert seen.grids.crop.shape == (16, 15, 16)
+    assert unseen.grids.crop.shape == (30, 25, 20)
     assert unseen.manifest is model
 
 
