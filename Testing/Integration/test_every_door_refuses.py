@@ -17,8 +17,8 @@ from medseg.io.read import read_image
 from medseg.io.write import write_image
 from medseg.jobs.batch.run_batch import segment_folder
 from medseg.jobs.run.run_job import run_job
-from medseg.jobs.worker.client import WorkerProcess
 from medseg.jobs.worker.command import worker_environment
+from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.errors import Cancelled, JobError, MedSegError
 from medseg.spec.events import Failed, Progress
 from medseg.spec.job import Job, Options
