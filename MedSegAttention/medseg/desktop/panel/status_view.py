@@ -13,8 +13,8 @@ from medseg.desktop.state.parameters import ROI, Parameters
 from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.state.texts import _
 from medseg.inference.forecast import forecast
-from medseg.inference.run_plan import plan_unseen
 from medseg.inference.network_memory import has_openvino
+from medseg.inference.run_plan import plan_unseen
 from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.rois import roi_voxels
 from medseg.spec.errors import MedSegError
