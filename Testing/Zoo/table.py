@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from medseg.jobs.scoring.bootstrap import Interval, mean_interval
 
+from medseg.jobs.scoring.score_tables import mean_interval
+from medseg.spec.measured import Estimate
 from Zoo.curves import draw_dice
 from Zoo.results import RESULTS, Result, Training, read_results
 from Zoo.rows import read_rows, read_shipped
@@ -77,7 +78,7 @@ def mean_hd95(row: Result) -> tuple[float, int]:
     return (statistics.fmean(means) if means else float("nan")), missing
 
 
-def difference(row: Result, peer: Result) -> Interval:
+def difference(row: Result, peer: Result) -> Estimate:
     """Mean Dice minus the peer's, case by case.
 
     Raises:
@@ -164,7 +165,7 @@ def _missing(rows: Sequence[Result]) -> str:
     return f"Not trained yet: {', '.join(missing)}." if missing else ""
 
 
-def _ranged(interval: Interval, sign: str = "") -> str:
+def _ranged(interval: Estimate, sign: str = "") -> str:
     return f"{interval.mean:{sign}.3f} ({interval.low:{sign}.3f} to {interval.high:{sign}.3f})"
 
 
