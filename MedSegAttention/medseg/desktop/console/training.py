@@ -81,8 +81,8 @@ def order_from_call(
         pairs = tuple(_pair(each) for each in cases)
     order = make_training_order(
         pairs,
-        dataset,
-        title=name,
+        dataset=dataset,
+        title=name.strip(),
         output=output,
         start=bundle,
         seconds=minutes * 60,

@@ -1,6 +1,7 @@
 """Puts the panel together for Slicer: its settings, its way to ask, its way to install, its worker process."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import qt
@@ -26,17 +27,13 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
     import slicer
 
     preferences = Preferences(qt.QSettings())
-    # Called when Apply is pressed, long after the panel is there.
-    installer = DependencyInstaller(
-        requirements_file, slicer.util.confirmOkCancelDisplay, preferences, on_progress=lambda line: say(line)
+    make_installer = partial(
+        DependencyInstaller,
+        confirm=slicer.util.confirmOkCancelDisplay,
+        preferences=preferences,
+        on_progress=lambda line: say(line),  # when Apply is pressed, long after the panel is there
     )
-
-    training_installer = DependencyInstaller(
-        training_requirements(requirements_file),
-        slicer.util.confirmOkCancelDisplay,
-        preferences,
-        on_progress=lambda line: say(line),
-    )
+    installer, training = make_installer(requirements_file), make_installer(training_requirements(requirements_file))
 
     def make_process(on_event: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
         return QtJobProcess(on_event, on_log, choose=lambda: (preferences.python, preferences.idle_seconds))
@@ -46,7 +43,7 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
         make_process,
         preferences=preferences,
         installer=installer,
-        training_installer=training_installer,
+        training_installer=training,
         versions=versions,
     )
 

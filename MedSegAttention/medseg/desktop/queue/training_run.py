@@ -3,6 +3,7 @@
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from medseg.bundles.catalogue import Bundle, metadata_path
 from medseg.bundles.metadata import read_manifest
@@ -36,47 +37,20 @@ class TrainingRun:
     is_stale: bool = False  # its scene was closed
 
 
-def make_training_order(
-    pairs: Sequence[Pair] = (),
-    dataset: Path | None = None,
-    *,
-    title: str,
-    output: Path,
-    start: Bundle | None = None,
-    network: str | None = None,
-    seconds: float,
-    steps: int | None = None,
-    device: str = "auto",
-) -> TrainingOrder:
+def make_training_order(pairs: Sequence[Pair], **fields: Any) -> TrainingOrder:
     """What is asked for, refused at once where it can be seen at once that it cannot be done.
 
     Args:
-        pairs: cases of the scene; none where ``dataset`` is given.
-        dataset: folder of labelled cases.
-        title: of the new model.
-        output: its folder.
-        start: the model to begin with.
-        network: or a network from nothing.
-        seconds: how long it may train.
-        steps: or how many steps.
-        device: where.
+        pairs: cases of the scene; none where a ``dataset`` is given.
+        fields: the others of ``TrainingOrder``.
 
     Raises:
         MedSegError: says what is wrong, and with which node.
     """
-    order = TrainingOrder(
-        title=title.strip(),
-        output=output,
-        pairs=tuple((pair.volume.GetID(), pair.segmentation.GetID()) for pair in pairs),
-        dataset=dataset,
-        start=start,
-        network=network,
-        seconds=seconds,
-        steps=steps,
-        device=device,
-    )
-    _job(order, dataset or Path(), (), None)
-    if dataset is None:
+    order = TrainingOrder(pairs=tuple((pair.volume.GetID(), pair.segmentation.GetID()) for pair in pairs), **fields)
+    start = order.start
+    _job(order, order.dataset or Path(), (), None)
+    if order.dataset is None:
         labels_of(pairs)
         count = 1 if start is None else len(start.manifest.channels)
         if start is not None and count != 1:

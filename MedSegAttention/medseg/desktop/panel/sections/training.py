@@ -164,8 +164,8 @@ class TrainingSection(Section):
             describe_dataset(dataset)
         return make_training_order(
             self._pairs if self._is_scene else (),
-            dataset,
-            title=title,
+            dataset=dataset,
+            title=title.strip(),
             output=output,
             start=start,
             network=network,
