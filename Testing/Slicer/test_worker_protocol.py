@@ -359,7 +359,7 @@ def test_a_worker_that_is_let_go_ends_by_itself(worker):
 
 
 def test_in_slicer_another_python_does_not_get_slicers_own_surroundings(qt_process, script, monkeypatch, spin):
-    monkeypatch.setattr(qt_process, "child_environment", lambda python: {"ONLY": python})
+    monkeypatch.setattr("medseg.desktop.worker.job_process.child_environment", lambda python: {"ONLY": python})
     names = "tell(event='Warned', message=' '.join(sorted(set(os.environ) - {'LC_CTYPE'})))"
     heard = []
     process = qt_process.QtJobProcess(heard.append, lambda _: None, script(START, names, DONE, WAIT))

@@ -11,18 +11,17 @@ from medseg.desktop.console.orders import ConsoleOrders, Roi, with_output
 from medseg.desktop.queue.job_queue import JobQueue
 from medseg.desktop.queue.job_row import Row, State
 from medseg.desktop.queue.scene_queue import import_run, prepare_run
-from medseg.desktop.state.preferences import IDLE_SECONDS
 from medseg.desktop.state.settings import PanelSettings
 from medseg.desktop.worker.job_process import (
     MakeProcess,
     also_heard,
     call_now,
-    child_environment,
-    find_python,
+    interpreter,
 )
 from medseg.jobs.batch.report import BatchReport
 from medseg.jobs.batch.run_batch import OnCase, ignore_case, segment_folder
-from medseg.jobs.worker.subprocess_worker import WorkerProcess
+from medseg.jobs.worker.client import WorkerClient
+from medseg.jobs.worker.subprocess_worker import SubprocessTransport, WorkerProcess
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import proxy_of, remove_if_empty
 from medseg.spec.errors import JobError
@@ -170,7 +169,7 @@ class SegmentCall(ConsoleCall):
             self._tag = None
 
 
-class BlockingProcess:
+class BlockingProcess(WorkerClient):
     """``JobProcess`` that has done a job when ``start`` returns; its worker stays warm for the next.
 
     Args:
@@ -185,28 +184,15 @@ class BlockingProcess:
     def __init__(
         self, on_event: Callable[[Event], None], on_log: Callable[[str], None], *, python: str | None = None
     ) -> None:
-        self._on_event = on_event
-        self._worker = new_worker(python, on_log)
+        self._pipes = SubprocessTransport()
+        chosen = interpreter(python)
+        super().__init__(self._pipes, on_event, on_log, lambda: chosen)
 
-    def start(self, job: Job | TrainingJob) -> None:
+    def start(self, job: Job | TrainingJob, name: str = "") -> None:
         """Do the job."""
-        for event in self._worker.run(job):
-            self._on_event(event)
-
-    def cancel(self) -> None:
-        """Ask the job to stop; from within an event, or from another thread."""
-        self._worker.cancel()
-
-    def close(self) -> None:
-        """End the worker."""
-        self._worker.close()
-
-
-def new_worker(python: str | None, on_log: Callable[[str], None]) -> WorkerProcess:
-    """A worker in an interpreter; None: ``find_python()``."""
-    return WorkerProcess(
-        python or find_python(), environment=child_environment(python), idle_seconds=IDLE_SECONDS, on_log=on_log
-    )
+        super().start(job, name)
+        while self.is_busy:
+            self._pipes.turn()
 
 
 def segment_folder_in_worker(
@@ -245,7 +231,10 @@ def segment_folder_in_worker(
     if not (roi is None or isinstance(roi, tuple)):
         msg = "a folder takes a region as roi_bounds in mm, got a ROI node; give its bounds"
         raise JobError(msg)
-    with new_worker(python, logging.info) as worker:
+    chosen = interpreter(python)
+    with WorkerProcess(
+        chosen.python, idle_seconds=chosen.idle_seconds, environment=chosen.environment, on_log=logging.info
+    ) as worker:
 
         def run(job: Job, hear: Callable[[Event], None], stop: Callable[[], bool]) -> None:
             last: Event | None = None

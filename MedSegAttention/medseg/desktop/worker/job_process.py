@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
+from medseg.desktop.state.preferences import IDLE_SECONDS
 from medseg.desktop.state.texts import _
+from medseg.jobs.worker.command import Interpreter
 from medseg.spec.errors import JobError
 from medseg.spec.events import Event
 from medseg.spec.job import Job
@@ -89,6 +91,11 @@ def child_environment(python: str | None) -> dict[str, str] | None:
         return None
     startup = getattr(getattr(slicer, "util", None), "startupEnvironment", None)
     return None if startup is None else dict(startup())
+
+
+def interpreter(python: str | None, idle_seconds: float = IDLE_SECONDS) -> Interpreter:
+    """What a worker is started with; None: ``find_python()``, which may raise."""
+    return Interpreter(python or find_python(), idle_seconds, child_environment(python))
 
 
 def _is_same_program(one: str, other: str) -> bool:

@@ -7,9 +7,8 @@ from typing import Any
 import qt
 
 from medseg.desktop.state.preferences import IDLE_SECONDS
-from medseg.desktop.worker.job_process import child_environment, find_python
+from medseg.desktop.worker.job_process import interpreter
 from medseg.jobs.worker.client import WorkerClient
-from medseg.jobs.worker.command import Interpreter
 from medseg.spec.events import Event
 
 
@@ -116,11 +115,8 @@ class QtJobProcess(WorkerClient):
         *,
         choose: Callable[[], tuple[str | None, float]] | None = None,
     ) -> None:
-        def interpreter() -> Interpreter:
-            chosen, idle_seconds = (python, IDLE_SECONDS) if choose is None else choose()
-            return Interpreter(chosen or find_python(), idle_seconds, child_environment(chosen))
-
-        super().__init__(QtTransport(), on_event, on_log, interpreter)
+        choose = choose or (lambda: (python, IDLE_SECONDS))
+        super().__init__(QtTransport(), on_event, on_log, lambda: interpreter(*choose()))
 
 
 def _bytes(array: Any) -> bytes:

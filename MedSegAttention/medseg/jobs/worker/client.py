@@ -216,10 +216,7 @@ class WorkerClient:
         if self._started_with is not None:
             interpreter, module = self._started_with
             self.stream = EventStreamParser(self._take, self._on_log)
-            self._transport.start(
-                worker_command(interpreter.python, idle_seconds=interpreter.idle_seconds, module=module),
-                worker_environment(interpreter.environment),
-            )
+            self._transport.start(worker_command(interpreter, module), worker_environment(interpreter.environment))
             self._send_all()
 
     def _send_all(self) -> None:

@@ -23,7 +23,7 @@ _PACKAGE_PARENT = Path(__file__).resolve().parents[3]
 class Interpreter:
     """What a worker is started with."""
 
-    python: str  # of 3.11 or later
+    python: str = sys.executable  # of 3.11 or later
     idle_seconds: float | None = None  # it ends after so long without a request; None: never
     environment: Mapping[str, str] | None = field(default=None, compare=False)  # to start from; None: this process's
 
@@ -33,22 +33,19 @@ def worker_module(job: Job | TrainingJob) -> str:
     return TRAINING if isinstance(job, TrainingJob) else SEGMENTING
 
 
-def worker_command(
-    python: str | None = None, *, idle_seconds: float | None = None, module: str = SEGMENTING
-) -> list[str]:
+def worker_command(interpreter: Interpreter, module: str = SEGMENTING) -> list[str]:
     """Give the command that starts a worker.
 
     ``-P`` keeps a ``torch.py`` in the current folder from being imported. When called from the main thread, which
     lives as long as its process, the worker is bound to it (``--die-with-parent``).
 
     Args:
-        python: an interpreter of 3.11 or later; None: the one that runs this.
-        idle_seconds: the worker ends after so long without a request; None: never.
+        interpreter: and for how long it waits.
         module: what it runs, see ``worker_module``.
     """
-    idle = [] if idle_seconds is None else ["--idle", str(idle_seconds)]
+    idle = [] if interpreter.idle_seconds is None else ["--idle", str(interpreter.idle_seconds)]
     bound = ["--die-with-parent"] if threading.current_thread() is threading.main_thread() else []
-    return [python or sys.executable, "-P", "-X", "utf8", "-m", module, *idle, *bound]
+    return [interpreter.python, "-P", "-X", "utf8", "-m", module, *idle, *bound]
 
 
 def worker_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from medseg.jobs.worker.command import describe_exit, worker_command, worker_environment
+from medseg.jobs.worker.command import Interpreter, describe_exit, worker_command, worker_environment
 from medseg.jobs.worker.subprocess_worker import WorkerProcess
 from medseg.spec.errors import JobError
 from medseg.spec.events import Device, Failed, Finished, Started, Stopped, Warned
@@ -137,12 +137,12 @@ def test_a_kill_is_said_to_be_about_memory():
 
 def test_only_the_main_thread_binds_a_worker_to_its_life():
     commands = []
-    thread = threading.Thread(target=lambda: commands.append(worker_command(idle_seconds=5)))
+    thread = threading.Thread(target=lambda: commands.append(worker_command(Interpreter(idle_seconds=5))))
     thread.start()
     thread.join()
     assert "--die-with-parent" not in commands[0]
     assert commands[0][-2:] == ["--idle", "5"]
-    assert "--die-with-parent" in worker_command()
+    assert "--die-with-parent" in worker_command(Interpreter())
 
 
 def test_the_parent_needs_the_standard_library_only(checkout):
