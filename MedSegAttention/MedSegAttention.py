@@ -122,9 +122,9 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             onFinished: called at the end with the segmentation and None, or with None and an exception.
             onEvent: hears progress, as ``medseg.spec.events``.
             python: the interpreter that computes; None: the one chosen in the panel, else Slicer's own.
-            options: ``device="cpu"``, ``overlap=0.25``, ``mirror="off"``, ``roi=node`` or ``roi_bounds=(R-, R+, A-,
-                A+, S-, S+)``, ``window_batch``, ``precision``, ``engine="openvino"``, ``postprocess``,
-                ``quick=True``, ``probabilities=True``, ``entropy=True``.
+            options: those of ``medseg.segment`` (``device``, ``overlap``, ``mirror``, ``precision``, ``engine``,
+                ``window_batch``, ``spacing_factor``, ``postprocess``); ``roi=node`` or ``roi=(R-, R+, A-, A+, S-,
+                S+)``; ``quick=True`` for a preview, ``probabilities=True``, ``entropy=True``.
 
         Returns:
             The segmentation node; where it is not waited for, an object with ``cancel()`` and ``is_done``.

@@ -55,13 +55,13 @@ def test_what_a_slider_cannot_show_is_kept(slider, binding, parameters, heard):
 
 def test_the_same_choice_again_changes_nothing(qt_app, binding, parameters, heard):
     box = qt_app.QCheckBox()
-    binding.tick(box, "quick")
+    binding.tick(box, "entropy")
     binding.refresh()
     box.click()
     assert len(heard) == 1
-    parameters.change(quick=True)
+    parameters.change(entropy=True)
     box.setChecked(True)
-    assert {settings.quick for settings in heard} == {True}
+    assert {settings.entropy for settings in heard} == {True}
 
 
 def test_other_items_of_a_box_leave_the_choice_alone(qt_app, binding, parameters):

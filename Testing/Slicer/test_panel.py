@@ -158,7 +158,7 @@ def test_every_control_is_in_the_job(ready, process, scene, volume):
     roi.SetCenter(*(ijk_to_world(volume) @ [4, 3, 2, 1])[:3])
     ready.choose(ready.control("device"), "cpu")
     ready.choose(ready.control("overlap"), 0.25)
-    ready.choose(ready.control("mirror"), "off")
+    ready.choose(ready.control("mirror"), False)
     ready.control("roi").setCurrentNode(roi)
     ready.control("quick").click()
     ready.choose(ready.control("rule"), True)

@@ -143,14 +143,14 @@ def test_a_call_with_a_region_node_asks_for_its_voxels(scene, array, affines, ro
     settings, region = make_settings(roi=node)
     (order,) = make_console_orders([volume], "hippocampus-ultralight3d", None, settings, region).orders
     assert (order.roi_voxels, order.roi_ras_mm) == (roi_voxels(node, volume), None)
-    settings, region = make_settings(roi_bounds=roi_bounds(node))
+    settings, region = make_settings(roi=roi_bounds(node))
     (order,) = make_console_orders([volume], "hippocampus-ultralight3d", None, settings, region).orders
     assert (order.roi_voxels, order.roi_ras_mm) == (None, roi_bounds(node))
 
 
 def test_a_call_takes_one_region_and_a_folder_no_node(roi, tmp_path):
     node = roi((0, 0, 0), (2, 2, 2))
-    with pytest.raises(JobError, match="leave one out"):
+    with pytest.raises(JobError, match="an option is unknown"):
         make_settings(roi=node, roi_bounds=(0, 1, 0, 1, 0, 1))
     with pytest.raises(JobError, match="got a ROI node; give its bounds"):
         segment_folder_in_worker(tmp_path, "hippocampus-ultralight3d", tmp_path, *make_settings(roi=node))

@@ -145,7 +145,7 @@ def test_nothing_differs_at_first_and_all_goes_back_to_what_the_model_says(perfo
 def test_performance_changed_elsewhere_is_shown_and_not_written_back(performance, parameters):
     heard = []
     parameters.listen(lambda: heard.append(1))
-    parameters.change(device="cuda:1", overlap=1 / 3, mirror="off", precision="bfloat16", window_batch=100)
+    parameters.change(device="cuda:1", overlap=1 / 3, mirror=False, precision="bfloat16", window_batch=100)
     assert len(heard) == 1
     assert child(performance, "device").currentText == "cuda:1 (not looked for yet)"
     assert child(performance, "overlap").currentText == "33%"
@@ -465,7 +465,7 @@ def test_a_quick_preview_makes_voxels_twice_as_large(region, parameters):
     child(region, "quick").click()
     assert parameters.settings.options().spacing_factor == 2.0
     assert region.differences() == ["Quick preview"]
-    parameters.change(quick=False)
+    parameters.change(spacing_factor=1.0)
     assert not child(region, "quick").checked
 
 
@@ -473,7 +473,9 @@ def test_a_quick_preview_makes_voxels_twice_as_large(region, parameters):
 
 
 def test_a_saved_scene_brings_every_choice_back(region, performance, postprocessing, parameters, roi, scene, tmp_path):
-    parameters.change(quick=True, device="cpu", overlap=0.75, own_postprocess=True, min_island_mm3=5.0, window_batch=3)
+    parameters.change(
+        spacing_factor=2.0, device="cpu", overlap=0.75, own_postprocess=True, min_island_mm3=5.0, window_batch=3
+    )
     parameters.set_node("roi", roi)
     sections = (region, performance, postprocessing)
     before = [section.differences() for section in sections]

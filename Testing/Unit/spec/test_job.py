@@ -1,10 +1,13 @@
-from dataclasses import FrozenInstanceError, asdict
+import re
+from dataclasses import FrozenInstanceError, asdict, fields
+from typing import get_type_hints
 
 import pytest
 
 from medseg.spec.errors import JobError
-from medseg.spec.job import Job, Options
+from medseg.spec.job import Job, OptionKeywords, Options, options_from
 from medseg.spec.manifest import PostprocessRule
+from medseg.spec.option import keywords_of, options_of
 
 
 @pytest.mark.parametrize("overlap", [0, 0.5, 0.9, None])
@@ -73,3 +76,46 @@ def test_an_unknown_engine_is_refused_with_the_known_ones():
 def test_an_unknown_precision_is_refused_with_the_known_ones():
     with pytest.raises(JobError, match="float32, bfloat16, float16, got 'half'"):
         Options(precision="half")
+
+
+def test_every_field_is_an_option_that_says_what_it_is():
+    for kind in (Options, PostprocessRule):
+        options = options_of(kind)
+        assert list(options) == [field.name for field in fields(kind)]
+        for about in options.values():
+            assert about.help[0].isupper()
+            assert not about.help.endswith(".")
+            assert about.title
+            assert about.takes(about.default)
+
+
+def test_the_keywords_of_python_are_the_options_with_their_types():
+    hints = get_type_hints(Options)
+    assert get_type_hints(OptionKeywords) == {name: hints[about.field] for name, about in keywords_of(Options).items()}
+    assert OptionKeywords.__optional_keys__ == set(get_type_hints(OptionKeywords))
+
+
+def test_keywords_become_options_and_a_list_is_a_region_too():
+    assert options_from({"roi": [0, 1, 2, 3, 4, 5], "overlap": 0.5}) == Options(
+        roi_ras_mm=(0, 1, 2, 3, 4, 5), overlap=0.5
+    )
+    with pytest.raises(TypeError, match=r"'roi_ras_mm' is no option; the options are device, .*, roi, "):
+        options_from({"roi_ras_mm": (0, 1, 2, 3, 4, 5)})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("mirror", "off", "mirror is True, False or None, got 'off'"),
+        ("overlap", "0.5", "overlap must lie in 0..0.9, got '0.5'"),
+        ("overlap", True, "overlap must lie in 0..0.9, got True"),
+        ("window_batch", 1.5, "window_batch is at least 1 window, got 1.5"),
+        ("device", None, "device is auto, cpu, cuda, cuda:1 or mps, got None"),
+        ("roi_ras_mm", (0, 1, 0, 1, 0), "roi_ras_mm is six numbers R-,R+,A-,A+,S-,S+, in RAS mm, got"),
+        ("roi_voxels", (0, 1, 0, 1, 0, 1.5), "roi_voxels is six whole numbers"),
+        ("postprocess", {"keep_largest": True}, "postprocess is a PostprocessRule, got"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name, value, words):
+    with pytest.raises(JobError, match=re.escape(words)):
+        Options(**{name: value})

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias, get_args
+from typing import Any, get_args
 
 from medseg.bundles.catalogue import Bundle, find_bundle
 from medseg.desktop.queue.orders import check_time_points
@@ -13,9 +13,11 @@ from medseg.mrml.merging import check_target
 from medseg.mrml.rois import roi_voxels
 from medseg.mrml.sequences import add_output_sequence, item_count, sequence_of
 from medseg.spec.errors import JobError
+from medseg.spec.job import QUICK, Bounds, Options
 from medseg.spec.manifest import PostprocessRule
+from medseg.spec.option import options_of
 
-Roi: TypeAlias = tuple[float, float, float, float, float, float]
+_MIRROR = {"": None, "model": None, "on": True, "off": False}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +32,21 @@ class ConsoleOrders:
 
 def make_settings(
     *,
-    mirror: str = "",
+    mirror: bool | str | None = None,
     postprocess: PostprocessRule | None = None,
-    roi_bounds: Sequence[float] | None = None,
-    roi: Node = None,
+    roi: Sequence[float] | Node = None,
+    quick: bool = False,
     **others: Any,
-) -> tuple[PanelSettings, Roi | Node]:
+) -> tuple[PanelSettings, Bounds | Node]:
     """Settings from what a caller names.
 
     Args:
-        mirror: "on", "off" or "" for what the model says.
+        mirror: True or "on", False or "off"; None or "" for what the model says.
         postprocess: instead of the model's rule.
-        roi_bounds: R-, R+, A-, A+, S-, S+ in RAS mm; None: the whole volume.
-        roi: a markups ROI node instead, turned as the volume is: the voxels of the volume that it touches.
-        others: fields of ``PanelSettings``: ``device``, ``overlap``, ``precision``, ``engine``, ``window_batch``,
-            ``quick``, ``probabilities``, ``entropy``, ``mode``.
+        roi: R-, R+, A-, A+, S-, S+ in RAS mm; or a markups ROI node, turned as the volume is: the voxels of the volume
+            that it touches. None: the whole volume.
+        quick: the spacing factor of a preview.
+        others: the other options of ``medseg.segment``, and ``probabilities``, ``entropy``, ``mode``.
 
     Returns:
         The settings, and the bounds or the node of the region.
@@ -52,36 +54,30 @@ def make_settings(
     Raises:
         JobError: if a name or a value means nothing.
     """
-    if mirror not in ("", "model", "on", "off"):
-        msg = f"mirroring is 'on', 'off' or '' (as the model says), got {mirror!r}"
-        raise JobError(msg)
+    if isinstance(mirror, str):
+        if mirror not in _MIRROR:
+            msg = f"mirroring is 'on', 'off' or '' (as the model says), got {mirror!r}"
+            raise JobError(msg)
+        mirror = _MIRROR[mirror]
     if others.get("mode", "add") not in get_args(Joining):
         msg = f"mode is one of {', '.join(get_args(Joining))}, got {others['mode']!r}"
         raise JobError(msg)
     if postprocess is not None:
-        others |= {
-            "own_postprocess": True,
-            "keep_largest": postprocess.keep_largest,
-            "min_island_mm3": postprocess.min_island_mm3,
-            "fill_holes_mm3": postprocess.fill_holes_mm3,
-        }
-    if roi is not None and roi_bounds is not None:
-        msg = f"a region is roi or roi_bounds, got {roi.GetName()!r} and {roi_bounds!r}; leave one out"
-        raise JobError(msg)
-    bounds: Roi | None = None
-    if roi_bounds is not None:
-        if len(roi_bounds) != 6:
-            msg = f"roi_bounds are six numbers R-, R+, A-, A+, S-, S+ in mm, got {roi_bounds!r}"
+        others |= {name: getattr(postprocess, name) for name in options_of(PostprocessRule)}
+    if quick:
+        if "spacing_factor" in others:
+            msg = f"quick means spacing_factor={QUICK:g}, and {others['spacing_factor']} was given too; leave one out"
             raise JobError(msg)
-        right, left, back, front, low, high = (float(edge) for edge in roi_bounds)
-        bounds = (right, left, back, front, low, high)
+        others["spacing_factor"] = QUICK
+    bounds: Any = None if roi is None or hasattr(roi, "GetID") else tuple(map(float, roi))
     try:
-        settings = PanelSettings(mirror=mirror or "model", **others)  # type: ignore[arg-type] # just checked
+        settings = PanelSettings(mirror=mirror, own_postprocess=postprocess is not None, **others)
     except TypeError as error:
-        msg = f"an option is unknown ({error}); help(MedSegAttentionLogic.segment) lists them"
+        known = ", ".join([about.keyword for about in options_of(Options).values()])
+        msg = f"an option is unknown ({error}); the options are {known}, see help(MedSegAttentionLogic.segment)"
         raise JobError(msg) from error
     settings.options(bounds)
-    return settings, bounds if roi is None else roi
+    return settings, roi if bounds is None else bounds
 
 
 def make_console_orders(
@@ -89,7 +85,7 @@ def make_console_orders(
     model: str,
     target: Node,
     settings: PanelSettings,
-    roi: Roi | Node = None,
+    roi: Bounds | Node = None,
 ) -> ConsoleOrders:
     """What a call asks for: one order, or one a time point of the sequence a volume belongs to.
 
@@ -132,7 +128,7 @@ def _order(
     volumes: Sequence[Node],
     target: Node,
     settings: PanelSettings,
-    roi: Roi | Node,
+    roi: Bounds | Node,
     point: TimePoint | None,
 ) -> Order:
     is_bounds = roi is None or isinstance(roi, tuple)

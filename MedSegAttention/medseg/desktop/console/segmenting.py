@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from medseg.desktop.console.orders import ConsoleOrders, Roi, with_output
+from medseg.desktop.console.orders import ConsoleOrders, with_output
 from medseg.desktop.queue.job_queue import JobQueue
 from medseg.desktop.queue.job_row import Row, State
 from medseg.desktop.queue.scene_queue import import_run, prepare_run
@@ -26,7 +26,7 @@ from medseg.mrml.grids import Node
 from medseg.mrml.sequences import proxy_of, remove_if_empty
 from medseg.spec.errors import JobError
 from medseg.spec.events import Event, Failed, Stopped, error_of
-from medseg.spec.job import Job
+from medseg.spec.job import Bounds, Job
 from medseg.spec.training_job import TrainingJob
 
 OnFinished: TypeAlias = Callable[[Any, Exception | None], None]
@@ -200,7 +200,7 @@ def segment_folder_in_worker(
     model: str,
     output_folder: Path,
     settings: PanelSettings,
-    roi: Roi | Node,
+    roi: Bounds | Node,
     *,
     python: str | None = None,
     on_case: OnCase = ignore_case,
@@ -229,7 +229,7 @@ def segment_folder_in_worker(
         msg = "a folder gets segmentations only, got a wish for probabilities or entropy; leave it out"
         raise JobError(msg)
     if not (roi is None or isinstance(roi, tuple)):
-        msg = "a folder takes a region as roi_bounds in mm, got a ROI node; give its bounds"
+        msg = "a folder takes a region in mm, got a ROI node; give its bounds"
         raise JobError(msg)
     chosen = interpreter(python)
     with WorkerProcess(

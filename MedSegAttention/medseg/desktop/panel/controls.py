@@ -87,9 +87,10 @@ class Binding:
 
         self._tie(_Tie(field, box, lambda: selected(box), show), "currentIndexChanged(int)")
 
-    def tick(self, box: Any, field: str) -> None:
-        """Tie a ``QCheckBox`` (or any button that stays down) to a field that is true or false."""
-        self._tie(_Tie(field, box, lambda: bool(box.checked), box.setChecked), "toggled(bool)")
+    def tick(self, box: Any, field: str, *, on: Any = True, off: Any = False) -> None:
+        """Tie a ``QCheckBox`` (or any button that stays down) to a field; it is down unless the value is ``off``."""
+        tie = _Tie(field, box, lambda: on if box.checked else off, lambda value: box.setChecked(value != off))
+        self._tie(tie, "toggled(bool)")
 
     def whole(self, box: Any, field: str) -> None:
         """Tie a ``QSpinBox`` to an integer."""

@@ -2,30 +2,23 @@
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from medseg.spec.errors import FieldError, MedSegError
 from medseg.spec.fields import read_record
-from medseg.spec.job import EngineName, Options, Precision
+from medseg.spec.job import Bounds, Options, RunOptions, VoxelBounds
 from medseg.spec.manifest import PostprocessRule
+from medseg.spec.option import options_of
 
-Mirror: TypeAlias = Literal["model", "on", "off"]
 Joining: TypeAlias = Literal["add", "overwrite", "overwrite_visible", "replace"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class PanelSettings:
-    """Every choice that is not a node; None and "model" mean what the model's manifest says."""
+class PanelSettings(RunOptions):
+    """Every choice that is not a node; None means what the model's manifest says."""
 
     model: str = ""  # id of a bundle; "": the first there is
     mode: Joining = "add"  # what happens to segments of a segmentation that is joined
-    quick: bool = False  # a preview on voxels twice as large
-    device: str = "auto"
-    overlap: float | None = None  # 0..0.9
-    mirror: Mirror = "model"
-    precision: Precision = "float32"
-    engine: EngineName = "auto"
-    window_batch: int = 1
     own_postprocess: bool = False  # the three below instead of the model's
     keep_largest: bool = False
     min_island_mm3: float = 0.0
@@ -34,11 +27,7 @@ class PanelSettings:
     entropy: bool = False  # as a volume, too
     all_time_points: bool = False  # of the sequence that the volume belongs to
 
-    def options(
-        self,
-        roi_ras_mm: tuple[float, float, float, float, float, float] | None = None,
-        roi_voxels: tuple[int, int, int, int, int, int] | None = None,
-    ) -> Options:
+    def options(self, roi_ras_mm: Bounds | None = None, roi_voxels: VoxelBounds | None = None) -> Options:
         """The part of a job that says how to run.
 
         Args:
@@ -48,25 +37,16 @@ class PanelSettings:
         Raises:
             JobError: if a value means nothing.
         """
-        own = PostprocessRule(
-            keep_largest=self.keep_largest, min_island_mm3=self.min_island_mm3, fill_holes_mm3=self.fill_holes_mm3
-        )
+        own = PostprocessRule(**{name: getattr(self, name) for name in options_of(PostprocessRule)})
         return Options(
-            device=self.device,
-            overlap=self.overlap,
-            mirror=None if self.mirror == "model" else self.mirror == "on",
-            window_batch=self.window_batch,
-            precision=self.precision,
-            engine=self.engine,
+            **{name: getattr(self, name) for name in options_of(RunOptions)},
             roi_ras_mm=roi_ras_mm,
             roi_voxels=roi_voxels,
             postprocess=own if self.own_postprocess else None,
-            spacing_factor=QUICK if self.quick else 1.0,
         )
 
 
 DEFAULTS = PanelSettings()
-QUICK = 2.0  # how many times larger the voxels of a preview are
 
 
 def setting_texts(settings: PanelSettings) -> dict[str, str]:
@@ -102,6 +82,3 @@ def changed(settings: PanelSettings, **values: Any) -> PanelSettings:
     after = replace(settings, **values)
     after.options()
     return after
-
-
-PRECISIONS: tuple[str, ...] = get_args(Precision)

@@ -31,7 +31,7 @@ def test_every_option_reaches_the_job():
         window_batch=3,
         precision="bfloat16",
         postprocess=rule,
-        roi_bounds=[-1, 2, -3, 4, -5, 6],
+        roi=[-1, 2, -3, 4, -5, 6],
         quick=True,
         mode="replace",
     )
@@ -57,8 +57,8 @@ def test_without_options_all_is_as_the_model_says():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"roi_bounds": (1, 0, 0, 1, 0, 1)}, "lower before upper"),
-        ({"roi_bounds": (1, 2, 3)}, "six numbers"),
+        ({"roi": (1, 0, 0, 1, 0, 1)}, "lower before upper"),
+        ({"roi": (1, 2, 3)}, "six numbers"),
         ({"precision": "int8"}, "'int8'"),
         ({"window_batch": 0}, "at least 1 window"),
         ({"colour": "red"}, "colour"),

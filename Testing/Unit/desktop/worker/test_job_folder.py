@@ -28,9 +28,7 @@ def images():
 
 
 def test_the_worker_finds_every_channel_and_option_in_the_job_folder(tmp_path, images, manifest):
-    settings, roi = make_settings(
-        device="cpu", overlap=0.25, mirror="off", roi_bounds=[-1, 1, -2, 2, -3, 3], window_batch=2
-    )
+    settings, roi = make_settings(device="cpu", overlap=0.25, mirror="off", roi=[-1, 1, -2, 2, -3, 3], window_batch=2)
     options = settings.options(roi)
     request = write_request(tmp_path, images, manifest, options, probabilities=True)
     job = request.job
@@ -127,4 +125,4 @@ def test_another_word_for_mirroring_is_refused():
 
 def test_a_flat_region_is_refused():
     with pytest.raises(JobError, match="lower before upper"):
-        make_settings(roi_bounds=[0, 0, 1, 2, 3, 4])
+        make_settings(roi=[0, 0, 1, 2, 3, 4])

@@ -154,7 +154,7 @@ class PerformanceSection(Section):
         shares = (0.0, 0.25, 0.5, 0.75)
         self._binding.refill(self._ui.overlap, [(overlap, None), *((f"{share:.0%}", share) for share in shares)])
         mirror = _as_the_model_says("" if manifest is None else _("on") if manifest.mirror_axes else _("off"))
-        self._binding.refill(self._ui.mirror, [(mirror, "model"), (_("On"), "on"), (_("Off"), "off")])
+        self._binding.refill(self._ui.mirror, [(mirror, None), (_("On"), True), (_("Off"), False)])
 
     def _device_choices(self) -> list[tuple[str, Any]]:
         graphics = [(device_text(device), device.name) for device in self.known_devices if device.name != _PROCESSOR]

@@ -5,11 +5,13 @@ from typing import Any
 
 from medseg.desktop.panel.controls import Binding, Section, load_ui
 from medseg.desktop.state.parameters import ROI, Parameters
+from medseg.desktop.state.settings import DEFAULTS
 from medseg.desktop.state.steps import later
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
 from medseg.mrml.rois import fit_roi, roi_bounds, roi_voxels, snap_roi
 from medseg.spec.errors import JobError, MedSegError
+from medseg.spec.job import QUICK
 
 _NEW_SHARE = 0.5  # of the volume's edges that a new region has
 
@@ -31,7 +33,7 @@ class RegionSection(Section):
         self._tags: list[int] = []
         self.widget, self._ui = load_ui("Region")
         self._binding = Binding(parameters)
-        self._binding.tick(self._ui.quick, "quick")
+        self._binding.tick(self._ui.quick, "spacing_factor", on=QUICK, off=DEFAULTS.spacing_factor)
         self._binding.node(self._ui.roi, ROI, _show_in_views)
         self._ui.roi.connect("nodeAddedByUser(vtkMRMLNode*)", lambda node: self._move(_centre_roi, node))
         self._ui.fit.connect("clicked()", lambda: self._move(fit_roi))
