@@ -7,10 +7,10 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from medseg.desktop.panel.controls import UI_FOLDER
 
 from medseg.bundles.catalogue import find_bundle
 from medseg.desktop.console import calls
+from medseg.desktop.panel.controls import UI_FOLDER
 from medseg.desktop.queue.orders import make_orders, prepare
 from medseg.imaging.image import Image
 from medseg.spec.job import QUICK_HELP, Options
