@@ -30,7 +30,7 @@ def scene(slicer_scene):
 @pytest.fixture
 def volume(scene):
     pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
-    from medseg.mrml.volumes import volume_node_from_image
+    from mrml_nodes import volume_node_from_image
 
     return volume_node_from_image(
         scene, Image(np.zeros((1, 10, 9, 8), np.uint8), np.diag([1.0, 2.0, 3.0, 1.0])), "scan"
