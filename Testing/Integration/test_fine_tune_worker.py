@@ -12,8 +12,8 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 pytest.importorskip("torch", reason="the worker needs torch")
-if find_spec("lightning") is None:  # imported as the package does it, beside any torchvision
-    pytest.skip("training needs Lightning", allow_module_level=True)
+if find_spec("lightning_fabric") is None:
+    pytest.skip("training needs Lightning Fabric", allow_module_level=True)
 
 from Integration.tiny import MODEL, write_tiny_bundle
 from medseg.bundles.catalogue import catalogue

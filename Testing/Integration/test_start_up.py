@@ -12,8 +12,8 @@ from medseg.io.write import write_image
 from medseg.spec.job import Job
 from medseg.spec.wire import encode_job
 
-HEAVY = {"torch", "monai", "lightning", "scipy", "SimpleITK", "numpy", "openvino", "rich", "PIL", "psutil"}
-SPARED = {"monai", "lightning", "scipy", "PIL", "pandas", "matplotlib", "nibabel"}  # by a worker
+HEAVY = {"torch", "monai", "lightning_fabric", "scipy", "SimpleITK", "numpy", "openvino", "rich", "PIL", "psutil"}
+SPARED = {"monai", "lightning_fabric", "scipy", "PIL", "pandas", "matplotlib", "nibabel"}  # by a worker
 
 
 def imported_by(checkout, *arguments):

@@ -251,7 +251,9 @@ def test_one_job_from_a_file_needs_only_what_computes(quiet_environment, job, tm
     assert isinstance(events[-1], Finished)
     (modules,) = [line.split()[1:] for line in done.stderr.splitlines() if line.startswith("modules:")]
     assert "torch" in modules
-    assert not {"monai", "lightning", "rich", "typer", "nibabel", "matplotlib", "pandas", "torchvision"} & set(modules)
+    assert not {"monai", "lightning_fabric", "rich", "typer", "nibabel", "matplotlib", "pandas", "torchvision"} & set(
+        modules
+    )
 
 
 def test_a_bug_is_told_with_its_place_before_the_worker_ends(environment, tmp_path, job):

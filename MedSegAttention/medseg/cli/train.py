@@ -44,7 +44,7 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run.")] = False,
 ) -> None:
     """Train a network on a labelled data set and write the bundle; the same command continues a killed run."""
-    asked = TrainingConfig(
+    config = TrainingConfig(
         dataset=dataset,
         labels=labels,
         output=output,
@@ -71,25 +71,32 @@ def train(
         workers=workers,
         restart=restart,
     )
-    asked.check()
+    config.check()
     try:
-        from medseg.training import prepare as order
+        from medseg.training.loop.processes import running_processes
+        from medseg.training.planning.plan import write_plan
+        from medseg.training.prepare import prepare
+        from medseg.training.train import PLAN, run_folder
+        from medseg.training.train import train as carry_out
     except ModuleNotFoundError as error:
         msg = f"training needs {error.name}, which is not installed: pip install 'medsegattention[train]'"
         raise MissingDependency(msg) from error
     from medseg.cli.console import output as console
     from medseg.cli.train_progress import TrainingReporter
 
-    with TrainingReporter(silent=order.is_silent()) as reporter:
-        ready = order.prepare(asked, reporter.note)
+    with TrainingReporter(silent=running_processes().rank > 0) as reporter:
+        planned, training, validation = prepare(config, reporter.note)
         if not reporter.silent:
-            _show(ready.plan, f"{len(ready.training)} cases train, {len(ready.validation)} are held out")
+            _show(planned, f"{len(training)} cases train, {len(validation)} are held out")
         if dry_run:
-            console().print(f"the plan is in {order.save_plan(ready)}", markup=False)
+            folder = run_folder(output)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_plan(planned, folder / PLAN)
+            console().print(f"the plan is in {folder / PLAN}", markup=False)
             return
-        bundle = order.carry_out(ready, reporter.note, reporter.status)
+        bundle = carry_out(config, planned, training, validation, on_note=reporter.note, on_progress=reporter.progress)
     if bundle is not None:
-        held_out = f" --folds {bundle.folder / 'docs' / 'training' / 'folds.json'}" if ready.validation else ""
+        held_out = f" --folds {bundle.folder / 'docs' / 'training' / 'folds.json'}" if validation else ""
         console().print(
             f"{bundle.folder} is ready; score it with: medseg validate {bundle.folder} {dataset}{held_out} --card NAME",
             markup=False,

@@ -2,14 +2,11 @@
 
 import math
 import time
-from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from medseg.cli.console import errors
-
-if TYPE_CHECKING:
-    from medseg.training.loop.watch import Status
+from medseg.spec.events import Learning, Noted, Warned
 
 _LINE_EVERY = 30.0  # seconds between lines that are piped
 
@@ -22,7 +19,7 @@ class TrainingReporter:
         self.silent = silent
         self.console = errors()
         self.console.quiet = silent
-        self.progress = Progress(
+        self.bar = Progress(
             TextColumn("training"),
             BarColumn(),
             TextColumn("{task.fields[words]}"),
@@ -35,34 +32,35 @@ class TrainingReporter:
         self._dice: float | None = None
 
     def __enter__(self) -> "TrainingReporter":
-        self.progress.start()
+        self.bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        self.bar.stop()
 
-    def note(self, text: str) -> None:
+    def note(self, note: Noted | Warned) -> None:
         """Show a sentence."""
-        self.console.print(text, markup=False, style="yellow")
+        self.console.print(note.message, markup=False, style="yellow")
 
-    def status(self, status: "Status") -> None:
+    def progress(self, learning: Learning) -> None:
         """Show where the training is."""
-        words = describe_status(status)
-        if not self.progress.disable:
+        words = describe_learning(learning)
+        if not self.bar.disable:
             if self._task is None:
-                self._task = self.progress.add_task("", total=1.0, words="")
-            self.progress.update(self._task, completed=status.part, words=words)
-        elif time.monotonic() - self._last >= _LINE_EVERY or status.dice != self._dice or status.part >= 1:
-            self._last, self._dice = time.monotonic(), status.dice
+                self._task = self.bar.add_task("", total=1.0, words="")
+            self.bar.update(self._task, completed=learning.part, words=words)
+        elif time.monotonic() - self._last >= _LINE_EVERY or learning.dice != self._dice or learning.part >= 1:
+            self._last, self._dice = time.monotonic(), learning.dice
             self.console.print(words, markup=False)
 
 
-def describe_status(status: "Status") -> str:
+def describe_learning(learning: Learning) -> str:
     """One line for people."""
-    dice = "" if status.dice is None else f", Dice {status.dice:.4f} (best {status.best_dice:.4f})"
-    speed = f", {status.steps_per_second:.2f} steps/s" if status.steps_per_second else ""
-    left = f", {_duration(status.seconds_left)} left" if math.isfinite(status.seconds_left) else ""
-    return f"{status.part:4.0%} step {status.step}/{status.steps}, loss {status.loss:.4f}{dice}{speed}{left}"
+    dice = "" if learning.dice is None else f", Dice {learning.dice:.4f} (best {learning.best_dice:.4f})"
+    speed = f", {learning.steps_per_second:.2f} steps/s" if learning.steps_per_second else ""
+    left = f", {_duration(learning.seconds_left)} left" if learning.seconds_left is not None else ""
+    loss = "not finite" if learning.loss is None else f"{learning.loss:.4f}"
+    return f"{learning.part:4.0%} step {learning.step}/{learning.steps}, loss {loss}{dice}{speed}{left}"
 
 
 def _duration(seconds: float) -> str:

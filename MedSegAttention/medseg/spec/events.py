@@ -48,6 +48,7 @@ class Learning:
     dice: float | None  # of the cases that are held out, the latest
     best_dice: float | None
     seconds_left: float | None = None
+    steps_per_second: float | None = None
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 import shutil
 import time
 from collections.abc import Callable
@@ -17,13 +16,11 @@ from medseg.io.dataset import describe_dataset, read_fold
 from medseg.spec.errors import Cancelled, JobError, OutputExists
 from medseg.spec.events import Event, Finished, Learning, Noted, Progress, Warned
 from medseg.spec.training_job import TrainingJob
-from medseg.training import prepare as order
-from medseg.training.loop.watch import Status
 from medseg.training.planning.config import TrainingConfig
-from medseg.training.train import FOLDS, PLAN, run_folder
+from medseg.training.prepare import prepare
+from medseg.training.train import FOLDS, PLAN, run_folder, train
 
 UNFINISHED = ".training"  # beside the models: hidden, so that no catalogue looks into it, and one rename away
-_LEFT_OUT = "left out"  # how the notes about cases begin that cannot be used
 _READING = Learning(step=0, steps=0, part=0.0, loss=None, dice=None, best_dice=None)
 
 
@@ -36,7 +33,7 @@ def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Cal
     Args:
         job: what to do.
         tell: hears Learning, Noted, Warned and, last, Finished.
-        cancelled: asked at each word about progress.
+        cancelled: called at each word about progress.
 
     Raises:
         Cancelled: when it was called off.
@@ -66,36 +63,37 @@ def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Cal
 
 
 def unfinished_folder(job: TrainingJob) -> Path:
-    """Where a training lies until it has ended: one folder for each name and what is asked for under it.
+    """Where a training lies until it has ended: one folder for each name and the choices of its job.
 
     Raises:
         JobError: when the data set cannot be listed.
     """
-    asked = [job.title, job.start, job.network, job.seed, job.steps, [asdict(label) for label in job.labels]]
+    parts = [job.title, job.start, job.network, job.seed, job.steps, [asdict(label) for label in job.labels]]
     cases = sorted(describe_dataset(Path(job.dataset)).cases)
-    digest = hashlib.sha256(json.dumps([*asked, cases]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([*parts, cases]).encode()).hexdigest()
     output = Path(job.output)
     return output.parent / UNFINISHED / output.name / digest[:12]
 
 
 def _train(job: TrainingJob, made: Path, say: Callable[[Event], None]) -> None:
-    def note(text: str) -> None:
-        say(Warned(text) if text.startswith(_LEFT_OUT) else Noted(text))
-
-    def follow(status: Status) -> None:
-        say(_learning(status))
-
     try:
-        ready = order.prepare(_asked(job, made), note)
-        if not _can_go_on(made, ready):
+        config = _config(job, made)
+        plan, training, validation = prepare(config, say)
+        folds = run_folder(made) / FOLDS
+        names = [each.name for each in training], [each.name for each in validation]
+        if folds.is_file() and read_fold(folds, 0) != names:
             say(Warned("the cases are divided in another way than before this training was stopped; it begins anew"))
             shutil.rmtree(run_folder(made))
-            ready = order.prepare(_asked(job, made), note)
-        _check(ready)
-        say(Noted(f"{len(ready.training)} cases train, {len(ready.validation)} are held out and score the model"))
-        if not ready.validation:
+            config = _config(job, made)
+            plan, training, validation = prepare(config, say)
+        count = len(training) + len(validation)
+        if count < 2 or not training:
+            msg = f"a training takes at least 2 labelled cases, got {count} that can be used; add some"
+            raise JobError(msg)
+        say(Noted(f"{len(training)} cases train, {len(validation)} are held out and score the model"))
+        if not validation:
             say(Warned("all cases are of one subject, so that none is held out: nothing is known about other people"))
-        order.carry_out(ready, note, follow)
+        train(config, plan, training, validation, on_note=say, on_progress=say)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -106,7 +104,7 @@ def _train(job: TrainingJob, made: Path, say: Callable[[Event], None]) -> None:
             torch.cuda.empty_cache()
 
 
-def _asked(job: TrainingJob, made: Path) -> TrainingConfig:
+def _config(job: TrainingJob, made: Path) -> TrainingConfig:
     stored = run_folder(made) / PLAN  # of an earlier turn: what is proposed depends on the memory at hand
     changes = [f"model.title={json.dumps(job.title)}"]
     if job.labels:
@@ -124,33 +122,3 @@ def _asked(job: TrainingJob, made: Path) -> TrainingConfig:
         subjects=job.subjects,
         changes=tuple(changes),
     )
-
-
-def _can_go_on(made: Path, ready: order.PreparedTraining) -> bool:
-    """Whether an unfinished run learns from and holds out the same cases; also where there is none."""
-    folds = run_folder(made) / FOLDS
-    parts = [each.name for each in ready.training], [each.name for each in ready.validation]
-    return not folds.is_file() or read_fold(folds, 0) == parts
-
-
-def _check(ready: order.PreparedTraining) -> None:
-    count = len(ready.training) + len(ready.validation)
-    if count < 2 or not ready.training:
-        msg = f"a training takes at least 2 labelled cases, got {count} that can be used; add some"
-        raise JobError(msg)
-
-
-def _learning(status: Status) -> Learning:
-    return Learning(
-        step=status.step,
-        steps=status.steps,
-        part=status.part,
-        loss=_finite(status.loss),
-        dice=_finite(status.dice),
-        best_dice=_finite(status.best_dice),
-        seconds_left=_finite(status.seconds_left),
-    )
-
-
-def _finite(number: float | None) -> float | None:
-    return number if number is not None and math.isfinite(number) else None

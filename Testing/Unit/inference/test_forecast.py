@@ -237,4 +237,4 @@ def test_slicers_own_process_can_ask_without_torch():
     code = "import sys; import medseg.inference.forecast; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, encoding="utf-8").stdout
     assert "medseg.inference.windows" in loaded.split()
-    assert not {"torch", "monai", "scipy", "lightning"} & set(loaded.split())
+    assert not {"torch", "monai", "scipy", "lightning_fabric"} & set(loaded.split())

@@ -76,7 +76,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-ABSENT = {"torch", "monai", "lightning", "scipy", "PIL", "psutil", "rich", "typer", "nibabel"}
+ABSENT = {"torch", "monai", "lightning_fabric", "scipy", "PIL", "psutil", "rich", "typer", "nibabel"}
 SLICERS = {"qt", "ctk", "slicer", "vtk"}
 
 class Anything(ModuleType):

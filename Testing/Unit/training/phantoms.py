@@ -8,8 +8,8 @@ import nibabel
 import numpy as np
 
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest, SliceRule
-from medseg.training.planning.plan import Plan
-from medseg.training.planning.recipe import Recipe
+from medseg.training.planning.config import TrainingConfig
+from medseg.training.planning.plan import Plan, Recipe
 
 CATEGORY = Code("SCT", "123037004", "Anatomical Structure")
 SIZE = 16
@@ -55,6 +55,11 @@ def a_slice_manifest(axis=2, context=1) -> ModelManifest:
 def a_plan(model=None, **recipe: Any) -> Plan:
     numbers: dict[str, Any] = {"steps": 6, "ema_decay": 0.9, "learning_rate": 2e-2, "validations": 2}
     return Plan(model=model or a_manifest(), training=Recipe(**numbers | recipe))
+
+
+def a_config(output: Path, **choices: Any) -> TrainingConfig:
+    """Of a run whose plan and cases are given beside it."""
+    return TrainingConfig(**{"dataset": Path("unused"), "output": output, "workers": 0, "device": "cpu"} | choices)
 
 
 def write_phantoms(folder: Path, count: int = 6) -> Path:

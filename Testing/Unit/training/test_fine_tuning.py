@@ -14,8 +14,8 @@ from medseg.training.loop.initial import label_dependent, start_from
 from medseg.training.planning.adapt import adapt
 from medseg.training.planning.fingerprint import take_fingerprint
 from medseg.training.planning.side_heads import build_for_training
-from medseg.training.train import Settings, train
-from Unit.training.phantoms import a_manifest
+from medseg.training.train import train
+from Unit.training.phantoms import a_config, a_manifest
 
 
 @pytest.fixture
@@ -64,11 +64,11 @@ def test_a_bundle_is_fine_tuned_to_the_labels_of_a_data_set(two_labels, phantoms
     assert plan.model.arguments["label_count"] == 2
     plan = replace(plan, training=replace(plan.training, steps=3, validations=1))
     notes = []
-    settings = Settings(workers=0, on_note=notes.append)
-    bundle = train(list(dataset.cases.values()), plan, tmp_path / "balls", start=two_labels, settings=settings)
+    config = a_config(tmp_path / "balls", start=str(two_labels.folder))
+    bundle = train(config, plan, list(dataset.cases.values()), on_note=notes.append)
     assert bundle.manifest.label_count == 2
     assert "Started from phantom" in bundle.manifest.training_data
-    assert any("begin at random" in note for note in notes)
+    assert any("begin at random" in note.message for note in notes)
 
 
 def test_a_data_set_of_other_channels_is_refused(two_labels, phantoms):

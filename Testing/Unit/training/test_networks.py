@@ -1,5 +1,8 @@
 """Every network of the project is planned, trained and stored by one mechanism."""
 
+import json
+from importlib.util import find_spec
+
 import pytest
 import torch
 
@@ -7,8 +10,9 @@ from medseg.bundles.weights import load_network
 from medseg.io.dataset import describe_dataset
 from medseg.networks import NETWORKS
 from medseg.training.planning.fingerprint import take_fingerprint
-from medseg.training.planning.propose import PlanConstraints, propose
-from medseg.training.train import Settings, train
+from medseg.training.planning.propose import propose
+from medseg.training.train import train
+from Unit.training.phantoms import a_config
 
 SMALL = {
     "dlka_net": {"dims": [4, 8, 16, 32], "depths": [1, 1, 1, 1]},
@@ -29,13 +33,14 @@ def test_no_network_is_forgotten():
 
 @pytest.mark.parametrize(("name", "axis"), [*((name, None) for name in SMALL), *((name, 2) for name in FLAT)])
 def test_a_network_is_planned_trained_and_stored(name, axis, phantoms, tmp_path):
-    if name == "dlka_net_2d":
-        pytest.importorskip("timm")
+    if name == "dlka_net_2d" and find_spec("timm") is None:  # imported as the package does it, beside any torchvision
+        pytest.skip("its encoder needs timm")
     dataset = describe_dataset(phantoms)
-    wishes = PlanConstraints(model_id="m", network=name, arguments=SMALL[name], slice_axis=axis, batch=2, steps=1)
-    plan = propose(dataset, take_fingerprint(dataset), wishes, torch.device("cpu"))
+    changes = [f"model.arguments.{each}={json.dumps(value)}" for each, value in SMALL[name].items()]
+    config = a_config(tmp_path / "m", network=name, changes=tuple(changes), slice_axis=axis, batch=2, steps=1)
+    plan = propose(dataset, take_fingerprint(dataset), config, torch.device("cpu"))
     assert (plan.model.slices is None) == (axis is None and name != "dlka_net_2d")
-    bundle = train(list(dataset.cases.values())[:2], plan, tmp_path / "m", settings=Settings(workers=0))
+    bundle = train(config, plan, list(dataset.cases.values())[:2])
     names = load_network(bundle).state_dict()
     assert names
     assert not [each for each in names if "side_heads" in each or "deep_supervision_heads" in each]

@@ -15,10 +15,10 @@ from medseg.io.dataset import read_dataset
 from medseg.spec.errors import JobError
 from medseg.training.loop.checkpoint import NAME, load_checkpoint
 from medseg.training.loop.run_log import LogRow, RunLog, read_log
-from medseg.training.train import Settings, train
-from Unit.training.phantoms import a_plan
+from medseg.training.train import train
+from Unit.training.phantoms import a_config, a_plan
 
-STEPS = 24
+STEPS = 12
 CHILD = """
 import sys, time
 from pathlib import Path
@@ -27,20 +27,19 @@ from Unit.training.test_resume import run
 
 torch.set_num_threads(1)
 
-def slowly(status):
-    if status.step >= 6:
-        print(status.step, flush=True)
-        time.sleep(0.02)
+def slowly(learning):
+    if learning.step >= 4:
+        print(learning.step, flush=True)
+        time.sleep(0.15)
 
-run(Path(sys.argv[1]), Path(sys.argv[2]), slowly, augment_on=sys.argv[3])
+run(Path(sys.argv[1]), Path(sys.argv[2]), slowly)
 """
 
 
-def run(phantoms: Path, output: Path, on_status=lambda _: None, *, augment_on="patch") -> None:
+def run(phantoms: Path, output: Path, on_progress=lambda _: None, *, augment_on="patch") -> None:
     cases = list(read_dataset(phantoms).values())
-    settings = Settings(workers=0, checkpoint_seconds=0.0, on_status=on_status)
     plan = a_plan(steps=STEPS, validations=STEPS // 2, augment_on=augment_on)
-    train(cases[:4], plan, output, validation=cases[4:], settings=settings)
+    train(a_config(output, checkpoint_seconds=0.0), plan, cases[:4], cases[4:], on_progress=on_progress)
 
 
 @pytest.fixture
@@ -51,30 +50,50 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+def assert_same(folder: Path) -> None:
+    """The runs "whole" and "broken" ended with the same files, to the bit."""
+    for name in ("averaged.safetensors", "best.safetensors"):
+        one, other = (folder / f"{each}-training" / name for each in ("whole", "broken"))
+        assert one.read_bytes() == other.read_bytes(), name
+    one, other = (folder / each / "models" / "model.safetensors" for each in ("whole", "broken"))
+    assert one.read_bytes() == other.read_bytes()
+    rows = [read_log(folder / each / "docs" / "training" / "log.csv") for each in ("whole", "broken")]
+    assert len(rows[0]) == STEPS
+    assert [(r.step, r.loss, r.dice) for r in rows[0]] == [(r.step, r.loss, r.dice) for r in rows[1]]
+
+
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system that kills")
-@pytest.mark.parametrize("augment_on", ["patch", "batch"])
-def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(phantoms: Path, tmp_path: Path, augment_on):
+def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(phantoms: Path, tmp_path: Path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(phantoms), str(broken), augment_on]
+    command = [sys.executable, "-W", "ignore", "-c", CHILD, str(phantoms), str(broken)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        run(phantoms, whole, augment_on=augment_on)
+        run(phantoms, whole)
         process.stdout.readline()  # it is training now
         time.sleep(random.random() / 3)  # noqa: S311 - any moment
         process.kill()
         process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert not broken.exists()
-    assert 5 <= load_checkpoint(tmp_path / "broken-training" / NAME).progress.step < STEPS
-    run(phantoms, broken, augment_on=augment_on)
-    for name in ("averaged.safetensors", "best.safetensors"):
-        one, other = (tmp_path / f"{each}-training" / name for each in ("whole", "broken"))
-        assert one.read_bytes() == other.read_bytes(), name
-    one, other = (each / "models" / "model.safetensors" for each in (whole, broken))
-    assert one.read_bytes() == other.read_bytes()
-    rows = [read_log(each / "docs" / "training" / "log.csv") for each in (whole, broken)]
-    assert [(r.step, r.loss, r.dice) for r in rows[0]] == [(r.step, r.loss, r.dice) for r in rows[1]]
+    assert 3 <= load_checkpoint(tmp_path / "broken-training" / NAME).progress.step < STEPS
+    run(phantoms, broken)
+    assert_same(tmp_path)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_run_whose_batches_are_changed_goes_on_alike_after_an_interrupt(phantoms: Path, tmp_path: Path):
+    def interrupt(learning):
+        if learning.step >= 4:
+            raise KeyboardInterrupt
+
+    run(phantoms, tmp_path / "whole", augment_on="batch")
+    with pytest.raises(KeyboardInterrupt):
+        run(phantoms, tmp_path / "broken", interrupt, augment_on="batch")
+    assert not (tmp_path / "broken").exists()
+    assert 3 <= load_checkpoint(tmp_path / "broken-training" / NAME).progress.step < STEPS
+    run(phantoms, tmp_path / "broken", augment_on="batch")
+    assert_same(tmp_path)
 
 
 def test_a_damaged_checkpoint_says_how_to_begin_again(tmp_path: Path):

@@ -20,11 +20,10 @@ from medseg.spec.errors import ImageError, JobError, OutputExists
 from medseg.spec.measured import Estimate, Timing
 from medseg.training.data.cases import IGNORE, load_case, load_cases
 from medseg.training.loop import watch
-from medseg.training.loop.run_lock import alone_in
 from medseg.training.loop.run_log import read_log
 from medseg.training.planning.plan import read_plan
-from medseg.training.train import Settings, run_folder, train
-from Unit.training.phantoms import SIZE, a_manifest, a_plan, a_slice_manifest
+from medseg.training.train import alone_in, run_folder, train
+from Unit.training.phantoms import SIZE, a_config, a_manifest, a_plan, a_slice_manifest
 
 
 def fold_of(folder: Path):
@@ -37,13 +36,7 @@ def fold_of(folder: Path):
 def trained(phantoms: Path, tmp_path_factory) -> Bundle:
     """The bundle after a few seconds of training."""
     files, held_out = fold_of(phantoms)
-    return train(
-        files,
-        a_plan(steps=100),
-        tmp_path_factory.mktemp("models") / "phantom",
-        validation=held_out,
-        settings=Settings(licence_text="CC0\n", workers=0),
-    )
+    return train(a_config(tmp_path_factory.mktemp("models") / "phantom"), a_plan(steps=100), files, held_out)
 
 
 def test_a_trained_bundle_finds_what_it_was_shown_on_both_sides(trained: Bundle, phantoms: Path):
@@ -88,14 +81,14 @@ def test_a_score_that_does_not_exist_leaves_the_bundle_readable(trained: Bundle)
 
 def test_training_never_replaces_a_bundle(trained: Bundle):
     with pytest.raises(OutputExists, match="is kept"):
-        train([], a_plan(), trained.folder)
+        train(a_config(trained.folder), a_plan(), [])
 
 
 @pytest.mark.parametrize("axis", [0, 2])
 def test_a_2d_network_trains_on_slices_with_their_neighbours(phantoms: Path, tmp_path: Path, axis):
     files, held_out = fold_of(phantoms)
     plan = a_plan(a_slice_manifest(axis), steps=40, batch=6)
-    bundle = train(files, plan, tmp_path / "flat", validation=held_out, settings=Settings(workers=0))
+    bundle = train(a_config(tmp_path / "flat"), plan, files, held_out)
     dice = [row.dice for row in read_log(bundle.folder / "docs" / "training" / "log.csv") if row.dice is not None]
     assert dice[-1] > 0.5
     assert bundle.manifest.slices.context == 1
@@ -103,8 +96,7 @@ def test_a_2d_network_trains_on_slices_with_their_neighbours(phantoms: Path, tmp
 
 def test_a_time_limit_ends_with_a_finished_schedule_and_a_bundle(phantoms: Path, tmp_path: Path):
     files, _ = fold_of(phantoms)
-    settings = Settings(seconds=4.0, workers=0)
-    bundle = train(files, a_plan(steps=100_000), tmp_path / "short", settings=settings)
+    bundle = train(a_config(tmp_path / "short", seconds=4.0), a_plan(steps=100_000), files)
     rows = read_log(bundle.folder / "docs" / "training" / "log.csv")
     assert 1 < len(rows) < 10_000
     assert rows[-1].learning_rate < 0.2 * max(row.learning_rate for row in rows)
@@ -113,8 +105,8 @@ def test_a_time_limit_ends_with_a_finished_schedule_and_a_bundle(phantoms: Path,
 def test_a_second_training_of_the_same_output_is_refused_while_the_first_runs(phantoms: Path, tmp_path: Path):
     files, _ = fold_of(phantoms)
     with alone_in(run_folder(tmp_path / "one")), pytest.raises(JobError, match="another training is writing"):
-        train(files, a_plan(steps=2), tmp_path / "one", settings=Settings(workers=0, restart=True))
-    assert train(files, a_plan(steps=2), tmp_path / "one", settings=Settings(workers=0)) is not None
+        train(a_config(tmp_path / "one", restart=True), a_plan(steps=2), files)
+    assert train(a_config(tmp_path / "one"), a_plan(steps=2), files) is not None
 
 
 def test_scores_on_the_way_take_a_small_part_of_a_time_limit(phantoms: Path, tmp_path: Path, monkeypatch):
@@ -125,7 +117,7 @@ def test_scores_on_the_way_take_a_small_part_of_a_time_limit(phantoms: Path, tmp
     monkeypatch.setattr(watch, "score_cases", slowly)
     files, held_out = fold_of(phantoms)
     plan = a_plan(steps=100_000, validations=50)
-    bundle = train(files, plan, tmp_path / "m", validation=held_out, settings=Settings(seconds=3, workers=0))
+    bundle = train(a_config(tmp_path / "m", seconds=3), plan, files, held_out)
     rows = read_log(bundle.folder / "docs" / "training" / "log.csv")
     assert 1 <= sum(row.dice is not None for row in rows) <= 3
     assert rows[-1].dice == 0.5
@@ -192,19 +184,19 @@ def test_exchanging_the_sides_twice_gives_the_image_back_and_once_moves_left_to_
 
 def test_another_plan_does_not_continue_an_unfinished_run(phantoms: Path, tmp_path: Path):
     files, _ = fold_of(phantoms)
-    train(files, a_plan(steps=2), tmp_path / "one", settings=Settings(workers=0))
+    train(a_config(tmp_path / "one"), a_plan(steps=2), files)
     (tmp_path / "one").rename(tmp_path / "elsewhere")
     with pytest.raises(JobError, match=r"differs in training\.steps, training\.batch.*--restart"):
-        train(files, a_plan(steps=3, batch=1), tmp_path / "one", settings=Settings(workers=0))
-    bundle = train(files, a_plan(steps=3), tmp_path / "one", settings=Settings(workers=0, restart=True))
+        train(a_config(tmp_path / "one"), a_plan(steps=3, batch=1), files)
+    bundle = train(a_config(tmp_path / "one", restart=True), a_plan(steps=3), files)
     assert len(read_log(run_folder(bundle.folder) / "log.csv")) == 3
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes")  # on one core
 def test_weights_do_not_depend_on_how_many_processes_prepare_patches(phantoms: Path, tmp_path: Path):
     files, _ = fold_of(phantoms)
     found = [
-        load_network(train(files, a_plan(steps=3), tmp_path / str(count), settings=Settings(workers=count)))
-        for count in (0, 2)
+        load_network(train(a_config(tmp_path / str(count), workers=count), a_plan(steps=3), files)) for count in (0, 2)
     ]
     for (name, one), other in zip(found[0].state_dict().items(), found[1].state_dict().values(), strict=True):
         assert torch.equal(one, other), name

@@ -163,7 +163,7 @@ class DependencyInstaller:
             raise MissingDependency(msg)
         self._wait_for_restart()
         large = {"torch": _("about 0.2 GB, or 3 GB for an NVIDIA graphics card"), OPENVINO.name: _("about 0.1 GB")}
-        large |= dict.fromkeys(("lightning", "monai"), _("some MB with what it needs"))
+        large |= dict.fromkeys(("lightning-fabric", "monai"), _("some MB with what it needs"))
         lines = [f"- {each}: {large.get(each.name, _('below 1 MB'))}" for each in lacking]
         by_extension = _("PyTorch comes by its extension, which chooses the build for this computer.")
         self._ask(lacking, [*lines, _("They are downloaded from the network."), *([by_extension] if torch else [])])

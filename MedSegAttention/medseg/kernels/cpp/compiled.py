@@ -39,31 +39,28 @@ def compiled(name: str) -> Any | None:
         kept = _kept(name, source)
         if not kept.is_file():
             return _build(name, source, kept)
-        spec = importlib.util.spec_from_file_location(_module(name), kept)
+        spec = importlib.util.spec_from_file_location(f"medseg_{name}", kept)
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
         spec.loader.exec_module(module)  # type: ignore[union-attr]
     except (RuntimeError, OSError, ImportError, subprocess.SubprocessError, MedSegError) as error:
         # no compiler, no ninja, one that refuses, or a home that cannot be written
-        _say_without(_reason(error))
+        lines = str(error).splitlines() or [type(error).__name__]
+        _say_without(next((line for line in lines if "error:" in line), lines[0]))  # of a compiler's long answer
         return None
     return module
-
-
-def _module(name: str) -> str:
-    return f"medseg_{name}"
 
 
 def _build(name: str, source: Path, kept: Path) -> Any:
     from torch.utils.cpp_extension import get_cxx_compiler, load
 
     kept.parent.mkdir(parents=True, exist_ok=True)
-    with _scripts_found(), _quiet(), tempfile.TemporaryDirectory(prefix="medseg-build-") as folder:
+    with _surroundings(), tempfile.TemporaryDirectory(prefix="medseg-build-") as folder:
         for tool in (get_cxx_compiler(), "ninja"):  # type: ignore[no-untyped-call]
             if shutil.which(tool) is None:
                 msg = f"{tool} was not found"
                 raise OSError(msg)
         logger.info("compiling %s, once on this computer; it takes a minute or two", source.name)
-        module = load(_module(name), [str(source)], extra_cflags=_FLAGS, build_directory=folder)
+        module = load(f"medseg_{name}", [str(source)], extra_cflags=_FLAGS, build_directory=folder)
         with replacing(kept, overwrite=True) as temporary:
             temporary.write_bytes(Path(module.__file__).read_bytes())
     return module
@@ -75,34 +72,22 @@ def _say_without(reason: str) -> None:
     logger.info("training goes on in plain PyTorch, without compiled kernels: %s", reason)
 
 
-def _reason(error: Exception) -> str:
-    """The line of a compiler's long answer that says what is wrong."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return next((line for line in lines if "error:" in line), lines[0])
-
-
 @contextmanager
-def _scripts_found() -> Iterator[None]:
-    """What pip installed beside this Python (ninja) is found although its environment is not activated."""
-    before = os.environ.get("PATH", "")
-    os.environ["PATH"] = os.pathsep.join([before, sysconfig.get_path("scripts")])
-    try:
-        yield
-    finally:
-        os.environ["PATH"] = before
+def _surroundings() -> Iterator[None]:
+    """What pip installed beside this Python (ninja) is found, also in an environment that is not activated.
 
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """PyTorch's build helper keeps its thoughts about compilers to itself."""
-    talker = logging.getLogger("torch.utils.cpp_extension")
+    PyTorch's build helper keeps its thoughts about compilers to itself.
+    """
+    path, talker = os.environ.get("PATH", ""), logging.getLogger("torch.utils.cpp_extension")
     level = talker.level
+    os.environ["PATH"] = os.pathsep.join([path, sysconfig.get_path("scripts")])
     talker.setLevel(logging.CRITICAL)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        os.environ["PATH"] = path
         talker.setLevel(level)
 
 
@@ -114,4 +99,4 @@ def _kept(name: str, source: Path) -> Path:
     parts = [torch.__version__, platform.python_version(), platform.machine(), processor, *_FLAGS]
     digest = hashlib.sha256("\n".join(parts).encode() + source.read_bytes()).hexdigest()[:16]
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return home / "medseg" / "kernels" / f"{_module(name)}-{digest}.so"
+    return home / "medseg" / "kernels" / f"medseg_{name}-{digest}.so"

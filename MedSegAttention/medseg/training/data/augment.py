@@ -1,4 +1,11 @@
-"""Random changes of one patch at a time, by MONAI's transforms in the processes that cut patches."""
+"""How often and how far training patches are changed at random; and one patch at a time, by MONAI's transforms.
+
+Whole batches are changed with the same ranges in :mod:`medseg.training.data.augment_batch`.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from monai.transforms import (
     Compose,
@@ -14,7 +21,66 @@ from monai.transforms import (
     RandSimulateLowResolutiond,
 )
 
-from medseg.training.data.augment_ranges import Ranges
+from medseg.spec.manifest import ModelManifest
+
+_LARGEST_TURN = math.pi / 8
+_THICK = 3.0  # an axis with voxels this many times longer than the others is not tilted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranges:
+    """Chances, each of one patch, and ranges that are drawn from evenly.
+
+    Attributes:
+        turns: largest angle in radians about each axis; one angle in 2D.
+        mirror_axes: axes that may be flipped; flipping axis 0 of a RAS model teaches it both sides of the body.
+    """
+
+    turns: tuple[float, ...] = (_LARGEST_TURN,) * 3
+    mirror_axes: tuple[int, ...] = ()
+    mirror: float = 0.5  # of each axis
+    affine: float = 0.5
+    scale: float = 0.2  # size of what is seen, times 1 - 0.2 to 1 + 0.2 along each axis
+    translation: float = 4.0  # voxels
+    shear: float = 0.08
+    noise: float = 0.2
+    noise_std: float = 0.15  # of the strongest noise; intensities have a standard deviation of about 1
+    blur: float = 0.15
+    blur_sigma: tuple[float, float] = (0.4, 1.0)  # voxels
+    factor: float = 0.3
+    largest_factor: float = 0.3  # intensities times 1 - 0.3 to 1 + 0.3
+    offset: float = 0.3
+    largest_offset: float = 0.3
+    low_resolution: float = 0.1
+    zoom: tuple[float, float] = (0.5, 1.0)
+    contrast: float = 0.4
+    gamma: tuple[float, float] = (0.6, 1.7)
+    bias: float = 0.2
+    bias_coefficient: tuple[float, float] = (0.0, 0.3)  # of each Legendre polynomial
+    bias_degree: int = 2
+
+    @property
+    def dims(self) -> int:
+        """2 or 3."""
+        return 2 if len(self.turns) == 1 else 3
+
+
+def ranges(mirror_axes: Sequence[int], *, spacing_mm: Sequence[float] = (1.0, 1.0, 1.0)) -> Ranges:
+    """Ranges for patches of two or three axes with voxels of this size; thick slices are turned in their plane only."""
+    if len(spacing_mm) == 2:
+        return Ranges(mirror_axes=tuple(mirror_axes), turns=(_LARGEST_TURN,))
+    thick = [mm >= _THICK * min(spacing_mm) for mm in spacing_mm]
+    turns = tuple(_LARGEST_TURN if not any(thick) or thick[axis] else 0.0 for axis in range(3))
+    return Ranges(mirror_axes=tuple(mirror_axes), turns=turns)
+
+
+def ranges_for(manifest: ModelManifest) -> Ranges:
+    """Ranges along a model's own axes; sides are exchanged only where its manifest lists the axis."""
+    across = None if manifest.slices is None else manifest.slices.axis
+    axes = [axis for axis in range(3) if axis != across]
+    spacing = manifest.spacing_mm or (1.0, 1.0, 1.0)
+    mirrored = [axes.index(axis) for axis in manifest.mirror_axes if axis in axes]
+    return ranges(mirrored, spacing_mm=[spacing[axis] for axis in axes])
 
 
 def augmentation(ranges: Ranges) -> Compose:

@@ -110,7 +110,8 @@ def cut_patch(
     context = 0 if slices is None else slices.context
     axis = 0 if slices is None else slices.axis
     reach = [context if n == axis else 0 for n in range(3)]
-    image = _cut(case.image, [s - r for s, r in zip(starts, reach, strict=True)], _wider(shape, reach), axis, context)
+    wider = [size + 2 * more for size, more in zip(shape, reach, strict=True)]
+    image = _cut(case.image, [s - r for s, r in zip(starts, reach, strict=True)], wider, axis, context)
     labels = _cut(case.labels, starts, shape, axis, 0)
     if slices is None:
         return image, labels
@@ -146,10 +147,6 @@ def _cut(array: NDArray[Any], starts: Sequence[int], shape: Sequence[int], axis:
         moved[:missing_before] = moved[missing_before]
         moved[len(moved) - missing_after :] = moved[len(moved) - missing_after - 1]
     return result
-
-
-def _wider(shape: IntTriple, reach: Sequence[int]) -> tuple[int, ...]:
-    return tuple(size + 2 * more for size, more in zip(shape, reach, strict=True))
 
 
 @lru_cache(maxsize=4)

@@ -1,18 +1,27 @@
 """A run's state on disk: everything needed to go on as if nothing had happened, in one file that is always whole."""
 
-import dataclasses
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from medseg.spec.errors import JobError
-from medseg.training.loop.training_module import Progress, TrainingModule
 
 NAME = "checkpoint.pt"
+
+
+@dataclass
+class Progress:
+    """Where a run is."""
+
+    step: int = 0  # steps done
+    seconds: float = 0.0  # training has taken
+    validated: int = 0  # times the averaged weights were scored
+    best_dice: float = -1.0
+    best_step: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,19 +35,13 @@ class Checkpoint:
     precision: dict[str, Any]  # the loss scale of float16
 
 
-def save_checkpoint(lesson: TrainingModule, path: Path) -> None:
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
     """Write the state of a run; a kill at any moment leaves the old file or the new one."""
-    state = {
-        "progress": dataclasses.asdict(lesson.progress),
-        "network": lesson.network.state_dict(),
-        "averaged": lesson.averaged.state_dict(),
-        "optimiser": lesson.trainer.optimizers[0].state_dict(),
-        "precision": lesson.trainer.precision_plugin.state_dict(),
-    }
+    state = {field.name: getattr(checkpoint, field.name) for field in fields(checkpoint)}
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with partial.open("wb") as file:
-            torch.save(state, file)
+            torch.save({**state, "progress": vars(checkpoint.progress)}, file)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -54,8 +57,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        progress = Progress(**state.pop("progress"))
-        return Checkpoint(progress, **state)
+        return Checkpoint(Progress(**state.pop("progress")), **state)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as error:
         msg = f"{path} is not a whole checkpoint ({type(error).__name__}: {error}); begin again with --restart"
         raise JobError(msg) from error

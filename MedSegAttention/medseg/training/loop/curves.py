@@ -51,7 +51,9 @@ def _draw_panel(draw: ImageDraw.ImageDraw, top: int, title: str, faint: Points, 
     if not values:
         draw.text((_LEFT, top + _HEIGHT // 2), "not measured yet", fill=_TEXT, font=font)
         return
-    low, high = _limits(values)
+    low, high = min(values), max(values)
+    margin = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = low - margin, high + margin
 
     def place(point: tuple[float, float]) -> tuple[float, float]:
         x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * point[0] / max(1, last)
@@ -68,18 +70,13 @@ def _draw_panel(draw: ImageDraw.ImageDraw, top: int, title: str, faint: Points, 
             (place((step, low))[0], top + _HEIGHT - _BOTTOM + 6), f"{step:.0f}", fill=_TEXT, font=font, anchor="ma"
         )
     for points, colour, width in ((faint, _FAINT, 1), (line, _LINE, 2)):
-        if len(points) > 1:
-            draw.line([place(point) for point in _thinned(points)], fill=colour, width=width)
+        if len(points) > 1:  # of which no more are drawn than there are pixels, twice over
+            shown = points[:: max(1, len(points) // (2 * _WIDTH))]
+            draw.line([place(point) for point in shown], fill=colour, width=width)
     if len(line) <= 60:
         for point in line:
             x, y = place(point)
             draw.ellipse([x - 3, y - 3, x + 3, y + 3], fill=_LINE)
-
-
-def _limits(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    room = 0.05 * (high - low) or 0.05 * abs(high) or 1.0
-    return low - room, high + room
 
 
 def _smoothed(points: Points) -> Points:
@@ -87,8 +84,3 @@ def _smoothed(points: Points) -> Points:
         return []
     values = np.convolve([value for _, value in points], np.ones(_SMOOTH) / _SMOOTH, mode="valid")
     return [(points[n + _SMOOTH - 1][0], float(value)) for n, value in enumerate(values)]
-
-
-def _thinned(points: Points) -> Points:
-    """No more points than there are pixels, twice over."""
-    return points[:: max(1, len(points) // (2 * _WIDTH))]

@@ -39,7 +39,9 @@ def start_from(network: nn.Module, model: ModelManifest, bundle: Bundle) -> list
             f"leave --network out or choose {bundle.manifest.network}"
         )
         raise JobError(msg)
-    stored: Mapping[str, Tensor] = _first_member(load_file(bundle.weights_path))
+    stored: Mapping[str, Tensor] = load_file(bundle.weights_path)
+    if member_count(stored):  # of an ensemble the first network; the others are as good
+        stored = {name.removeprefix(_FIRST): tensor for name, tensor in stored.items() if name.startswith(_FIRST)}
     wanted = network.state_dict()
     same = [label.name for label in model.labels] == [label.name for label in bundle.manifest.labels]
     head = frozenset[str]() if same else label_dependent(model)
@@ -59,13 +61,6 @@ def start_from(network: nn.Module, model: ModelManifest, bundle: Bundle) -> list
         why = "side heads" if same else "the labels differ"
         notes.append(f"{len(anew)} tensors begin at random ({why}): {', '.join(anew[:_NAMED])}{more}")
     return notes
-
-
-def _first_member(stored: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Of an ensemble the first network; the others are as good."""
-    if not member_count(stored):
-        return stored
-    return {name.removeprefix(_FIRST): tensor for name, tensor in stored.items() if name.startswith(_FIRST)}
 
 
 def label_dependent(model: ModelManifest) -> frozenset[str]:

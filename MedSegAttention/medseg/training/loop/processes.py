@@ -3,6 +3,10 @@
 import os
 from dataclasses import dataclass
 
+import torch
+
+from medseg.inference.device import choose_device
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -28,3 +32,15 @@ def running_processes() -> Processes:
         per_node = int(found.get("SLURM_NTASKS_PER_NODE", world // int(found.get("SLURM_NNODES", "1"))))
         return Processes(int(found["SLURM_PROCID"]), world, per_node)
     return Processes()
+
+
+def training_device(wanted: str) -> torch.device:
+    """The device of this process; of several processes on one computer, each has a card of its own.
+
+    Raises:
+        JobError: when there is no such device.
+    """
+    local = os.environ.get("LOCAL_RANK")
+    if local is not None and wanted == "auto" and torch.cuda.is_available():
+        return torch.device(f"cuda:{local}")
+    return choose_device(wanted)

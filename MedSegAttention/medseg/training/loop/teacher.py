@@ -44,7 +44,7 @@ class TeacherLoss(nn.Module):
 
     The idea of Hinton, Vinyals and Dean, "Distilling the Knowledge in a Neural Network", arXiv 1503.02531, at
     temperature 1. The denominator of the Dice loss is made of squares, so that its minimum is where both agree;
-    with plain sums it would be where the pupil is certain.
+    with plain sums it would be where the student is certain.
 
     Shape:
         logits and probabilities ``(B, L, ...)`` -> scalar
@@ -68,15 +68,14 @@ def open_teacher(names: Sequence[str], model: ModelManifest) -> Teacher | None:
 
     Args:
         names: ids or folders of bundles.
-        model: the pupil.
+        model: the student.
 
     Raises:
         ModelNotFound: when there is no such bundle.
         JobError: when one sees other channels, voxels, intensities or slices, or knows other labels.
         ManifestError, WeightsError: when one cannot be used.
     """
-    bundles = _open(names, model)
-    networks = [load_network(bundle) for bundle in bundles]
+    networks = [load_network(bundle) for bundle in _open(names, model)]
     return Teacher(networks) if networks else None
 
 
@@ -92,20 +91,16 @@ def taught_by(model: ModelManifest, names: Sequence[str]) -> ModelManifest:
     return dataclasses.replace(model, training_data=f"{model.training_data.rstrip('.')}. {said}")
 
 
-def _open(names: Sequence[str], pupil: ModelManifest) -> list[Bundle]:
+def _open(names: Sequence[str], student: ModelManifest) -> list[Bundle]:
     bundles = [open_bundle(name) for name in names]
-    for bundle in bundles:
-        _require_same(bundle.manifest, pupil)
+    for teacher in (bundle.manifest for bundle in bundles):
+        different = [name for name in _SHARED if getattr(teacher, name) != getattr(student, name)]
+        if [label.name for label in teacher.labels] != [label.name for label in student.labels]:
+            different.append("labels")
+        if different:
+            msg = (
+                f"{teacher.model_id} cannot teach {student.model_id}: they differ in {', '.join(different)}; choose a "
+                "teacher that was trained on this data set, or train like it with --from or --like"
+            )
+            raise JobError(msg)
     return bundles
-
-
-def _require_same(teacher: ModelManifest, pupil: ModelManifest) -> None:
-    different = [name for name in _SHARED if getattr(teacher, name) != getattr(pupil, name)]
-    if [label.name for label in teacher.labels] != [label.name for label in pupil.labels]:
-        different.append("labels")
-    if different:
-        msg = (
-            f"{teacher.model_id} cannot teach {pupil.model_id}: they differ in {', '.join(different)}; choose a "
-            "teacher that was trained on this data set, or train like it with --from or --like"
-        )
-        raise JobError(msg)

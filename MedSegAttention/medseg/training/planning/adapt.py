@@ -24,10 +24,8 @@ def adapt(
     manifest: ModelManifest,
     dataset: Dataset,
     fingerprint: Fingerprint,
-    model_id: str,
+    model_id: str | None,
     *,
-    keep_labels: bool = False,
-    fine_tuning: bool = True,
     seconds: float = math.inf,
     device: torch.device = torch.device("cpu"),  # noqa: B008 - a value
 ) -> Plan:
@@ -37,9 +35,8 @@ def adapt(
         manifest: of the bundle, or a metadata.json that somebody wrote.
         dataset: its cases.
         fingerprint: of them.
-        model_id: of the new model.
-        keep_labels: the labels are the manifest's whatever the data set calls them.
-        fine_tuning: begin with the bundle's weights, and so with smaller steps.
+        model_id: of the new model, which begins with the bundle's weights, and so with smaller steps. None: the model
+            is the manifest's own, with its labels whatever the data set calls them, and begins at random.
         seconds: time limit of the run.
         device: where it will run.
 
@@ -55,37 +52,29 @@ def adapt(
     reasons: dict[str, str] = {"model.network": f"as in {manifest.model_id}", "model.spacing_mm": "the same"}
     labels = propose_labels(dataset, fingerprint)
     known = {label.name.lower(): label for label in manifest.labels}
-    if keep_labels or [label.name.lower() for label in labels] == list(known):
+    if model_id is None or [label.name.lower() for label in labels] == list(known):
         labels = manifest.labels
     else:  # colours and codes of labels that have a known name stay
         labels = tuple(dataclasses.replace(known.get(label.name.lower(), label), value=label.value) for label in labels)
     arguments = {**storable(manifest), label_argument(manifest.network): len(labels) + 1}
-    model = dataclasses.replace(
-        manifest,
-        model_id=model_id,
-        version="1.0.0",
-        title=manifest.title if keep_labels else f"{dataset.title} ({manifest.network})",
-        labels=labels,
-        arguments=arguments,
-        scores=(),
-        timings=(),
-        training_data=manifest.training_data if keep_labels else _history(manifest, dataset, fingerprint),
-        description=manifest.description
-        if keep_labels
-        else f"Segments {', '.join(each.name for each in labels)}; fine-tuned from {manifest.model_id}.",
-    )
+    model = dataclasses.replace(manifest, version="1.0.0", labels=labels, arguments=arguments, scores=(), timings=())
+    if model_id is not None:
+        history = f"{training_data(dataset, fingerprint)}. Started from {manifest.model_id}: {manifest.training_data}"
+        model = dataclasses.replace(
+            model,
+            model_id=model_id,
+            title=f"{dataset.title} ({manifest.network})",
+            training_data=history,
+            description=f"Segments {', '.join(each.name for each in labels)}; fine-tuned from {manifest.model_id}.",
+        )
     batch, axis = (2, None) if manifest.slices is None else (8, manifest.slices.axis)
     spacing = manifest.spacing_mm or fingerprint.median_spacing_mm
     budget = MemoryBudget(manifest.network, arguments, len(manifest.channels), len(labels) + 1, spacing, axis, device)
     patch, fitting = choose_patch(budget, arguments, manifest.window_shape, batch, seconds, reasons)
     recipe = propose_recipe(fingerprint, manifest.network, batch, None, reasons, fitting_steps=fitting)
     recipe = dataclasses.replace(recipe, patch_shape=patch)
-    if fine_tuning:
+    if model_id is not None:
         rate = LEARNING_RATES.get(manifest.network, CAREFUL_RATE) * _GENTLER
         recipe = dataclasses.replace(recipe, learning_rate=rate)
         reasons["training.learning_rate"] = "smaller than for a beginning at random: most weights are good already"
     return Plan(model=model, training=recipe, reasons=reasons)
-
-
-def _history(manifest: ModelManifest, dataset: Dataset, fingerprint: Fingerprint) -> str:
-    return f"{training_data(dataset, fingerprint)}. Started from {manifest.model_id}: {manifest.training_data}"

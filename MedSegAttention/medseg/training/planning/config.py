@@ -8,13 +8,20 @@ from medseg.spec.errors import JobError, OutputExists
 from medseg.spec.manifest import IntTriple, Triple
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """Every choice of ``medseg train``; None: propose it.
 
     Attributes:
+        dataset: folder of labelled cases.
+        output: folder of the bundle; it must not exist yet.
         start: id or folder of a bundle to fine-tune.
         teachers: ids or folders of bundles whose answers are learned besides the labels.
+        changes: values of the plan, as ``path=value``.
+        seconds: time limit of the run.
+        slice_axis: 0, 1 or 2 trains a 2D network on slices across that axis.
+        restart: forget an unfinished run.
+        checkpoint_seconds: at most so much work is lost in a kill.
     """
 
     dataset: Path
@@ -42,6 +49,7 @@ class TrainingConfig:
     device: str = "auto"
     workers: int | None = None
     restart: bool = False
+    checkpoint_seconds: float = 60.0
 
     def check(self) -> None:
         """Refuse choices that exclude each other, before anything is read.

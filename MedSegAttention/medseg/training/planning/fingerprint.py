@@ -96,9 +96,12 @@ def take_fingerprint(
             problems.append(f"{files.name}: {error}")
         else:
             counted = counted or image.channel_count
-            facts.append(_case_facts(files, image, labels))
+            found = (each.tolist() for each in np.unique(labels.array, return_counts=True))
+            sizes = {str(v): n for v, n in zip(*found, strict=True) if v not in (0, _ignored(files))}
+            facts.append(CaseFacts(name=files.name, shape=image.shape, spacing_mm=image.spacing, voxels=sizes))
             foreground = (labels.array[0] > 0) & (labels.array[0] != _ignored(files))
-            samples.append([_some(channel[foreground]) for channel in image.array])
+            step = max(1, int(foreground.sum()) // _SAMPLED)  # evenly spread: a data set always gives the same numbers
+            samples.append([channel[foreground][::step] for channel in image.array])
             extremes.append([(float(channel.min()), float(channel.max())) for channel in image.array])
         on_case(done, len(dataset.cases))
     if not facts:
@@ -135,21 +138,6 @@ def _usable(files: CaseFiles, dataset: Dataset, channel_count: int) -> tuple[Ima
     return turn.apply(image), turn.apply(labels)
 
 
-def _case_facts(files: CaseFiles, image: Image, labels: Image) -> CaseFacts:
-    values, counts = np.unique(labels.array, return_counts=True)
-    left_out = {0, _ignored(files)}
-    return CaseFacts(
-        name=files.name,
-        shape=image.shape,
-        spacing_mm=image.spacing,
-        voxels={
-            str(value): int(n)
-            for value, n in zip(values.tolist(), counts.tolist(), strict=True)
-            if value not in left_out
-        },
-    )
-
-
 def _channel_facts(samples: Iterable[np.ndarray], extremes: list[tuple[float, float]]) -> ChannelFacts:
     pooled = np.concatenate([sample.astype(np.float64) for sample in samples])
     low, high = np.percentile(pooled, [0.5, 99.5])
@@ -162,11 +150,6 @@ def _channel_facts(samples: Iterable[np.ndarray], extremes: list[tuple[float, fl
         mean=float(clipped.mean()),
         std=float(clipped.std()),
     )
-
-
-def _some(values: np.ndarray) -> np.ndarray:
-    """At most so many, evenly spread, so that the same data set always gives the same numbers."""
-    return values[:: max(1, len(values) // _SAMPLED)]
 
 
 def _ignored(files: CaseFiles) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 
 from medseg.spec.errors import JobError
 
+DEFAULT_FOLDS = 5
 Fold = dict[str, list[str]]  # "train" and "val", as nnU-Net's splits_final.json has them
 
 

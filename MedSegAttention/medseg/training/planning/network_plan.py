@@ -101,10 +101,6 @@ def _dlka(window: Sequence[int], _: Sequence[float]) -> dict[str, Any]:
     return {"input_shape": list(window), "stem": [4 if size > 2 * _SMALL else 2 for size in window]}
 
 
-def _dlka_2d(window: Sequence[int], _: Sequence[float]) -> dict[str, Any]:
-    return {"image_size": list(window)}
-
-
 def _dyn_unet(window: Sequence[int], spacing_mm: Sequence[float]) -> dict[str, Any]:
     strides: Factors = [[1] * len(window)]
     for step in halvings(window, spacing_mm, 5):
@@ -121,22 +117,14 @@ def _dyn_unet(window: Sequence[int], spacing_mm: Sequence[float]) -> dict[str, A
     }
 
 
-def _swin(_: Sequence[int], __: Sequence[float]) -> dict[str, Any]:
-    return {"feature_size": 24}
-
-
-def _seg_res_net(_: Sequence[int], __: Sequence[float]) -> dict[str, Any]:
-    return {"init_filters": 16}
-
-
 _SPECIAL: Mapping[str, Callable[[Sequence[int], Sequence[float]], dict[str, Any]]] = {
     "dlka_net": _dlka,
-    "dlka_net_2d": _dlka_2d,
+    "dlka_net_2d": lambda window, _: {"image_size": list(window)},
     "emf_former": _four_strides,
     "medical_transformer": _axial,
     "monai:DynUNet": _dyn_unet,
-    "monai:SegResNet": _seg_res_net,
-    "monai:SwinUNETR": _swin,
+    "monai:SegResNet": lambda *_: {"init_filters": 16},
+    "monai:SwinUNETR": lambda *_: {"feature_size": 24},
     "mslau_net": _four_strides,
     "ultralight_unet": _ultralight,
 }

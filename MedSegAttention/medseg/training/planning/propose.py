@@ -3,77 +3,66 @@
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 
 from medseg.bundles.label_specs import label_specs
+from medseg.bundles.model_id import model_id_of
 from medseg.io.dataset import Dataset
 from medseg.spec.errors import JobError
-from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, ModelManifest, SliceRule, Triple
+from medseg.spec.manifest import ChannelSpec, IntensityRule, LabelSpec, ModelManifest, SliceRule, Triple
+from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.fingerprint import Fingerprint
 from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES, needs_slices, window_multiple
-from medseg.training.planning.plan import Plan
+from medseg.training.planning.plan import Plan, Recipe, parse_changes
 from medseg.training.planning.propose_patch import choose_patch
 from medseg.training.planning.propose_window import MemoryBudget, choose_batch, choose_window
-from medseg.training.planning.recipe import Recipe
 
 _THICK = 3.0  # an axis this many times coarser than the finest takes the finer end of its spacings, as in nnU-Net
+DEFAULT_NETWORK = "ultralight_unet"
+_ARGUMENTS = "model.arguments."
 _PASSES, _FEWEST_STEPS, _MOST_STEPS = 200, 2_000, 50_000
 _SIDED = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PlanConstraints:
-    """What the user has decided already; None: propose it."""
-
-    model_id: str
-    network: str
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    spacing_mm: Triple | None = None
-    window_shape: IntTriple | None = None
-    slice_axis: int | None = None  # 0, 1 or 2 trains a 2D network on slices across that axis
-    batch: int | None = None
-    steps: int | None = None
-    seconds: float = math.inf  # time limit of the run
-
-
-def propose(dataset: Dataset, fingerprint: Fingerprint, wishes: PlanConstraints, device: torch.device) -> Plan:
+def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, device: torch.device) -> Plan:
     """Plan the training of a network on a data set.
 
     Args:
         dataset: what its folder says.
         fingerprint: of its cases.
-        wishes: what is decided already; everything else fits itself to that.
+        config: what the user has decided; everything else fits itself to that.
         device: where training will run; its free memory and speed bound window and batch.
 
     Raises:
         JobError: when labels are not numbered 1, 2, ... or nothing fits the memory.
-        ManifestError: when a wish cannot be fulfilled by the network.
+        ManifestError: when the network cannot be as the user decided.
     """
     reasons: dict[str, str] = {}
+    network = config.network or DEFAULT_NETWORK
+    decided = {
+        path.removeprefix(_ARGUMENTS): value
+        for path, value in parse_changes(config.changes).items()
+        if path.startswith(_ARGUMENTS)
+    }
     labels = propose_labels(dataset, fingerprint)
-    axis = wishes.slice_axis if wishes.slice_axis is not None else 2 if needs_slices(wishes.network) else None
-    spacing = wishes.spacing_mm or _spacing(fingerprint, reasons)
+    axis = config.slice_axis if config.slice_axis is not None else 2 if needs_slices(network) else None
+    spacing = config.spacing or _spacing(fingerprint, reasons)
     median = fingerprint.median_shape(spacing)
-    budget = MemoryBudget(
-        wishes.network, dict(wishes.arguments), len(fingerprint.channels), len(labels) + 1, spacing, axis, device
-    )
-    window = wishes.window_shape or choose_window(budget, median, reasons)
+    budget = MemoryBudget(network, decided, len(fingerprint.channels), len(labels) + 1, spacing, axis, device)
+    window = config.window or choose_window(budget, median, reasons)
     arguments = budget.arguments(window)
-    batch = wishes.batch or choose_batch(budget, window, reasons)
-    patch, fitting = choose_patch(budget, arguments, window, batch, wishes.seconds, reasons)
-    if window_multiple(wishes.network) and wishes.window_shape is None:
+    batch = config.batch or choose_batch(budget, window, reasons)
+    patch, fitting = choose_patch(budget, arguments, window, batch, config.seconds, reasons)
+    if window_multiple(network) and config.window is None:
         reasons["model.arguments"] = "follow the window: axes are halved while they are long and fine enough"
     model = ModelManifest(
-        model_id=wishes.model_id,
-        title=f"{dataset.title} ({wishes.network})",
+        model_id=model_id_of(config.output),
+        title=f"{dataset.title} ({network})",
         version="1.0.0",
         description=dataset.description or f"Segments {', '.join(label.name for label in labels)}.",
-        network=wishes.network,
+        network=network,
         arguments=arguments,
         labels=labels,
         channels=_channels(dataset, len(fingerprint.channels)),
@@ -90,7 +79,7 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, wishes: PlanConstraints,
         training_data=training_data(dataset, fingerprint),
         references=(dataset.reference,) if dataset.reference else (),
     )
-    recipe = propose_recipe(fingerprint, wishes.network, batch, wishes.steps, reasons, fitting_steps=fitting)
+    recipe = propose_recipe(fingerprint, network, batch, config.steps, reasons, fitting_steps=fitting)
     return Plan(model=model, training=dataclasses.replace(recipe, patch_shape=patch), reasons=reasons)
 
 

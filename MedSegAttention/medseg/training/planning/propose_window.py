@@ -73,6 +73,7 @@ def choose_window(budget: MemoryBudget, median: Triple, reasons: dict[str, str])
     """
     multiple = window_multiple(budget.network)
     sides = [1 if axis == budget.slice_axis else _up(size, multiple) for axis, size in enumerate(median)]
+    whole = list(sides)
     allowed: float = _MOST_VOXELS[_kind(budget.device), budget.dims]
     at_most_mb = _SHARE * memory_at_hand_mb(budget.device)
     why = "the whole of a typical image"
@@ -85,7 +86,7 @@ def choose_window(budget: MemoryBudget, median: Triple, reasons: dict[str, str])
                 break
             why = f"as much of a typical image as {_LEAST_BATCH[budget.dims]} patches fit into {at_most_mb:.0f} MiB"
             allowed = min(voxels - 1, 1.1 * voxels * at_most_mb / needed)  # memory grows about as the voxels do
-        elif why.startswith("the whole"):
+        elif sides == whole:
             why = f"as much of a typical image as trains in sensible time on {budget.device.type}"
         longest = max(
             (axis for axis in range(3) if sides[axis] > multiple),

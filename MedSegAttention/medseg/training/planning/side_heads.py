@@ -27,23 +27,6 @@ def build_for_training(manifest: ModelManifest, *, deep_supervision: bool) -> nn
     Raises:
         ManifestError: when the arguments make no network.
     """
-    return _build(manifest, deep_supervision=deep_supervision)
-
-
-def without_side_heads(network: nn.Module, manifest: ModelManifest) -> nn.Module:
-    """Copy the weights into the manifest's own network, on the CPU and in evaluation mode."""
-    plain = _build(manifest, deep_supervision=False)
-    trained = network.state_dict()
-    plain.load_state_dict({name: trained[name].detach().cpu() for name in plain.state_dict()})
-    return plain.eval()
-
-
-def storable(manifest: ModelManifest) -> dict[str, Any]:
-    """Arguments that build the network as it is stored: without side heads."""
-    return {name: value for name, value in manifest.arguments.items() if name != SUPERVISION}
-
-
-def _build(manifest: ModelManifest, *, deep_supervision: bool) -> nn.Module:
     arguments = storable(manifest)
     if deep_supervision and has_side_heads(manifest.network):
         arguments[SUPERVISION] = True
@@ -52,3 +35,16 @@ def _build(manifest: ModelManifest, *, deep_supervision: bool) -> nn.Module:
     except (TypeError, ValueError) as error:
         msg = f"{manifest.network} cannot be built with {arguments}: {error}; change the plan's model.arguments"
         raise ManifestError(msg) from error
+
+
+def without_side_heads(network: nn.Module, manifest: ModelManifest) -> nn.Module:
+    """Copy the weights into the manifest's own network, on the CPU and in evaluation mode."""
+    plain = build_for_training(manifest, deep_supervision=False)
+    trained = network.state_dict()
+    plain.load_state_dict({name: trained[name].detach().cpu() for name in plain.state_dict()})
+    return plain.eval()
+
+
+def storable(manifest: ModelManifest) -> dict[str, Any]:
+    """Arguments that build the network as it is stored: without side heads."""
+    return {name: value for name, value in manifest.arguments.items() if name != SUPERVISION}

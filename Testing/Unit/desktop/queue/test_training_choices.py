@@ -78,8 +78,7 @@ def test_a_name_that_makes_no_folder_is_refused(name):
 
 def test_as_many_cases_are_held_out_as_the_training_holds_out():
     pytest.importorskip("torch")
-    from medseg.training.planning.folds import make_folds
-    from medseg.training.prepare import DEFAULT_FOLDS
+    from medseg.training.planning.folds import DEFAULT_FOLDS, make_folds
 
     for count in range(2, 23):
         names = [f"case {number}" for number in range(count)]

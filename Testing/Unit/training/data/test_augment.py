@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medseg.training.data.augment import augmentation
-from medseg.training.data.augment_ranges import ranges, ranges_for
+from medseg.training.data.augment import augmentation, ranges, ranges_for
 from Unit.training.phantoms import a_slice_manifest
 
 

@@ -8,9 +8,8 @@ import torch
 from monai.transforms import AdjustContrast, Affine, GaussianSmooth
 
 from medseg.training.data import augment_batch
-from medseg.training.data.augment import augmentation
+from medseg.training.data.augment import Ranges, augmentation, ranges
 from medseg.training.data.augment_batch import BatchAugmentation
-from medseg.training.data.augment_ranges import Ranges, ranges
 
 CHANCES = ("mirror", "affine", "noise", "blur", "factor", "offset", "low_resolution", "contrast", "bias")
 NEVER = dict.fromkeys(CHANCES, 0.0)

@@ -6,8 +6,7 @@ import torch
 
 from medseg.inference.slicewise import add_border_slices
 from medseg.spec.manifest import SliceRule
-from medseg.training.data.augment import augmentation
-from medseg.training.data.augment_ranges import ranges
+from medseg.training.data.augment import augmentation, ranges
 from medseg.training.data.cases import Case
 from medseg.training.data.patches import Patches, Steps, cut_patch
 

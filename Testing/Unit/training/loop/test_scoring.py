@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from medseg.training.data.cases import IGNORE, Case
-from medseg.training.loop.scoring import score_cases
+from medseg.training.loop.watch import score_cases
 from Unit.training.phantoms import a_manifest
 
 SIZE, CPU = 16, torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Finished models teach a new one: the loss is smallest where both agree, and a teacher must fit its pupil."""
+"""Finished models teach a new one: the loss is smallest where both agree, and a teacher must fit its student."""
 
 from dataclasses import replace
 
@@ -12,11 +12,10 @@ from medseg.io.dataset import read_dataset
 from medseg.networks import build_network
 from medseg.spec.errors import JobError, ManifestError, ModelNotFound
 from medseg.training.loop.teacher import Teacher, TeacherLoss, open_teacher, taught_by
-from medseg.training.planning.config import TrainingConfig
-from medseg.training.planning.recipe import Recipe
+from medseg.training.planning.plan import Recipe
 from medseg.training.prepare import prepare
-from medseg.training.train import Settings, train
-from Unit.training.phantoms import a_manifest, a_plan
+from medseg.training.train import train
+from Unit.training.phantoms import a_config, a_manifest, a_plan
 
 SEED = torch.Generator().manual_seed(0)
 
@@ -43,7 +42,7 @@ def sure(tmp_path):
     return write_bundle(tmp_path / "sure", manifest, network, licence_text="CC0\n")
 
 
-def test_the_loss_has_its_minimum_where_pupil_and_teacher_agree():
+def test_the_loss_has_its_minimum_where_student_and_teacher_agree():
     logits = torch.randn(2, 3, 4, 5, 6, generator=SEED)
     agreeing = logits.clone().requires_grad_()
     TeacherLoss()(agreeing, logits.softmax(dim=1)).backward()
@@ -68,12 +67,12 @@ def test_several_teachers_answer_with_their_mean_probability():
     torch.testing.assert_close(answer[:, 1], torch.full((2, 4, 4, 4), 0.75))
 
 
-def test_a_pupil_learns_its_teachers_answer_as_far_as_the_plan_lets_it(sure, phantoms, tmp_path):
+def test_a_student_learns_its_teachers_answer_as_far_as_the_plan_lets_it(sure, phantoms, tmp_path):
     files = list(read_dataset(phantoms).values())
     found = {}
     for share in (0.01, 1.0):
         plan = a_plan(steps=40, validations=0, teachers=(str(sure.folder),), teacher_share=share)
-        bundle = train(files, plan, tmp_path / f"pupil-{share}", settings=Settings(workers=0))
+        bundle = train(a_config(tmp_path / f"student-{share}"), plan, files)
         network = open_teacher([str(bundle.folder)], plan.model)
         found[share] = float(network(torch.randn(1, 1, 16, 16, 16, generator=SEED))[:, 1].mean())
     assert found[1.0] > 0.9  # all is ball, as the teacher says
@@ -81,10 +80,8 @@ def test_a_pupil_learns_its_teachers_answer_as_far_as_the_plan_lets_it(sure, pha
 
 
 def test_an_order_names_the_teacher_in_the_plan_and_in_the_models_history(sure, phantoms, tmp_path):
-    asked = TrainingConfig(
-        dataset=phantoms, output=tmp_path / "pupil", start=str(sure.folder), teachers=(str(sure.folder),)
-    )
-    plan = prepare(asked).plan
+    name = str(sure.folder)
+    plan, *_ = prepare(a_config(tmp_path / "student", dataset=phantoms, start=name, teachers=(name,)))
     assert plan.training.teachers == (str(sure.folder),)
     assert plan.model.training_data.endswith(". Taught by sure")
     assert (

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -15,10 +16,11 @@ from medseg.training.planning.fingerprint import CaseFacts, ChannelFacts, Finger
 from medseg.training.planning.memory import step_memory_mb
 from medseg.training.planning.network_plan import halvings
 from medseg.training.planning.plan import describe_plan, override, parse_changes, read_plan, write_plan
-from medseg.training.planning.propose import PlanConstraints, propose
-from Unit.training.phantoms import SIZE, a_plan, write_phantoms
+from medseg.training.planning.propose import propose
+from Unit.training.phantoms import SIZE, a_config, a_plan, write_phantoms
 
 CPU = torch.device("cpu")
+CONFIG = a_config(Path("m"))
 
 
 def facts(shape, spacing, count=3, **channel):
@@ -66,9 +68,7 @@ def test_every_problem_is_named_and_the_other_cases_stay(tmp_path):
 
 
 def test_small_isotropic_volumes_are_seen_whole_at_their_own_spacing(tmp_path):
-    plan = propose(
-        described(tmp_path), facts((36, 50, 35), (1, 1, 1)), PlanConstraints(model_id="m", network=NETWORK), CPU
-    )
+    plan = propose(described(tmp_path), facts((36, 50, 35), (1, 1, 1)), CONFIG, CPU)
     assert plan.model.window_shape == (40, 56, 40)
     assert plan.model.spacing_mm == (1, 1, 1)
     assert plan.model.arguments["pooling"] == [1, 2, 2, 2, 1]
@@ -78,9 +78,7 @@ def test_small_isotropic_volumes_are_seen_whole_at_their_own_spacing(tmp_path):
 
 
 def test_thick_slices_are_not_halved_before_the_other_axes_caught_up(tmp_path):
-    plan = propose(
-        described(tmp_path), facts((256, 256, 20), (0.8, 0.8, 6)), PlanConstraints(model_id="m", network=NETWORK), CPU
-    )
+    plan = propose(described(tmp_path), facts((256, 256, 20), (0.8, 0.8, 6)), CONFIG, CPU)
     assert plan.model.arguments["pooling"][0] == [2, 2, 1]
     i, j, k = plan.model.window_shape
     assert k <= 24
@@ -89,24 +87,22 @@ def test_thick_slices_are_not_halved_before_the_other_axes_caught_up(tmp_path):
 
 
 def test_ct_is_clipped_to_what_the_labelled_voxels_show(tmp_path):
-    rule = propose(
-        described(tmp_path, "CT"), facts((64, 64, 64), (1, 1, 1)), PlanConstraints(model_id="m", network=NETWORK), CPU
-    ).model.intensity
+    rule = propose(described(tmp_path, "CT"), facts((64, 64, 64), (1, 1, 1)), CONFIG, CPU).model.intensity
     assert (rule.kind, rule.lower, rule.upper, rule.mean, rule.std) == ("clip_zscore", 1, 8, 4, 2)
 
 
 def test_labels_with_a_side_forbid_mirroring(tmp_path):
     dataset = described(tmp_path, labels=("left kidney", "right kidney"))
-    plan = propose(dataset, facts((36, 50, 35), (1, 1, 1)), PlanConstraints(model_id="m", network=NETWORK), CPU)
+    plan = propose(dataset, facts((36, 50, 35), (1, 1, 1)), CONFIG, CPU)
     assert plan.model.mirror_axes == ()
     assert "side" in plan.reasons["model.mirror_axes"]
 
 
 def test_little_memory_makes_a_smaller_window_and_too_little_is_refused(tmp_path, monkeypatch):
     dataset, fingerprint = described(tmp_path), facts((64, 64, 64), (1, 1, 1))
-    wishes = PlanConstraints(model_id="m", network=NETWORK, arguments={"widths": "T"})
+    config = replace(CONFIG, changes=("model.arguments.widths=T",))
     monkeypatch.setattr(propose_window, "memory_at_hand_mb", lambda _: 200.0)
-    plan = propose(dataset, fingerprint, wishes, CPU)
+    plan = propose(dataset, fingerprint, config, CPU)
     shape = (plan.training.batch, 1, *plan.model.window_shape)
     assert np.prod(plan.model.window_shape) < 64**3
     assert "fit into 140 MiB" in plan.reasons["model.window_shape"]
@@ -115,12 +111,12 @@ def test_little_memory_makes_a_smaller_window_and_too_little_is_refused(tmp_path
     assert step_memory_mb(lambda: build_network(NETWORK, **plan.model.arguments), shape) < 140
     monkeypatch.setattr(propose_window, "memory_at_hand_mb", lambda _: 1.0)
     with pytest.raises(JobError, match="too little to train"):
-        propose(dataset, fingerprint, wishes, CPU)
+        propose(dataset, fingerprint, config, CPU)
 
 
 def test_a_2d_network_is_planned_on_slices(tmp_path):
-    wishes = PlanConstraints(model_id="m", network=NETWORK, slice_axis=0)
-    plan = propose(described(tmp_path), facts((36, 50, 35), (1, 1, 1)), wishes, CPU)
+    config = replace(CONFIG, slice_axis=0)
+    plan = propose(described(tmp_path), facts((36, 50, 35), (1, 1, 1)), config, CPU)
     assert plan.model.window_shape == (1, 56, 40)
     assert plan.model.arguments["spatial_dims"] == 2
     assert plan.model.mirror_axes == ()
@@ -129,13 +125,11 @@ def test_a_2d_network_is_planned_on_slices(tmp_path):
 def test_labels_with_a_gap_are_refused_by_their_values(tmp_path):
     dataset = replace(described(tmp_path), label_names={1: "a", 4: "b"})
     with pytest.raises(JobError, match="without gaps, got 1, 4"):
-        propose(dataset, facts((36, 50, 35), (1, 1, 1)), PlanConstraints(model_id="m", network=NETWORK), CPU)
+        propose(dataset, facts((36, 50, 35), (1, 1, 1)), CONFIG, CPU)
 
 
 def test_a_plan_comes_back_from_its_file(tmp_path):
-    plan = propose(
-        described(tmp_path), facts((36, 50, 35), (1, 1, 1)), PlanConstraints(model_id="m", network=NETWORK), CPU
-    )
+    plan = propose(described(tmp_path), facts((36, 50, 35), (1, 1, 1)), CONFIG, CPU)
     write_plan(plan, tmp_path / "plan.json")
     assert read_plan(tmp_path / "plan.json") == replace(plan, model=read_plan(tmp_path / "plan.json").model)
     assert json.loads((tmp_path / "plan.json").read_text())["training"]["batch"] == plan.training.batch
