@@ -17,11 +17,6 @@ from medseg.kernels.cpp.compiled import compiled
 LANES = 16  # channels the kernel takes at a time
 
 
-def kernel() -> Any | None:
-    """The compiled module, or None where it cannot be built."""
-    return compiled("depthwise_gradient")
-
-
 class _Depthwise(torch.autograd.Function):
     """Depthwise convolution, stride 1, same size, without bias; ``(B, C, I, J, K)`` -> the same."""
 
@@ -40,10 +35,10 @@ class _Depthwise(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             to_x = F.conv3d(grad, weight.flip(2, 3, 4), padding=size // 2, groups=weight.shape[0])
         if ctx.needs_input_grad[1]:
-            compiled = kernel()
-            assert compiled is not None  # noqa: S101 - accelerate() has asked before it chose this way
+            kernel = compiled("depthwise_gradient")
+            assert kernel is not None  # noqa: S101 - accelerate() has asked before it chose this way
             last = [each.permute(0, 2, 3, 4, 1).contiguous() for each in (x, grad)]
-            to_weight = compiled.weight_gradient(*last, size).permute(3, 0, 1, 2)[:, None]
+            to_weight = kernel.weight_gradient(*last, size).permute(3, 0, 1, 2)[:, None]
         return to_x, to_weight
 
 
@@ -53,7 +48,7 @@ def accelerate(network: nn.Module) -> int:
     It is used in training, in float32 on a CPU; everything else runs as before. Weights and names do not change.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.Conv3d) and _fits(module)]
-    if not layers or kernel() is None:
+    if not layers or compiled("depthwise_gradient") is None:
         return 0
     for layer in layers:
         layer.forward = types.MethodType(_forward, layer)  # type: ignore[method-assign]

@@ -66,26 +66,11 @@ class BatchAugmentation:
         """Chance, what is drawn for one patch, and what it does to several; in the order of the patchwise recipe."""
         r = self.ranges
         terms = _terms(r.dims, r.bias_degree)
-
-        def by(images: Tensor, drawn: NDArray[np.float64]) -> Tensor:
-            return images * (1 + _per_patch(drawn, images))
-
-        def plus(images: Tensor, drawn: NDArray[np.float64]) -> Tensor:
-            return images + _per_patch(drawn, images)
-
         return (
             (r.noise, lambda draw: np.array([draw.uniform(0, r.noise_std), draw.integers(2**31)]), _add_noise),
             (r.blur, lambda draw: draw.uniform(*r.blur_sigma, size=r.dims), _blur),
-            (
-                r.factor,
-                lambda draw: draw.uniform(-r.largest_factor, r.largest_factor, size=1),
-                by,
-            ),
-            (
-                r.offset,
-                lambda draw: draw.uniform(-r.largest_offset, r.largest_offset, size=1),
-                plus,
-            ),
+            (r.factor, lambda draw: draw.uniform(-r.largest_factor, r.largest_factor, size=1), _multiply),
+            (r.offset, lambda draw: draw.uniform(-r.largest_offset, r.largest_offset, size=1), _add),
             (r.low_resolution, lambda draw: draw.uniform(*r.zoom, size=1), _coarsen),
             (r.contrast, lambda draw: draw.uniform(*r.gamma, size=1), _gamma),
             (
@@ -145,6 +130,14 @@ def _blur(images: Tensor, drawn: NDArray[np.float64]) -> Tensor:
         GaussianFilter(dims, sigma.tolist()).to(images)(image[None]) for image, sigma in zip(images, drawn, strict=True)
     ]
     return torch.cat(blurred)
+
+
+def _multiply(images: Tensor, drawn: NDArray[np.float64]) -> Tensor:
+    return images * (1 + _per_patch(drawn, images))
+
+
+def _add(images: Tensor, drawn: NDArray[np.float64]) -> Tensor:
+    return images + _per_patch(drawn, images)
 
 
 def _coarsen(images: Tensor, drawn: NDArray[np.float64]) -> Tensor:

@@ -19,7 +19,8 @@ from medseg.training.data.patches import Patches, Steps
 from medseg.training.loop.checkpoint import Checkpoint
 from medseg.training.loop.processes import Processes
 from medseg.training.loop.teacher import Teacher
-from medseg.training.loop.training_loop import TrainingLoop, Watcher
+from medseg.training.loop.training_loop import TrainingLoop
+from medseg.training.loop.watch import Watch
 from medseg.training.planning.plan import Plan
 
 _PRECISIONS: Mapping[str, str] = {"float32": "32-true", "bfloat16": "bf16-mixed", "float16": "16-mixed"}
@@ -36,7 +37,7 @@ def fit(
     workers: int = 1,
     device: torch.device = torch.device("cpu"),  # noqa: B008 - a value
     processes: Processes = Processes(),  # noqa: B008 - frozen
-    watch: Watcher | None = None,
+    watch: Watch | None = None,
     teacher: Teacher | None = None,
 ) -> TrainingLoop:
     """Train on patches of ``cases``; the loop that comes back holds the averaged network.
@@ -54,7 +55,7 @@ def fit(
         workers: processes that prepare patches; 0 prepares them in this one.
         device: where to train.
         processes: of a run on several devices.
-        watch: follows the run, in the first process.
+        watch: follows the run; None in all but the first of several processes.
         teacher: its answers make up ``training.teacher_share`` of the loss.
 
     Raises:
@@ -91,7 +92,9 @@ def fit(
     batches: DataLoader[Any] = DataLoader(
         patches, batch_sampler=steps, num_workers=workers, pin_memory=device.type == "cuda"
     )
-    loop.run(batches, watch if processes.rank == 0 else None)
+    loop.run(batches, watch.after_step if watch else None)
+    if watch is not None:
+        watch.at_end(loop)
     return loop
 
 

@@ -4,8 +4,7 @@ import copy
 import itertools
 import math
 import time
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from lightning_fabric import Fabric
@@ -21,16 +20,6 @@ from medseg.training.planning.plan import Recipe
 
 _MOST_SKIPPED = 20  # steps in a row whose loss is not finite
 _SGD_MOMENTUM = 0.99  # nnU-Net's
-
-
-class Watcher(Protocol):
-    """Follows a run."""
-
-    def after_step(self, loop: "TrainingLoop") -> None:
-        """Do what is due between two steps."""
-
-    def at_end(self, loop: "TrainingLoop") -> None:
-        """Do what is left to do."""
 
 
 class TrainingLoop:
@@ -105,7 +94,7 @@ class TrainingLoop:
             self.fabric.strategy.precision.state_dict(),
         )
 
-    def run(self, batches: Iterable[dict[str, Tensor]], watch: Watcher | None = None) -> None:
+    def run(self, batches: Iterable[dict[str, Tensor]], after_step: Callable[["TrainingLoop"], None] | None) -> None:
         """Take a step on each batch, until they or the time are over.
 
         Raises:
@@ -117,10 +106,8 @@ class TrainingLoop:
             if self.elapsed >= 1:
                 break
             self.step(batch)
-            if watch is not None:
-                watch.after_step(self)
-        if watch is not None:
-            watch.at_end(self)
+            if after_step is not None:
+                after_step(self)
 
     def step(self, batch: dict[str, Tensor]) -> None:
         """Learn from one batch: ``image``, ``labels``, ``number`` and perhaps ``known``, as patches have them.

@@ -3,7 +3,7 @@
 The idea of a fingerprint before a plan is nnU-Net's: Isensee et al., Nature Methods 18, 203-211, 2021.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,16 +70,13 @@ class Fingerprint:
         return {value: total / max(1, sum(totals.values())) for value, total in totals.items()}
 
 
-def take_fingerprint(
-    dataset: Dataset, *, on_case: Callable[[int, int], None] = lambda _done, _total: None
-) -> Fingerprint:
+def take_fingerprint(dataset: Dataset) -> Fingerprint:
     """Read every case once.
 
     A case that cannot be used is left out and named under ``problems``, so that one bad file ends no training.
 
     Args:
         dataset: the cases.
-        on_case: told (cases done, cases in all).
 
     Raises:
         JobError: when no case is left; the message holds every problem.
@@ -89,7 +86,7 @@ def take_fingerprint(
     extremes: list[list[tuple[float, float]]] = []
     problems: list[str] = []
     counted = len(dataset.channel_names)
-    for done, files in enumerate(dataset.cases.values(), start=1):
+    for files in dataset.cases.values():
         try:
             image, labels = _usable(files, dataset, counted)
         except ImageError as error:
@@ -103,7 +100,6 @@ def take_fingerprint(
             step = max(1, int(foreground.sum()) // _SAMPLED)  # evenly spread: a data set always gives the same numbers
             samples.append([channel[foreground][::step] for channel in image.array])
             extremes.append([(float(channel.min()), float(channel.max())) for channel in image.array])
-        on_case(done, len(dataset.cases))
     if not facts:
         msg = f"no case of {dataset.layout} can be used: {'; '.join(problems) or 'it has none'}"
         raise JobError(msg)

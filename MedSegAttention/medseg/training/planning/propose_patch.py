@@ -63,26 +63,17 @@ def choose_patch(
     return patch, steps
 
 
-def step_seconds(budget: MemoryBudget, arguments: Mapping[str, Any], patch: IntTriple, batch: int) -> float:
-    """About how long a step takes on this processor, from what it computes and what it keeps in memory.
-
-    Raises:
-        ValueError: as the network raises it for a shape it does not take.
-    """
+def _steps(budget: MemoryBudget, arguments: Mapping[str, Any], patch: IntTriple, batch: int, seconds: float) -> float:
+    """About how many steps the time holds, by what one computes and keeps; infinite where the network takes none."""
     shape = (batch, budget.channel_count, *budget.seen(patch))
     trained = {**arguments, **({SUPERVISION: True} if has_side_heads(budget.network) else {})}
-    _, kinds = count_cost(lambda: build_any(budget.network, **trained), shape, training=True)
-    gmacs = (kinds["convolution"] + kinds["product"]) / 1e9
-    kept_mb = step_memory_mb(lambda: build_any(budget.network, **trained), shape)
-    return (_SECONDS_PER_GMAC * gmacs + _SECONDS_PER_MB * kept_mb) / torch.get_num_threads()
-
-
-def _steps(budget: MemoryBudget, arguments: Mapping[str, Any], patch: IntTriple, batch: int, seconds: float) -> float:
-    """About how many steps the time holds; infinite where the network does not take the patch."""
     try:
-        return seconds / step_seconds(budget, arguments, patch, batch)
-    except (TypeError, ValueError, RuntimeError):
+        _, kinds = count_cost(lambda: build_any(budget.network, **trained), shape, training=True)
+        kept_mb = step_memory_mb(lambda: build_any(budget.network, **trained), shape)
+    except (TypeError, ValueError, RuntimeError):  # as networks refuse a shape
         return math.inf
+    gmacs = (kinds["convolution"] + kinds["product"]) / 1e9
+    return seconds * torch.get_num_threads() / (_SECONDS_PER_GMAC * gmacs + _SECONDS_PER_MB * kept_mb)
 
 
 def _smaller(patch: IntTriple, window: IntTriple, multiple: int) -> IntTriple | None:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from medseg.kernels.cpp import fast_depthwise
+from medseg.kernels.cpp.compiled import compiled
 from medseg.networks import build_network
 
 
@@ -15,7 +16,7 @@ from medseg.networks import build_network
 def compiled():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's build helper talks about compilers
-        module = fast_depthwise.kernel()
+        module = compiled("depthwise_gradient")
     if module is None:
         pytest.skip("needs a C++ compiler and ninja")
     return module
@@ -58,7 +59,7 @@ def test_a_second_derivative_is_refused():
 
 
 def test_without_a_compiler_nothing_changes(monkeypatch):
-    monkeypatch.setattr(fast_depthwise, "kernel", lambda: None)
+    monkeypatch.setattr(fast_depthwise, "compiled", lambda _: None)
     network = build_network("ultralight_unet", label_count=2)
     assert fast_depthwise.accelerate(network) == 0
 
