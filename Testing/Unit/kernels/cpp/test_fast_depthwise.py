@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from medseg.kernels.cpp import fast_depthwise
-from medseg.kernels.cpp.compiled import compiled
 from medseg.networks import build_network
 
 
@@ -16,7 +15,7 @@ from medseg.networks import build_network
 def compiled():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's build helper talks about compilers
-        module = compiled("depthwise_gradient")
+        module = fast_depthwise.compiled("depthwise_gradient")
     if module is None:
         pytest.skip("needs a C++ compiler and ninja")
     return module
