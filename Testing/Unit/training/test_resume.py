@@ -32,14 +32,16 @@ def slowly(learning):
         print(learning.step, flush=True)
         time.sleep(0.15)
 
-run(Path(sys.argv[1]), Path(sys.argv[2]), slowly)
+run(Path(sys.argv[1]), Path(sys.argv[2]), slowly, often=True)
 """
 
 
-def run(phantoms: Path, output: Path, on_progress=lambda _: None, *, augment_on="patch") -> None:
+def run(phantoms: Path, output: Path, on_progress=lambda _: None, *, augment_on="patch", often=False) -> None:
     cases = list(read_dataset(phantoms).values())
-    plan = a_plan(steps=STEPS, validations=STEPS // 2, augment_on=augment_on)
-    train(a_config(output, checkpoint_seconds=0.0), plan, cases[:4], cases[4:], on_progress=on_progress)
+    plan = a_plan(steps=STEPS, validations=STEPS // 3, augment_on=augment_on)
+    train(
+        a_config(output, checkpoint_seconds=0.0 if often else 60.0), plan, cases[:4], cases[4:], on_progress=on_progress
+    )
 
 
 @pytest.fixture
