@@ -109,7 +109,7 @@ def _fabric(precision: str, device: torch.device, processes: Processes, changing
         devices=([device.index or 0] if device.type == "cuda" else 1) if single else processes.per_node,
         num_nodes=processes.nodes,
         strategy="auto" if single else "ddp_find_unused_parameters_true" if changing else "ddp",
-        precision=_PRECISIONS[precision],  # type: ignore[arg-type]
+        precision=_PRECISIONS[precision],
     )
     fabric.launch()
     return fabric
