@@ -82,7 +82,7 @@ class TrainingLoop:
     @property
     def epoch(self) -> int:
         """Passes over the cases that are over."""
-        return self.progress.step * self.recipe.batch * self.fabric.world_size // self.case_count
+        return int(self.progress.step * self.recipe.batch * self.fabric.world_size // self.case_count)
 
     def state(self) -> Checkpoint:
         """What the run needs to go on from here."""
