@@ -232,6 +232,7 @@ class WorkerClient:
             self._transport.send(encode_request(request).encode("ascii") + b"\n")
 
     def _take(self, event: Event) -> None:
+        self._may_ask_again = False
         match event:
             case Described():
                 self.is_asked = False
