@@ -8,41 +8,88 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from medseg.imaging.image import Image
+    from medseg.jobs.python_call import Segmenter, models, read, segment
     from medseg.jobs.run.results import Segmentation
+    from medseg.spec.errors import (
+        Cancelled,
+        FieldError,
+        ImageError,
+        JobError,
+        ManifestError,
+        MedSegError,
+        MissingDependency,
+        ModelNotFound,
+        OutputExists,
+        WeightsError,
+    )
+    from medseg.spec.manifest import ModelManifest, PostprocessRule
 
     __version__: str
 
-__all__ = ["__version__", "segment"]
+__all__ = [
+    "Cancelled",
+    "FieldError",
+    "Image",
+    "ImageError",
+    "JobError",
+    "ManifestError",
+    "MedSegError",
+    "MissingDependency",
+    "ModelManifest",
+    "ModelNotFound",
+    "OutputExists",
+    "PostprocessRule",
+    "Segmentation",
+    "Segmenter",
+    "WeightsError",
+    "__version__",
+    "models",
+    "read",
+    "segment",
+]
+
+_HOMES = {
+    "medseg.imaging.image": ("Image",),
+    "medseg.jobs.python_call": ("Segmenter", "models", "read", "segment"),
+    "medseg.jobs.run.results": ("Segmentation",),
+    "medseg.spec.manifest": ("ModelManifest", "PostprocessRule"),
+    "medseg.spec.errors": (
+        "Cancelled",
+        "FieldError",
+        "ImageError",
+        "JobError",
+        "ManifestError",
+        "MedSegError",
+        "MissingDependency",
+        "ModelNotFound",
+        "OutputExists",
+        "WeightsError",
+    ),
+}
 
 
-def __getattr__(name: str) -> Any:
-    """Look the version up when it is asked for: it took a third of the time of ``medseg --help``."""
-    if name != "__version__":
+if not TYPE_CHECKING:  # a type checker would take every misspelt name for one of these
+
+    def __getattr__(name: str) -> Any:
+        """Import a name when it is asked for: ``medseg --help`` and Slicer import this file and need none of them."""
+        if name == "__version__":
+            from importlib import metadata
+
+            try:
+                return metadata.version("medsegattention")
+            except metadata.PackageNotFoundError:  # run from a source tree, or inside the Slicer extension
+                return "0.1.0"
+        for home, names in _HOMES.items():
+            if name in names:
+                from importlib import import_module
+
+                globals()[name] = getattr(import_module(home), name)
+                return globals()[name]
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from importlib import metadata
-
-    try:
-        return metadata.version("medsegattention")
-    except metadata.PackageNotFoundError:  # run from a source tree, or inside the Slicer extension
-        return "0.1.0"
 
 
-def segment(image: Any, *, model: str, output: Any = None, **choices: Any) -> "Segmentation":
-    """Segment one case; see ``medseg.jobs.python_call.segment`` for every argument.
-
-    Args:
-        image: a path, a sequence of paths (one a channel), a ``medseg.imaging.image.Image`` or a SimpleITK image.
-        model: id of a bundle.
-        output: where to write the labels, or None.
-        **choices: ``device``, ``overlap``, ``mirror``, ``roi``, ``probabilities``, ``on_event``, ``cancelled``, ...
-
-    Returns:
-        The labels on the input's own grid, with names, measures and, if asked for, probabilities.
-
-    Raises:
-        medseg.spec.errors.MedSegError: when the input or the choices cannot work; the message says what to do.
-    """
-    from medseg.jobs.python_call import segment as run
-
-    return run(image, model=model, output=output, **choices)
+def __dir__() -> list[str]:
+    """Every public name, imported or not."""
+    return sorted({*globals(), *__all__})

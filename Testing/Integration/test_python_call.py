@@ -1,5 +1,8 @@
 """``medseg.segment``: paths, images and SimpleITK images give one result."""
 
+import gc
+import inspect
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -13,9 +16,11 @@ from medseg.bundles.catalogue import find_bundle
 from medseg.imaging.image import Image
 from medseg.jobs.run import network_run
 from medseg.jobs.run.segment import segment_case
+from medseg.spec import errors as errors_module
 from medseg.spec.errors import ImageError, JobError, OutputExists
 from medseg.spec.events import Warned
 from medseg.spec.job import Options
+from medseg.spec.option import keywords_of
 
 
 def test_a_path_an_image_and_a_simpleitk_image_give_the_same_labels(scan_file, volume):
@@ -107,3 +112,104 @@ def test_a_preview_once_as_coarse_is_no_preview(volume):
         medseg.segment(volume, model=MODEL, device="cpu", probabilities=True, **c) for c in ({}, {"spacing_factor": 1})
     ]
     np.testing.assert_array_equal(*(result.probabilities.array for result in results))
+
+
+# A model that stays warm
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often weights were loaded and engines made, by what really does it; and the networks, held weakly."""
+    from medseg.jobs.run import kept_engines, loaded_networks
+
+    counts, networks = {"weights": 0, "engines": 0}, []
+    load, make = loaded_networks.load_network, kept_engines.make_engine
+
+    def count_weights(*arguments, **choices):
+        counts["weights"] += 1
+        network = load(*arguments, **choices)
+        networks.append(weakref.ref(network))
+        return network
+
+    def count_engines(*arguments, **choices):
+        counts["engines"] += 1
+        return make(*arguments, **choices)
+
+    monkeypatch.setattr(loaded_networks, "load_network", count_weights)
+    monkeypatch.setattr(kept_engines, "make_engine", count_engines)
+    return counts, networks
+
+
+def test_a_segmenter_loads_and_prepares_once_and_gives_what_segment_gives(volume, counted):
+    counts, networks = counted
+    images = [volume, Image(volume.array[:, ::-1].copy(), volume.affine), Image(volume.array + 7, volume.affine)]
+    alone = [medseg.segment(image, model=MODEL, device="cpu", engine="torch", probabilities=True) for image in images]
+    assert counts == {"weights": 3, "engines": 3}
+    with medseg.Segmenter(MODEL, device="cpu", engine="torch") as segmenter:
+        warm = [segmenter(image, probabilities=True) for image in images]
+        assert counts == {"weights": 4, "engines": 4}
+        for one, other in zip(alone, warm, strict=True):
+            np.testing.assert_array_equal(one.labels.array, other.labels.array)
+            np.testing.assert_array_equal(one.probabilities.array, other.probabilities.array)
+            assert one.measures == other.measures
+        assert any(result.labels.array.any() for result in warm)
+        assert networks[-1]() is not None
+    gc.collect()
+    assert networks[-1]() is None, "its memory is free"
+
+
+def test_options_of_a_call_hold_for_its_image_alone(volume):
+    segmenter = medseg.Segmenter(MODEL, device="cpu", overlap=0, roi=(-1e3, 1e3, -1e3, 1e3, -1e3, 1e3))
+    first = segmenter(volume)
+    assert segmenter(volume, overlap=0.75).window_count > first.window_count
+    assert segmenter(volume, roi_voxels=(0, 3, 0, 3, 0, 3)).window_count <= first.window_count
+    assert segmenter(volume).window_count == first.window_count
+
+
+def test_a_closed_segmenter_says_so_and_can_be_closed_again(volume):
+    segmenter = medseg.Segmenter(MODEL)
+    segmenter.close()
+    segmenter.close()
+    with pytest.raises(JobError, match="this Segmenter of tiny is closed"):
+        segmenter(volume)
+
+
+def test_a_wrong_model_device_or_keyword_is_refused_when_the_segmenter_is_made():
+    with pytest.raises(medseg.ModelNotFound, match="nobody"):
+        medseg.Segmenter("nobody")
+    with pytest.raises(JobError, match="abacus"):
+        medseg.Segmenter(MODEL, device="abacus")
+    with pytest.raises(TypeError, match="'coarser' is no option; the options are device, overlap"):
+        medseg.Segmenter(MODEL, coarser=2)
+
+
+def test_help_shows_every_option_with_its_default_and_what_it_does():
+    for call in (medseg.segment, medseg.Segmenter.__init__):
+        parameters = inspect.signature(call).parameters
+        shown = " ".join(call.__doc__.split())
+        for keyword, about in keywords_of(Options).items():
+            assert parameters[keyword].default == about.default
+            assert f"{keyword}: {about.help}; it {about.rule}." in shown
+        assert all(each.kind is not inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+
+
+def test_an_image_can_be_read_and_models_listed(scan_file, volume):
+    image = medseg.read(scan_file)
+    assert isinstance(image, medseg.Image)
+    np.testing.assert_allclose(image.array, volume.array)
+    assert medseg.models()[MODEL].title == "Tiny"
+
+
+def test_every_public_name_is_there_and_listed():
+    assert set(medseg.__all__) <= set(dir(medseg))
+    for name in medseg.__all__:
+        assert getattr(medseg, name) is not None
+    errors = {name for name in medseg.__all__ if issubclass_of_error(getattr(medseg, name))}
+    kinds = {kind.__name__ for kind in vars(errors_module).values() if issubclass_of_error(kind)}
+    assert errors == kinds
+    with pytest.raises(AttributeError, match="no attribute 'segmant'"):
+        medseg.segmant  # noqa: B018
+
+
+def issubclass_of_error(kind):
+    return isinstance(kind, type) and issubclass(kind, medseg.MedSegError)

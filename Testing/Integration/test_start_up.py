@@ -42,6 +42,17 @@ def test_the_version_is_found_without_anything_heavy(checkout):
     assert not HEAVY & modules
 
 
+def test_every_public_name_is_imported_without_torch(checkout):
+    """What a call needs is loaded by the call; until then ``dir`` and ``help`` are quick."""
+    program = (
+        "import medseg, pydoc; names = [getattr(medseg, name) for name in medseg.__all__];"
+        "print('window_batch' in pydoc.render_doc(medseg.segment), len(medseg.models()) > 0)"
+    )
+    modules, printed = imported_by(checkout, "-c", program)
+    assert printed.split() == ["True", "True"]
+    assert not {"torch", "monai", "lightning", "scipy", "openvino", "rich", "typer"} & modules
+
+
 def test_a_worker_loads_what_its_job_needs_and_no_more(checkout, tmp_path, monkeypatch):
     monkeypatch.setenv("MEDSEG_MODELS", str(checkout / "Models"))
     noise = np.random.default_rng(0).normal(100, 20, (1, 20, 24, 20)).astype(np.float32)

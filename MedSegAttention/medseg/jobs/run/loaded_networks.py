@@ -54,6 +54,12 @@ class LoadedNetworks:
             self._dropped(self._loaded.popitem(last=False)[1].network)
         return known.network
 
+    def clear(self) -> None:
+        """Drop every network, and give the memory of graphics cards back."""
+        while self._loaded:
+            self._dropped(self._loaded.popitem()[1].network)
+        self.free_devices()
+
     def free_devices(self) -> None:
         """Give all memory of graphics cards back: networks wait in main memory."""
         for loaded in self._loaded.values():
