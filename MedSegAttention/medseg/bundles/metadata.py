@@ -11,47 +11,12 @@ from typing import Any
 from medseg.bundles.json_file import read_object
 from medseg.spec.errors import FieldError, ManifestError
 from medseg.spec.fields import read_record
-from medseg.spec.manifest import (
-    ChannelSpec,
-    IntensityRule,
-    IntTriple,
-    LabelSpec,
-    ModelManifest,
-    PostprocessRule,
-    SliceRule,
-    Triple,
-)
-from medseg.spec.measured import DatasetScores, Timing
+from medseg.spec.manifest import MedsegFields, ModelManifest
 
 SCHEMA = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
 # what the bundle's inference.json needs in MONAI beyond its core
 _MONAI_EXTRAS = ("medsegattention", "nibabel", "safetensors")
 _SEE = "see Models/README.md for the format"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MedsegFields:
-    """The object ``medseg``: what ``ModelManifest`` knows and MONAI's schema has no field for."""
-
-    model_id: str
-    network: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    labels: tuple[LabelSpec, ...]
-    channels: tuple[ChannelSpec, ...]
-    orientation: str = "RAS"
-    spacing_mm: Triple | None = None
-    intensity: IntensityRule
-    crop_to_body: bool = False
-    air_below: tuple[float, ...] | None = None
-    window_shape: IntTriple
-    slices: SliceRule | None = None
-    overlap: float = 0.5
-    mirror_axes: tuple[int, ...] = ()
-    postprocess: PostprocessRule = field(default_factory=PostprocessRule)
-    anatomy: str
-    licence: str
-    scores: tuple[DatasetScores, ...] = ()
-    timings: tuple[Timing, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

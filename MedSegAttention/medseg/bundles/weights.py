@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from medseg.bundles.build import Ensemble, build_any, label_argument, member_count
 from medseg.bundles.catalogue import Bundle, metadata_path
 from medseg.spec.errors import ManifestError, WeightsError
+from medseg.spec.fields import listed
 
 StoredAs: TypeAlias = Literal["float32", "float16"]
 _NAMED = 3  # keys an error names before it counts
@@ -173,7 +174,4 @@ def _wrong_shapes(wanted: Mapping[str, Tensor], stored: Mapping[str, Tensor]) ->
 
 
 def _complaint(what: str, names: Sequence[str]) -> str:
-    if not names:
-        return ""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{len(names)} tensor(s) {what}: {', '.join(names[:_NAMED])}{more}"
+    return f"{len(names)} tensor(s) {what}: {listed(names, _NAMED)}" if names else ""

@@ -12,6 +12,7 @@ from typing import Any
 
 from medseg.io.formats import READ_SUFFIXES, image_name
 from medseg.spec.errors import JobError
+from medseg.spec.fields import listed
 
 _LISTED = 20  # problems an error names before it counts
 _TWO_FOLDERS = (("images", "labels"), ("imagesTr", "labelsTr"), ("images", "segmentations"), ("images", "masks"))
@@ -179,7 +180,9 @@ def _from_folders(images: Path, labels: Path) -> Dataset:
     ]
     alone = [str(found[name]) for name in found if name not in channels]
     if alone or not cases:
-        what = f"{len(alone)} labels have no image: {_listed(alone)}" if alone else f"{labels} holds no image file"
+        what = (
+            f"{len(alone)} labels have no image: {listed(alone, _LISTED)}" if alone else f"{labels} holds no image file"
+        )
         msg = f"images in {images} and labels in {labels} are matched by name, and {what}; rename or remove them"
         raise JobError(msg)
     bare = [str(paths[0]) for name, paths in channels.items() if name not in found]
@@ -187,7 +190,7 @@ def _from_folders(images: Path, labels: Path) -> Dataset:
         title=images.resolve().parent.name,
         layout=f"two folders ({images}, {labels})",
         cases=_checked(cases, str(labels)),
-        notes=(f"{len(bare)} image(s) have no labels and are not used: {_listed(bare)}",) if bare else (),
+        notes=(f"{len(bare)} image(s) have no labels and are not used: {listed(bare, _LISTED)}",) if bare else (),
     )
 
 
@@ -203,16 +206,11 @@ def _checked(cases: Iterable[CaseFiles], source: str) -> dict[str, CaseFiles]:
         named[case.name] = case
     if missing:
         msg = (
-            f"{source} lists {len(missing)} file(s) that do not exist: {_listed(missing)}; "
+            f"{source} lists {len(missing)} file(s) that do not exist: {listed(missing, _LISTED)}; "
             "complete the data set or mend the list"
         )
         raise JobError(msg)
     return named
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
 
 
 def _files_in(folder: Path) -> dict[str, Path]:

@@ -1,6 +1,7 @@
 """From JSON to a frozen dataclass: the type hints are the schema, and a wrong field is named by its path."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from math import isfinite
 from types import NoneType, UnionType
@@ -110,3 +111,9 @@ def shorten(value: object) -> str:
     """Write a JSON value in at most 80 characters, for a message."""
     text = json.dumps(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Name the first of many, with commas, and count the others, for a message."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -174,8 +174,8 @@ class SliceRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelManifest:
-    """Everything known about a model. Tuples are in the order (i, j, k) of ``orientation``.
+class MedsegFields:
+    """What runs a model and MONAI's schema has no field for. Tuples are in the order (i, j, k) of ``orientation``.
 
     ``air_below`` holds one number a channel, in the input's own intensity units (HU in CT). A window in which every
     voxel of every channel lies below its channel's number is not shown to the network and counts as background.
@@ -183,9 +183,6 @@ class ModelManifest:
     """
 
     model_id: str
-    title: str
-    version: str
-    description: str
     network: str  # a key of networks.NETWORKS
     arguments: dict[str, Any] = field(default_factory=dict)
     labels: tuple[LabelSpec, ...]
@@ -201,12 +198,21 @@ class ModelManifest:
     mirror_axes: tuple[int, ...] = ()  # axes averaged over by default: 0 = i, 1 = j, 2 = k
     postprocess: PostprocessRule = PostprocessRule()
     anatomy: str
-    intended_use: str
     licence: str
-    authors: str
-    training_data: str
     scores: tuple[DatasetScores, ...] = ()
     timings: tuple[Timing, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelManifest(MedsegFields):
+    """Everything known about a model."""
+
+    title: str
+    version: str
+    description: str
+    intended_use: str
+    authors: str
+    training_data: str
     references: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -3,8 +3,9 @@ import math
 import numpy as np
 import pytest
 
+from medseg.imaging._itk import otsu
 from medseg.imaging.image import Image
-from medseg.imaging.measure import SegmentMeasures, measure
+from medseg.imaging.measure import SegmentMeasures, dice, measure
 
 
 def test_measures_are_counts_times_voxel_volume_and_plain_means(make_affine, make_manifest):
@@ -31,3 +32,19 @@ def test_an_empty_segment_has_no_volume_and_no_mean(make_manifest):
 def test_labels_and_image_on_different_grids_are_refused(make_manifest):
     with pytest.raises(ValueError, match="one grid"):
         measure(Image(np.zeros((1, 2, 2, 2), np.uint8)), Image(np.ones((1, 2, 2, 3))), make_manifest(2).labels)
+
+
+def test_dice_is_one_for_equal_masks_and_none_where_both_are_empty():
+    assert dice(3, 4, 5) == pytest.approx(6 / 9)
+    assert dice(4, 4, 4) == 1
+    assert dice(0, 4, 0) == 0
+    assert math.isnan(dice(0, 0, 0))
+
+
+def test_a_millilitre_is_a_thousand_cubic_millimetres():
+    assert Image(np.zeros((1, 2, 2, 2)), np.diag([2.0, -5.0, 10.0, 1.0])).volume_ml(30) == pytest.approx(3)
+
+
+def test_otsus_threshold_lies_in_the_middle_of_the_gap_between_two_groups():
+    values = np.concatenate([np.linspace(0, 10, 70), np.linspace(90, 100, 30)])
+    assert otsu(values) == pytest.approx(50)

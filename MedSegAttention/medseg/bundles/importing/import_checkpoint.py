@@ -20,9 +20,9 @@ from medseg.bundles.official.recognise import Recognised, recognise
 from medseg.bundles.weights import fill_network
 from medseg.bundles.write import write_bundle
 from medseg.spec.errors import ManifestError, MissingDependency, WeightsError
+from medseg.spec.fields import listed
 from medseg.spec.manifest import ChannelSpec, IntTriple, ModelManifest, SliceRule
 
-_SHOWN = 5
 _PUBLISHED_CHANNELS = 3  # what 2D codes repeat one channel to
 _ONLY_2D = frozenset({"dlka_net_2d"})
 _SIZE_ARGUMENTS = ("input_shape", "image_size", "img_size")
@@ -114,14 +114,9 @@ def _require_whole(found: Recognised, path: Path, network: str) -> None:
         "of another shape": found.of_another_shape,
     }
     if not found.fits:
-        reasons = "; ".join(f"{what}: {_listed(names)}" for what, names in problems.items() if names)
+        reasons = "; ".join(f"{what}: {listed(names)}" for what, names in problems.items() if names)
         msg = f"{path.name} looks like weights of {found.title}, but does not fit it, {reasons}"
         raise WeightsError(msg)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    rest = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + rest
 
 
 def _with_channels(source: _Source, choices: Choices, plans: Plans | None, notes: list[str]) -> _Source:

@@ -40,9 +40,8 @@ class Layout:
     """One way in which a network's weights are published.
 
     Attributes:
-        name: for programs.
+        name: for programs; it begins with the key of ``NETWORKS``.
         title: for people.
-        network: key of ``NETWORKS``.
         sign: an expression that at least one name starts with, and no name of the layouts after it.
         arguments: shapes by official name, without ``module.`` -> arguments that build a network they fit.
         undecided: arguments among these that the shapes leave open; their values are the published ones.
@@ -52,12 +51,16 @@ class Layout:
 
     name: LayoutName
     title: str
-    network: str
     sign: str
     arguments: Callable[[Shapes], dict[str, Any]]
     undecided: tuple[str, ...]
     from_official: Callable[[State], dict[str, Tensor]]
     to_official: Callable[[State], dict[str, Tensor]]
+
+    @property
+    def network(self) -> str:
+        """Key of ``NETWORKS``."""
+        return self.name.partition("/")[0]
 
     @property
     def encoder_only(self) -> bool:
@@ -189,79 +192,66 @@ def _cells(grid: Sequence[int], halvings: int) -> int:
     return prod(-(-size // 2**halvings) for size in grid)
 
 
+def _layout(
+    names: Any, name: LayoutName, title: str, sign: str, arguments: Callable[[Shapes], dict[str, Any]], *undecided: str
+) -> Layout:
+    return Layout(name, title, sign, arguments, undecided, names.from_official, names.to_official)
+
+
 LAYOUTS: tuple[Layout, ...] = (
     *(
         Layout(
-            name=name,
-            title="3D D-LKA Net",
-            network="dlka_net",
-            sign=rf"{encoder}\.",
-            arguments=partial(_dlka_arguments, encoder),
-            undecided=("input_shape",),
-            from_official=dlka_net.from_official,
-            to_official=partial(dlka_net.to_official, flavour=flavour),
+            name,
+            "3D D-LKA Net",
+            rf"{encoder}\.",
+            partial(_dlka_arguments, encoder),
+            ("input_shape",),
+            dlka_net.from_official,
+            partial(dlka_net.to_official, flavour=flavour),
         )
         for name, encoder, flavour in _DLKA_ENCODERS
     ),
-    Layout(
-        name="dlka_net_2d",
-        title="2D D-LKA Net",
-        network="dlka_net_2d",
-        sign=r"decoder_[0-3]\.(x1_linear|layer_lka_[12]|layer_up|last_layer)\.",
-        arguments=_dlka_2d_arguments,
-        undecided=("image_size",),
-        from_official=dlka_net_2d.from_official,
-        to_official=dlka_net_2d.to_official,
+    _layout(
+        dlka_net_2d,
+        "dlka_net_2d",
+        "2D D-LKA Net",
+        r"decoder_[0-3]\.(x1_linear|layer_lka_[12]|layer_up|last_layer)\.",
+        _dlka_2d_arguments,
+        "image_size",
     ),
-    Layout(
-        name="dlka_net_2d/encoder",
-        title="the MaxViT encoder of 2D D-LKA Net",
-        network="dlka_net_2d",
-        sign=r"(backbone\.)*stages\.\d+\.blocks\.\d+\.attn_grid\.attn\.rel_pos\.mlp\.",
-        arguments=_maxvit_arguments,
-        undecided=("image_size",),
-        from_official=dlka_net_2d.from_official,
-        to_official=dlka_net_2d.to_official,
+    _layout(
+        dlka_net_2d,
+        "dlka_net_2d/encoder",
+        "the MaxViT encoder of 2D D-LKA Net",
+        r"(backbone\.)*stages\.\d+\.blocks\.\d+\.attn_grid\.attn\.rel_pos\.mlp\.",
+        _maxvit_arguments,
+        "image_size",
     ),
-    Layout(
-        name="mslau_net",
-        title="MSLAU-Net",
-        network="mslau_net",
-        sign=r"(conv_mla\.mla_p|mlahead\.head)",
-        arguments=_mslau_arguments,
-        undecided=("image_size", "heads"),
-        from_official=mslau_net.from_official,
-        to_official=mslau_net.to_official,
+    _layout(
+        mslau_net, "mslau_net", "MSLAU-Net", r"(conv_mla\.mla_p|mlahead\.head)", _mslau_arguments, "image_size", "heads"
     ),
-    Layout(
-        name="mslau_net/encoder",
-        title="the encoder of MSLAU-Net",
-        network="mslau_net",
-        sign=r"(encoder\.)?blocks\d+\.\d+\.attn\.scale_weights$",
-        arguments=_mslau_encoder_arguments,
-        undecided=("image_size", "heads"),
-        from_official=mslau_net.from_official,
-        to_official=mslau_net.to_official,
+    _layout(
+        mslau_net,
+        "mslau_net/encoder",
+        "the encoder of MSLAU-Net",
+        r"(encoder\.)?blocks\d+\.\d+\.attn\.scale_weights$",
+        _mslau_encoder_arguments,
+        "image_size",
+        "heads",
     ),
-    Layout(
-        name="medical_transformer",
-        title="a Medical Transformer (axial U-Net, gated axial U-Net, LoGo or MedT)",
-        network="medical_transformer",
-        sign=r"layer\d(_p)?\.\d+\.(hight|width)_block\.",
-        arguments=_medical_transformer_arguments,
-        undecided=(),
-        from_official=medical_transformer.from_official,
-        to_official=medical_transformer.to_official,
+    _layout(
+        medical_transformer,
+        "medical_transformer",
+        "a Medical Transformer (axial U-Net, gated axial U-Net, LoGo or MedT)",
+        r"layer\d(_p)?\.\d+\.(hight|width)_block\.",
+        _medical_transformer_arguments,
     ),
-    Layout(
-        name="ultralight_unet",
-        title="MK-UNet (2D UltraLightUNet)",
-        network="ultralight_unet",
-        sign=r"(encoder|decoder)\d\.\d+\.multi_scale_dwconv\.",
-        arguments=_ultralight_arguments,
-        undecided=(),
-        from_official=ultralight_unet.from_official,
-        to_official=ultralight_unet.to_official,
+    _layout(
+        ultralight_unet,
+        "ultralight_unet",
+        "MK-UNet (2D UltraLightUNet)",
+        r"(encoder|decoder)\d\.\d+\.multi_scale_dwconv\.",
+        _ultralight_arguments,
     ),
 )
 """All of them; a whole network comes before its encoder alone."""

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from medseg.bundles.official.layouts import LAYOUTS, Layout, LayoutName, Shapes
 from medseg.networks import NETWORKS
+from medseg.spec.fields import listed
 
 _DATA_PARALLEL = "module."
 _ENCODER = "encoder."
-_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def recognise(shapes: Mapping[str, Sequence[int]]) -> Recognised:
     layout = next((layout for layout in LAYOUTS if layout.matches(plain)), None)
     if layout is None:
         titles = ", ".join(dict.fromkeys(layout.title for layout in LAYOUTS))
-        msg = f"no published layout has names like {_listed(list(plain)) or '(none)'}; the known ones are {titles}"
+        msg = f"no published layout has names like {listed(list(plain)) or '(none)'}; the known ones are {titles}"
         raise ValueError(msg)
     try:
         arguments = layout.arguments(plain)
@@ -114,8 +114,3 @@ def _compare(layout: Layout, arguments: dict[str, Any], shapes: Shapes) -> Recog
 
 def _once(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
-
-
-def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + rest
