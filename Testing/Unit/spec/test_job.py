@@ -108,7 +108,7 @@ def test_keywords_become_options_and_a_list_is_a_region_too():
     [
         ("mirror", "off", "mirror is True, False or None, got 'off'"),
         ("overlap", "0.5", "overlap must lie in 0..0.9, got '0.5'"),
-        ("overlap", True, "overlap must lie in 0..0.9, got True"),
+        ("window_batch", True, "window_batch is at least 1 window, got True"),
         ("window_batch", 1.5, "window_batch is at least 1 window, got 1.5"),
         ("device", None, "device is auto, cpu, cuda, cuda:1 or mps, got None"),
         ("roi_ras_mm", (0, 1, 0, 1, 0), "roi_ras_mm is six numbers R-,R+,A-,A+,S-,S+, in RAS mm, got"),
