@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from medseg.desktop.state import texts
 from medseg.jobs.worker.client import WorkerClient
 from medseg.jobs.worker.command import Interpreter
 from medseg.jobs.worker.subprocess_worker import SubprocessTransport
@@ -303,6 +304,21 @@ def test_a_worker_whose_idle_time_ended_just_then_is_asked_again(worker, once):
     assert len(worker(once, device, WAIT).describe()[0].devices) == 1
 
 
+def test_a_cancelled_job_does_not_keep_its_worker_from_being_asked_again_later(worker, tmp_path):
+    mark = str(tmp_path / "second")
+    is_first = f"is_first = not os.path.exists({mark!r}); open({mark!r}, 'w').close()"
+    word, stopped = "assert sys.stdin.readline() == '\"cancel\"\\n'", "tell(event='Stopped')"
+    ends = "sys.stdin.readline(); sys.exit(0)"
+    first = "; ".join([START, word, stopped, ends])
+    device = "tell(event='Described', devices=[{'name': 'cpu', 'title': 'P', 'free_mb': 5, 'total_mb': None}])"
+    made = worker(is_first, f"if is_first: {first}", device, WAIT)
+    made.begin()
+    made.until(lambda: made.heard)
+    made.client.cancel()
+    assert made.rest() == [Started(""), Stopped()]
+    assert made.describe() == [Described((Device("cpu", "P", 5, None),))]
+
+
 TORCHLESS = "tell(event='Failed', message='this needs torch', is_bug=False); sys.exit(1)"
 
 
@@ -356,6 +372,18 @@ def test_a_worker_that_is_let_go_ends_by_itself(worker):
     made.until(lambda: made.client.pid is None or time.monotonic() > deadline)
     assert made.client.pid is None
     assert len(made.heard) == 2
+
+
+def test_in_slicer_a_python_that_cannot_be_started_is_named_in_the_language_of_the_user(qt_process, spin, monkeypatch):
+    german = {
+        "{program} cannot be started ({reason}); choose a Python that has medsegattention": "{program} startet nicht"
+    }
+    monkeypatch.setattr(texts, "_", lambda text: german.get(text, text))
+    heard, lines = [], []
+    process = qt_process.QtJobProcess(heard.append, lines.append, "/nowhere/python")
+    process.start(JOB)
+    spin(lambda: heard)
+    assert [texts.describe_event(each) for each in heard] == lines == ["/nowhere/python startet nicht"]
 
 
 def test_in_slicer_another_python_does_not_get_slicers_own_surroundings(qt_process, script, monkeypatch, spin):

@@ -104,6 +104,20 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class CannotStart(Failed):
+    """There is no worker; its parent says so, and it is never sent."""
+
+    program: str = ""
+    reason: str = ""  # in the words of the system
+
+    @classmethod
+    def of(cls, program: str, reason: str) -> "CannotStart":
+        """Make the failure of an interpreter; ``texts.describe_event`` says the same in the user's language."""
+        msg = f"{program} cannot be started ({reason}); choose a Python that has medsegattention"
+        return cls(msg, is_bug=False, program=program, reason=reason)
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The job ended without a result because it was cancelled."""
 

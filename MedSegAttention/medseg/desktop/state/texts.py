@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Collection
 
 from medseg.spec.events import (
+    CannotStart,
     Described,
     Event,
     Failed,
@@ -98,6 +99,9 @@ def describe_event(event: Event) -> str:
 def _describe_failure(event: Failed | Stopped) -> str:
     if isinstance(event, Stopped):
         return _("Cancelled; nothing was changed")
+    if isinstance(event, CannotStart):
+        text = _("{program} cannot be started ({reason}); choose a Python that has medsegattention")
+        return text.format(program=event.program, reason=event.reason)
     bug = _("Something went wrong in the program: {message}").format(message=event.message)
     return bug if event.is_bug else event.message
 

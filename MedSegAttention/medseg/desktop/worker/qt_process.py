@@ -7,6 +7,7 @@ from typing import Any
 import qt
 
 from medseg.desktop.state.preferences import IDLE_SECONDS
+from medseg.desktop.state.texts import describe_event
 from medseg.desktop.worker.job_process import interpreter
 from medseg.jobs.worker.client import WorkerClient
 from medseg.spec.events import Event
@@ -116,7 +117,7 @@ class QtJobProcess(WorkerClient):
         choose: Callable[[], tuple[str | None, float]] | None = None,
     ) -> None:
         choose = choose or (lambda: (python, IDLE_SECONDS))
-        super().__init__(QtTransport(), on_event, on_log, lambda: interpreter(*choose()))
+        super().__init__(QtTransport(), on_event, on_log, lambda: interpreter(*choose()), in_words=describe_event)
 
 
 def _bytes(array: Any) -> bytes:

@@ -18,7 +18,7 @@ from medseg.jobs.worker.command import (
 )
 from medseg.jobs.worker.event_stream import EventStreamParser
 from medseg.jobs.worker.process_tree import kill_tree
-from medseg.spec.events import Described, End, Event, Failed, Finished, Stopped
+from medseg.spec.events import CannotStart, Described, End, Event, Failed, Finished, Stopped
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Cancel, Describe, Quit, Request, Run, encode_request
@@ -66,9 +66,10 @@ class WorkerClient:
     Args:
         transport: carries the bytes.
         on_event: hears the events of a job; an ``End`` comes last, whatever becomes of the process.
-        on_log: hears each line of its stderr, and of its stdout what is no event.
+        on_log: hears each line of its stderr, of its stdout what is no event, and failures that belong to no job.
         choose: asked before each job; a worker that was started with another interpreter or time is replaced. What it
             raises goes to the caller of ``start`` or ``describe``.
+        in_words: how a failure is said to ``on_log``.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class WorkerClient:
         on_event: Callable[[Event], None],
         on_log: Callable[[str], None],
         choose: Callable[[], Interpreter],
+        *,
+        in_words: Callable[[Failed], str] = lambda failed: failed.message,
     ) -> None:
         transport.client = self
         self._transport = transport
         self._on_event = on_event
         self._on_log = on_log
-        self._choose = choose
+        self._choose, self._in_words = choose, in_words
         self._started_with: tuple[Interpreter, str] | None = None  # the interpreter, and the module it runs
         self._request: Run | None = None  # until its end is known
         self.is_asked = False  # for the devices, and there is no answer yet
@@ -150,7 +153,7 @@ class WorkerClient:
     def close(self, grace_seconds: float = GRACE_SECONDS) -> None:
         """End the worker: ask, then kill. Nothing more is heard of what was under way."""
         self._transport.set_timer(None, self._kill)
-        self._request, self.is_asked = None, False
+        self._request, self.is_asked, self._is_cancelled = None, False, False
         self._end_process(grace_seconds)
 
     def dismiss(self) -> None:
@@ -174,9 +177,9 @@ class WorkerClient:
 
     def cannot_start(self, program: str, reason: str) -> None:
         """Take that there is no process."""
-        msg = f"{program} cannot be started ({reason}); choose a Python that has medsegattention"
-        self._on_log(msg)
-        self._give_up(Failed(msg, is_bug=False))
+        failed = CannotStart.of(program, reason)
+        self._on_log(self._in_words(failed))
+        self._give_up(failed)
 
     def _settle(self, module: str) -> None:
         """Take the interpreter and the module that are wanted now; an idle worker of others is ended."""
@@ -241,7 +244,7 @@ class WorkerClient:
                 self._finish(event)
             case Failed(message):  # something that is needed to describe is not installed
                 self.trouble = message
-                self._on_log(message)
+                self._on_log(self._in_words(event))
             case _ if self.is_busy:
                 self._on_event(event)
 
@@ -251,8 +254,9 @@ class WorkerClient:
             if self._request is None:
                 return
             self._request = None
+            was_cancelled, self._is_cancelled = self._is_cancelled, False  # what is asked next is not
             self._transport.set_timer(None, self._kill)
-        self._on_event(Stopped() if self._is_cancelled and isinstance(end, Failed) else end)
+        self._on_event(Stopped() if was_cancelled and isinstance(end, Failed) else end)
 
     def _give_up(self, end: Failed | Stopped) -> None:
         """The worker is gone; no devices are the answer to whoever asked for them."""

@@ -10,7 +10,7 @@ import pytest
 
 from medseg.desktop.state import texts
 from medseg.desktop.state.texts import describe_event, percent_done, with_key
-from medseg.spec.events import Failed, Finished, Progress, Stage, Started, Stopped, Using, Warned
+from medseg.spec.events import CannotStart, Failed, Finished, Progress, Stage, Started, Stopped, Using, Warned
 
 
 def test_progress_goes_from_nothing_to_all_and_never_back():
@@ -47,6 +47,16 @@ def test_every_stage_has_a_name_for_people(stage):
 )
 def test_every_event_has_a_line(event, part):
     assert part in describe_event(event)
+
+
+def test_that_an_interpreter_cannot_be_started_is_said_in_the_language_of_the_user(monkeypatch):
+    event = CannotStart.of("/p", "weg")
+    assert describe_event(event) == event.message
+    german = {
+        "{program} cannot be started ({reason}); choose a Python that has medsegattention": "{program}: {reason}!"
+    }
+    monkeypatch.setattr(texts, "_", lambda text: german.get(text, text))
+    assert describe_event(event) == "/p: weg!"
 
 
 def test_a_text_is_looked_up_by_the_file_it_stands_in_as_slicers_function_does(monkeypatch):
