@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         OutputExists,
         WeightsError,
     )
-    from medseg.spec.manifest import ModelManifest, PostprocessRule
+    from medseg.spec.manifest import ModelManifest
+    from medseg.spec.postprocess import PostprocessRule
 
     __version__: str
 
@@ -53,7 +54,8 @@ _HOMES = {
     "medseg.imaging.image": ("Image",),
     "medseg.jobs.python_call": ("Segmenter", "models", "read", "segment"),
     "medseg.jobs.run.results": ("Segmentation",),
-    "medseg.spec.manifest": ("ModelManifest", "PostprocessRule"),
+    "medseg.spec.manifest": ("ModelManifest",),
+    "medseg.spec.postprocess": ("PostprocessRule",),
     "medseg.spec.errors": (
         "Cancelled",
         "FieldError",

@@ -15,8 +15,8 @@ from medseg.imaging.image import Image
 from medseg.io.write import write_image
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
-from medseg.spec.manifest import PostprocessRule
 from medseg.spec.option import keywords_of, options_of
+from medseg.spec.postprocess import PostprocessRule
 
 RULE = PostprocessRule(keep_largest=True, min_island_mm3=4.5, fill_holes_mm3=2.0)
 

@@ -33,6 +33,8 @@ def test_a_page_of_help_loads_nothing_heavy(checkout, command):
     assert "Usage: " in printed
     assert "medseg.cli.main" in modules
     assert not HEAVY & modules
+    assert "medseg.spec.option" in modules
+    assert "medseg.spec.manifest" not in modules, "its classes took as long as all flags together"
 
 
 def test_the_version_is_found_without_anything_heavy(checkout):

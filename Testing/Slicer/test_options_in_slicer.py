@@ -14,8 +14,8 @@ from medseg.desktop.panel.controls import UI_FOLDER
 from medseg.desktop.queue.orders import make_orders, prepare
 from medseg.imaging.image import Image
 from medseg.spec.job import QUICK_HELP, Options
-from medseg.spec.manifest import PostprocessRule
 from medseg.spec.option import keywords_of, options_of
+from medseg.spec.postprocess import PostprocessRule
 
 MODEL = "hippocampus-ultralight3d"
 RULE = PostprocessRule(keep_largest=False, min_island_mm3=12.5, fill_holes_mm3=3.0)

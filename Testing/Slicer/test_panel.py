@@ -30,7 +30,8 @@ from medseg.mrml.segmentations import labels_from_segmentation, voxels
 from medseg.mrml.volumes import image_from_volume_node
 from medseg.spec.errors import JobError, MissingDependency
 from medseg.spec.events import Described, Device, Failed, Finished, Progress, Stopped, Warned
-from medseg.spec.manifest import ChannelSpec, PostprocessRule
+from medseg.spec.manifest import ChannelSpec
+from medseg.spec.postprocess import PostprocessRule
 from mrml_nodes import volume_node_from_image
 from small_manifest import small_manifest
 

@@ -6,7 +6,8 @@ import pytest
 from medseg.bundles.catalogue import Bundle
 from medseg.imaging.image import Image
 from medseg.spec.events import Device
-from medseg.spec.manifest import ChannelSpec, Code, LabelSpec, PostprocessRule
+from medseg.spec.manifest import ChannelSpec, Code, LabelSpec
+from medseg.spec.postprocess import PostprocessRule
 from small_manifest import small_manifest
 
 CARD = Device(name="cuda:0", title="NVIDIA RTX A5000", free_mb=20582, total_mb=24576)

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from medseg.spec.manifest import Code, IntensityRule, LabelSpec, ModelManifest, PostprocessRule, SliceRule
+from medseg.spec.manifest import Code, IntensityRule, LabelSpec, ModelManifest, SliceRule
 from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing, VolumeBias
+from medseg.spec.postprocess import PostprocessRule
 
 # field of SegmentScores, title, digits of its interval
 _FIGURES = (

@@ -9,7 +9,8 @@ voxel's centre and does not blur before it shrinks.
 from dataclasses import asdict
 from typing import Any
 
-from medseg.spec.manifest import IntensityRule, ModelManifest, PostprocessRule
+from medseg.spec.manifest import IntensityRule, ModelManifest
+from medseg.spec.postprocess import PostprocessRule
 
 _FILES = "*.nii.gz"
 _FIRST_CHANNEL = "_0000.nii.gz"

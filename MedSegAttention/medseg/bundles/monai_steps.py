@@ -10,7 +10,7 @@ from torch import Tensor
 from medseg.imaging.body import body_box
 from medseg.imaging.image import Image
 from medseg.imaging.postprocess import postprocess
-from medseg.spec.manifest import PostprocessRule
+from medseg.spec.postprocess import PostprocessRule
 
 
 def body_mask(image: Any) -> Tensor:

@@ -5,16 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli.import_choices import (
-    read_arguments,
-    read_channels,
-    read_intensity,
-    read_labels,
-    read_slices,
-    read_spacing,
-    read_window,
-)
-
 if TYPE_CHECKING:
     from medseg.bundles.importing.choices import Choices, Imported
 
@@ -87,6 +77,8 @@ def import_weights(
     choices = _choices(
         output, model_id, title, labels, channels, intensity, spacing, orientation, window, slices, licence, anatomy
     )
+    from medseg.cli.import_choices import read_arguments
+
     given = read_arguments(arguments)
     from medseg.bundles.importing.import_checkpoint import import_checkpoint
 
@@ -109,6 +101,14 @@ def _choices(
 ) -> "Choices":
     from medseg.bundles.importing.choices import Choices
     from medseg.bundles.model_id import model_id_of
+    from medseg.cli.import_choices import (
+        read_channels,
+        read_intensity,
+        read_labels,
+        read_slices,
+        read_spacing,
+        read_window,
+    )
 
     return Choices(
         model_id=model_id or model_id_of(output.resolve()),

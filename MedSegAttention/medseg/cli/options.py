@@ -9,8 +9,8 @@ import typer
 
 from medseg.spec.errors import JobError
 from medseg.spec.job import QUICK, QUICK_HELP, Options
-from medseg.spec.manifest import PostprocessRule
 from medseg.spec.option import About, options_of
+from medseg.spec.postprocess import PostprocessRule
 
 ModelId = Annotated[str, typer.Option("--model", "-m", help="Id of a model; see 'medseg models'.")]
 

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
 from medseg.spec.errors import MissingDependency
-from medseg.training.planning.config import TrainingConfig
 
 if TYPE_CHECKING:
     from medseg.training.planning.plan import Plan
@@ -44,6 +42,9 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run.")] = False,
 ) -> None:
     """Train a network on a labelled data set and write the bundle; the same command continues a killed run."""
+    from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
+    from medseg.training.planning.config import TrainingConfig
+
     config = TrainingConfig(
         dataset=dataset,
         labels=labels,

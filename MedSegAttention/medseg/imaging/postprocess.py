@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from medseg.imaging import _itk
 from medseg.imaging.image import Image
-from medseg.spec.manifest import PostprocessRule
+from medseg.spec.postprocess import PostprocessRule
 
 Box = tuple[slice, slice, slice]
 

@@ -5,7 +5,8 @@ from math import prod
 
 from medseg.inference.network_memory import choose_runner, network_bytes
 from medseg.inference.run_plan import RunPlan
-from medseg.spec.manifest import ModelManifest, PostprocessRule
+from medseg.spec.manifest import ModelManifest
+from medseg.spec.postprocess import PostprocessRule
 
 WORKER_MB = 320  # resident memory of a worker that has loaded everything but a network: measured, torch 2.13 on a CPU
 CUDA_WORKER_MB = 1500  # the same with CUDA's libraries and context: an estimate

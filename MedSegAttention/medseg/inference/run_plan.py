@@ -11,7 +11,8 @@ from medseg.imaging.preprocess import Grids, check_channels, plan_grids
 from medseg.inference.windows import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import EngineName, Options, Precision
-from medseg.spec.manifest import ModelManifest, PostprocessRule
+from medseg.spec.manifest import ModelManifest
+from medseg.spec.postprocess import PostprocessRule
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from medseg.spec.errors import JobError
-from medseg.spec.manifest import PostprocessRule
 from medseg.spec.option import faults, keywords_of, option
+from medseg.spec.postprocess import PostprocessRule
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
 EngineName: TypeAlias = Literal["auto", "torch", "openvino"]  # what runs the network; auto: the fastest that agrees

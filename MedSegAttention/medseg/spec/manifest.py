@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 
 from medseg.spec.errors import ManifestError
 from medseg.spec.measured import DatasetScores, Timing
-from medseg.spec.option import faults, option
+from medseg.spec.postprocess import PostprocessRule
 
 Triple: TypeAlias = tuple[float, float, float]
 IntTriple: TypeAlias = tuple[int, int, int]
@@ -123,36 +123,6 @@ INTENSITY_NUMBERS: dict[str, tuple[str, ...]] = {
     "clip_unit": ("lower", "upper"),
     "percentile": ("lower", "upper"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class PostprocessRule:
-    """What is done to the labels at the end; volumes in cubic millimetres."""
-
-    keep_largest: bool = option(
-        False,
-        "Of each segment, keep only the piece with the most voxels",
-        title="Keep only the largest piece",
-    )
-    min_island_mm3: float = option(
-        0.0,
-        "Pieces of a segment smaller than this volume are removed; 0 removes none",
-        title="Remove pieces below",
-        unit="mm3",
-        low=0,
-    )
-    fill_holes_mm3: float = option(
-        0.0,
-        "Holes inside a segment up to this volume are filled; 0 fills none",
-        title="Fill holes up to",
-        unit="mm3",
-        low=0,
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse negative volumes."""
-        for name, rule, value in faults(self):
-            _refuse(name, rule.removeprefix("is "), value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,8 @@ from medseg.imaging.image import Image
 from medseg.imaging.postprocess import postprocess
 from medseg.imaging.preprocess import prepare
 from medseg.networks import build_network
-from medseg.spec.manifest import ChannelSpec, IntensityRule, PostprocessRule, SliceRule
+from medseg.spec.manifest import ChannelSpec, IntensityRule, SliceRule
+from medseg.spec.postprocess import PostprocessRule
 from planned import predict
 
 PERMUTED = np.array([[0, 0, 1.0, -30], [-1.0, 0, 0, 12], [0, 1.0, 0, 7], [0, 0, 0, 1]])  # i to P, j to S, k to R

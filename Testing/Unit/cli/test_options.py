@@ -9,8 +9,8 @@ from medseg.cli.options import with_options
 from medseg.cli.segment import segment
 from medseg.cli.validate import validate
 from medseg.spec.job import Options
-from medseg.spec.manifest import PostprocessRule
 from medseg.spec.option import options_of
+from medseg.spec.postprocess import PostprocessRule
 
 COMMANDS = ("segment", "batch", "validate")
 

@@ -4,7 +4,7 @@ from scipy import ndimage
 
 from medseg.imaging.image import Image
 from medseg.imaging.postprocess import label_boxes, postprocess
-from medseg.spec.manifest import PostprocessRule
+from medseg.spec.postprocess import PostprocessRule
 
 AFFINE = np.diag([0.5, 2.0, 1.5, 1.0])  # 1.5 mm3 a voxel
 CORNERS = np.ones((3, 3, 3))

@@ -16,8 +16,9 @@ from medseg.inference.windows import WindowPlan
 from medseg.kernels.engines import make
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
-from medseg.spec.manifest import PostprocessRule, SliceRule
+from medseg.spec.manifest import SliceRule
 from medseg.spec.measured import Timing
+from medseg.spec.postprocess import PostprocessRule
 from planned import forecast, predict, prepare
 
 MB = 2**20

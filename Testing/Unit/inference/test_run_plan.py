@@ -10,7 +10,7 @@ from medseg.imaging.image import Image
 from medseg.inference.run_plan import plan_network, plan_run, plan_unseen, with_less_memory
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
-from medseg.spec.manifest import PostprocessRule
+from medseg.spec.postprocess import PostprocessRule
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 
 from medseg.spec.errors import JobError
 from medseg.spec.job import Job, OptionKeywords, Options, options_from
-from medseg.spec.manifest import PostprocessRule
 from medseg.spec.option import keywords_of, options_of
+from medseg.spec.postprocess import PostprocessRule
 
 
 @pytest.mark.parametrize("overlap", [0, 0.5, 0.9, None])

@@ -6,7 +6,8 @@ import pytest
 
 from medseg.spec.errors import JobError
 from medseg.spec.job import Job, Options
-from medseg.spec.manifest import Code, LabelSpec, PostprocessRule
+from medseg.spec.manifest import Code, LabelSpec
+from medseg.spec.postprocess import PostprocessRule
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Cancel, Describe, Quit, Run, decode_job, decode_request, encode_job, encode_request
 

@@ -7,7 +7,8 @@ from medseg.bundles.importing.choices import as_window
 from medseg.bundles.importing.config_reader import Config, NotALiteral
 from medseg.bundles.importing.monai_preprocessing import base_name, transforms
 from medseg.spec.errors import ManifestError
-from medseg.spec.manifest import IntTriple, PostprocessRule, SliceRule
+from medseg.spec.manifest import IntTriple, SliceRule
+from medseg.spec.postprocess import PostprocessRule
 
 _LARGEST_OVERLAP = 0.9
 _DEFAULT_OVERLAP = 0.25  # MONAI's

@@ -14,8 +14,8 @@ from medseg.mrml.rois import roi_voxels
 from medseg.mrml.sequences import add_output_sequence, item_count, sequence_of
 from medseg.spec.errors import JobError
 from medseg.spec.job import QUICK, Bounds, Options
-from medseg.spec.manifest import PostprocessRule
 from medseg.spec.option import options_of
+from medseg.spec.postprocess import PostprocessRule
 
 _MIRROR = {"": None, "model": None, "on": True, "off": False}
 

@@ -8,8 +8,9 @@ from medseg.bundles.card import Grid, score_grids, timing_rows
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.model_filter import dimensions, weights_mb
 from medseg.desktop.state.texts import _
-from medseg.spec.manifest import LabelSpec, ModelManifest, PostprocessRule
+from medseg.spec.manifest import LabelSpec, ModelManifest
 from medseg.spec.measured import Timing
+from medseg.spec.postprocess import PostprocessRule
 
 _NAMED = 4  # labels that the one line names
 _SCORES = ("dice", "hd95")  # beginnings of the metrics that a table of several has room for

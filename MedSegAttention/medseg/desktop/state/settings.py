@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 from medseg.spec.errors import FieldError, MedSegError
 from medseg.spec.fields import read_record
 from medseg.spec.job import Bounds, Options, RunOptions, VoxelBounds
-from medseg.spec.manifest import PostprocessRule
 from medseg.spec.option import options_of
+from medseg.spec.postprocess import PostprocessRule
 
 Joining: TypeAlias = Literal["add", "overwrite", "overwrite_visible", "replace"]
 

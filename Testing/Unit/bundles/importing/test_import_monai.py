@@ -14,7 +14,8 @@ from medseg.bundles.importing.import_monai import import_monai_bundle
 from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.spec.errors import ManifestError, OutputExists, WeightsError
-from medseg.spec.manifest import ChannelSpec, IntensityRule, PostprocessRule
+from medseg.spec.manifest import ChannelSpec, IntensityRule
+from medseg.spec.postprocess import PostprocessRule
 from Unit.bundles.monai_sample import CONFIG, METADATA, network, write_sample
 from Unit.bundles.test_monai_run import assert_agree, blob, predict_ourselves, run_monai
 

@@ -8,7 +8,7 @@ import pytest
 from medseg.desktop.console.orders import make_settings
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
-from medseg.spec.manifest import PostprocessRule
+from medseg.spec.postprocess import PostprocessRule
 
 LOADED = """
 import sys

@@ -8,8 +8,9 @@ from PIL import Image as Picture
 
 from medseg.bundles.catalogue import Bundle, scan
 from medseg.desktop.panel.model_card import card_html, describe_postprocess, one_line, picture_of
-from medseg.spec.manifest import ChannelSpec, Code, LabelSpec, PostprocessRule
+from medseg.spec.manifest import ChannelSpec, Code, LabelSpec
 from medseg.spec.measured import CaseDice, Timing
+from medseg.spec.postprocess import PostprocessRule
 from small_manifest import dataset_scores
 
 

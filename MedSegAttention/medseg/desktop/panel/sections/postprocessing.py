@@ -8,7 +8,7 @@ from medseg.desktop.panel.model_card import describe_postprocess
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.settings import DEFAULTS, PanelSettings
 from medseg.desktop.state.texts import _
-from medseg.spec.manifest import PostprocessRule
+from medseg.spec.postprocess import PostprocessRule
 
 _OWN = ("keep_largest", "min_island_mm3", "fill_holes_mm3")
 
