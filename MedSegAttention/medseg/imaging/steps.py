@@ -243,10 +243,10 @@ def blur(array: NDArray[np.float32], sigmas: tuple[float, float, float]) -> NDAr
 
     Edges are repeated. The same array when nothing is to be blurred.
     """
-    from scipy import ndimage  # here, so that a start of Slicer does not wait for it
-
     for axis, sigma in enumerate(sigmas):
         if sigma > 0:
+            from scipy import ndimage  # here, so that neither Slicer nor a job without a blur waits for it
+
             reach = math.ceil(_REACH * sigma)
             array = ndimage.gaussian_filter1d(array, sigma, axis=axis, mode="nearest", radius=reach)
     return array
