@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import medseg
+from doors import NOT_OFFERED
 from Integration.tiny import MODEL
 from medseg.cli.main import run
 from medseg.imaging.image import Image
@@ -81,6 +82,8 @@ def doors(scan_file, volume, tmp_path):
 def test_every_option_arrives_through_every_door(heard, doors):
     fields = {keyword: about.field for keyword, about in keywords_of(Options).items()}
     assert set(VALUES) == set(fields), "a new option needs a line above"
+    assert not NOT_OFFERED["commands"]
+    assert not NOT_OFFERED["Python"]
     for door, enter in doors.items():
         for keyword, (value, flags) in VALUES.items():
             assert value != options_of(Options)[fields[keyword]].default

@@ -8,12 +8,13 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
+from doors import NOT_OFFERED, VALUES_OFFERED
 from medseg.bundles.catalogue import find_bundle
 from medseg.desktop.console import calls
 from medseg.desktop.panel.controls import UI_FOLDER
 from medseg.desktop.queue.orders import make_orders, prepare
 from medseg.imaging.image import Image
-from medseg.spec.job import QUICK_HELP, Options
+from medseg.spec.job import QUICK, QUICK_HELP, Options
 from medseg.spec.option import keywords_of, options_of
 from medseg.spec.postprocess import PostprocessRule
 
@@ -89,7 +90,9 @@ def test_every_option_reaches_the_job_of_a_call_in_the_console(called, roi):
 
 def test_the_keywords_of_the_console_are_those_of_python():
     python = keywords_of(Options)
-    assert {keyword for keywords, _ in IN_CONSOLE.values() for keyword in keywords} == set(python) - {"roi_voxels"}
+    offered = {keyword for keywords, _ in IN_CONSOLE.values() for keyword in keywords}
+    assert set(python) - offered == set(NOT_OFFERED["console"])
+    assert offered <= set(python)
 
 
 # The panel
@@ -158,8 +161,19 @@ def test_every_option_reaches_the_job_of_the_panel(panel, roi, name):
     assert options() == Options(**{name: value})
 
 
-def test_only_the_region_is_given_in_another_way_by_the_panel():
-    assert set(options_of(Options)) - set(IN_PANEL) == {"roi_ras_mm"}, "a node of the scene says it in voxels"
+def test_the_panel_offers_every_other_option():
+    known = options_of(Options)
+    assert {known[name].keyword for name in known if name not in IN_PANEL} == set(NOT_OFFERED["panel"])
+    assert set(IN_PANEL) <= set(known)
+
+
+def test_the_panel_offers_a_quick_preview_and_no_other_spacing_factor(panel):
+    control, options = panel
+    factors = {options().spacing_factor}
+    for _ in range(2):
+        control("quick").click()
+        factors.add(options().spacing_factor)
+    assert tuple(sorted(factors)) == VALUES_OFFERED["panel", "spacing_factor"] == (Options().spacing_factor, QUICK)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,11 @@ from typing import Annotated
 import typer
 
 from medseg.cli.options import with_options
+from medseg.spec.errors import JobError
 from medseg.spec.job import Options
+from medseg.spec.option import options_of
+
+_HOW = {"device", "precision", "engine", "window_batch"}  # options that say how a model is run, not what it is to give
 
 
 @with_options
@@ -33,6 +37,14 @@ def validate(
     from medseg.jobs.scoring.validate import write_scores
     from medseg.jobs.scoring.window_memory import window_memory_mb
 
+    if card is not None:
+        for name, about in options_of(Options).items():
+            if name not in _HOW and getattr(options, name) != about.default:
+                msg = (
+                    f"a model card says what the model scores as its manifest says, got another "
+                    f"{about.title.lower()} beside --card {card!r}; leave one of them out"
+                )
+                raise JobError(msg)
     if csv is not None:
         check_target(csv, overwrite=overwrite)
     bundle = open_bundle(model)

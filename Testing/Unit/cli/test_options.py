@@ -97,3 +97,26 @@ def test_the_three_commands_are_the_ones_that_have_these_flags():
 
 def _has_flags(command):
     return any("--window-batch" in parameter.opts for parameter in command.params)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "title"),
+    [
+        (["--quick"], "spacing factor"),
+        (["--overlap=0.1"], "overlap"),
+        (["--no-mirror"], "mirroring"),
+        (["--roi=0,9,0,9,0,9"], "region"),
+        (["--roi-voxels=0,9,0,9,0,9"], "region in voxels"),
+        (["--keep-largest"], "clean-up"),
+    ],
+)
+def test_scores_of_another_way_to_segment_are_not_put_into_the_model_card(arguments, title, tmp_path, capsys):
+    """They would stand there as those of the model."""
+    assert run(["validate", "hippocampus-ultralight3d", str(tmp_path), "--card", "mine", *arguments]) == 2
+    assert f"got another {title} beside --card" in capsys.readouterr().err
+
+
+def test_the_way_a_model_is_run_does_not_keep_its_scores_from_the_card(tmp_path, capsys):
+    flags = ["--device=cpu", "--precision=bfloat16", "--engine=torch", "--window-batch=2"]
+    assert run(["validate", "hippocampus-ultralight3d", str(tmp_path), "--card", "mine", *flags]) == 2
+    assert "beside --card" not in capsys.readouterr().err
