@@ -189,6 +189,14 @@ def test_a_note_that_cannot_be_written_costs_no_segment_whatever_is_raised(scene
     assert "could not be written on it" in result.message
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_that_cannot_be_shown_cost_no_segment_whatever_is_raised(scene, run, monkeypatch, kind):
+    monkeypatch.setattr(importing, "ProbabilityVolumes", raising(kind))
+    result = import_result(scene, run(settings=PanelSettings(probabilities=True)), FINISHED, {})
+    assert result.node.GetSegmentation().GetNumberOfSegments() == 3
+    assert result.message.startswith("The probabilities could not be shown")
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 100, 400])
 def test_a_file_that_was_cut_short_is_kept(scene, run, kept_bytes):
     pending = run()

@@ -752,6 +752,18 @@ def test_opening_performance_for_the_first_time_lists_the_devices(ready, process
     assert asked == [True]
 
 
+def test_where_there_is_no_python_to_ask_for_devices_this_is_said_and_one_can_try_again(ready, process):
+    def describe():
+        msg = "PythonSlicer was not found"
+        raise JobError(msg)
+
+    process.describe = describe
+    ready.panel.sections.buttons[1].collapsed = False
+    assert ready.status == "PythonSlicer was not found"
+    assert ready.control("deviceNote").text.startswith("The devices could not be listed")
+    assert ready.control("look").enabled
+
+
 def test_where_packages_are_missing_devices_are_not_asked_for(scene, process, bundles):
     from medseg.desktop.panel.panel import Panel
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from medseg.bundles.catalogue import Bundle
+from medseg.desktop.state.settings import PanelSettings
 from medseg.imaging.image import Image
 from medseg.spec.events import Device
 from medseg.spec.manifest import ChannelSpec, Code, LabelSpec
@@ -282,6 +283,16 @@ def test_the_engine_is_saved_with_the_scene_and_an_old_scene_has_none(performanc
     assert child(performance, "engine").currentText == "Automatic"
     node.SetParameter("engine", '"onnx"')
     assert parameters.settings.engine == "auto"
+
+
+def test_a_scene_of_an_older_version_opens_with_what_still_means_something(performance, parameters, scene):
+    node = scene.GetSingletonNode("MedSegAttention", "vtkMRMLScriptedModuleNode")
+    for name, text in {"mirror": '"on"', "quick": "true", "coarser": "2.0", "overlap": "0.25"}.items():
+        node.SetParameter(name, text)
+    assert parameters.settings == PanelSettings(overlap=0.25)
+    assert child(performance, "mirror").currentText.startswith("As the model says")
+    parameters.change(mirror=False)
+    assert child(performance, "mirror").currentText == "Off"
 
 
 def test_without_a_model_performance_can_still_be_chosen(parameters):

@@ -14,7 +14,7 @@ from medseg.mrml.rois import roi_voxels
 from medseg.mrml.sequences import add_output_sequence, item_count, sequence_of
 from medseg.spec.errors import JobError
 from medseg.spec.job import QUICK, Bounds, Options
-from medseg.spec.option import options_of
+from medseg.spec.option import keywords_of, options_of
 from medseg.spec.postprocess import PostprocessRule
 
 _MIRROR = {"": None, "model": None, "on": True, "off": False}
@@ -63,17 +63,24 @@ def make_settings(
         msg = f"mode is one of {', '.join(get_args(Joining))}, got {others['mode']!r}"
         raise JobError(msg)
     if postprocess is not None:
+        if not isinstance(postprocess, PostprocessRule):
+            msg = f"postprocess {options_of(Options)['postprocess'].rule}, got {postprocess!r}"
+            raise JobError(msg)
         others |= {name: getattr(postprocess, name) for name in options_of(PostprocessRule)}
     if quick:
         if "spacing_factor" in others:
             msg = f"quick means spacing_factor={QUICK:g}, and {others['spacing_factor']} was given too; leave one out"
             raise JobError(msg)
         others["spacing_factor"] = QUICK
-    bounds: Any = None if roi is None or hasattr(roi, "GetID") else tuple(map(float, roi))
+    try:
+        bounds: Any = None if roi is None or hasattr(roi, "GetID") else tuple(map(float, roi))
+    except (TypeError, ValueError) as error:
+        msg = f"roi is a ROI node or six numbers R-,R+,A-,A+,S-,S+ in RAS mm, got {roi!r}"
+        raise JobError(msg) from error
     try:
         settings = PanelSettings(mirror=mirror, own_postprocess=postprocess is not None, **others)
     except TypeError as error:
-        known = ", ".join([about.keyword for about in options_of(Options).values()])
+        known = ", ".join(name for name in keywords_of(Options) if name != "roi_voxels")  # a ROI node says these
         msg = f"an option is unknown ({error}); the options are {known}, see help(MedSegAttentionLogic.segment)"
         raise JobError(msg) from error
     settings.options(bounds)

@@ -139,5 +139,6 @@ class Sections(SectionStack):
     def _ask_for_devices(self) -> None:
         try:
             self._queue.describe()
-        except MedSegError as error:
+        except MedSegError as error:  # there is no Python to ask
+            self.performance.show_devices(())
             self._say(str(error))

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -79,7 +80,8 @@ def segment_folder(
         cancelled: asked between cases and between windows; True stops.
 
     Raises:
-        JobError: if there is no case, two have one name, or the report cannot be written.
+        JobError: if there is no case, two have one name, one would take the place of another one's image, or the report
+            cannot be written.
         OutputExists: if the folder holds a report that is none of ours, or an output that another recipe made.
         ModelNotFound: if there is no such model.
     """
@@ -91,6 +93,7 @@ def segment_folder(
         raise JobError(msg)
     bundle = find_bundle(model)
     cases = find_cases(source, bundle.manifest, output_folder, suffix)
+    _check_images_stay(cases, output_folder)
     state = BatchState(source, output_folder, cases, bundle, options, versions or {})
     runner = CaseRunner(bundle.manifest, run, options, overwrite, on_event, cancelled)
     if not overwrite:
@@ -101,6 +104,27 @@ def segment_folder(
         state.clear()
     state.check_written()
     return BatchReport(output_folder, state.rows, len(cases), skipped)
+
+
+def _check_images_stay(cases: Sequence[Case], folder: Path) -> None:
+    """Refuse a result that would take the place of the image of another case, which may not have been read yet."""
+    owners: dict[tuple[int, int], Case] = {}
+    for case in cases:
+        for name in case.inputs:
+            with suppress(OSError):  # said when its turn comes
+                owners.setdefault(_file_id(Path(name)), case)
+    for case in cases:
+        with suppress(OSError):  # there is no such file yet
+            owner = owners.get(_file_id(folder / case.output), case)
+            if owner is not case:
+                both = f"the image of {owner.name!r} and the output of {case.name!r} at once"
+                msg = f"{folder / case.output} is {both}; choose another name or another output folder"
+                raise JobError(msg)
+
+
+def _file_id(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _run_all(cases: Sequence[Case], state: BatchState, runner: CaseRunner, on_case: OnCase) -> int:

@@ -62,6 +62,10 @@ def test_without_options_all_is_as_the_model_says():
         ({"precision": "int8"}, "'int8'"),
         ({"window_batch": 0}, "at least 1 window"),
         ({"colour": "red"}, "colour"),
+        ({"roi": "box"}, "roi is a ROI node or six numbers .* in RAS mm, got 'box'"),
+        ({"roi": 5}, "roi is a ROI node or six numbers .* in RAS mm, got 5"),
+        ({"postprocess": {"keep_largest": True}}, "postprocess is a PostprocessRule, got {'keep_largest'"),
+        ({"roi_voxels": (0, 1, 0, 1, 0, 1)}, r"the options are device, .*, roi, postprocess, see"),
     ],
 )
 def test_an_option_that_means_nothing_is_refused(options, words):

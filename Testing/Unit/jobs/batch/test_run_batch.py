@@ -301,6 +301,20 @@ def test_a_report_that_is_in_use_is_written_the_next_time(made, monkeypatch):
     assert (made.out / "a.nii.gz").is_file()
 
 
+@pytest.mark.parametrize("way", ["itself", "hard link"])
+def test_no_result_takes_the_place_of_the_image_of_another_case(made, way):
+    output = "b.nii.gz"
+    if way == "hard link":
+        output = "link.nii.gz"
+        (made.scans / output).hardlink_to(made.scans / "b.nii.gz")
+    (made.scans / "list.csv").write_text(f"case,image,output\na,a.nii.gz,{output}\nb,b.nii.gz,\n")
+    before = (made.scans / "b.nii.gz").read_bytes()
+    with pytest.raises(JobError, match=f"{output} is the image of 'b' and the output of 'a' at once; choose another"):
+        segment_folder(made.scans / "list.csv", "tiny", made.scans, run=made.run, suffix=".nrrd", overwrite=True)
+    assert made.ran == []
+    assert (made.scans / "b.nii.gz").read_bytes() == before
+
+
 class Page(HTMLParser):
     """Reads a page back: texts and links; refuses what is loaded from elsewhere."""
 
