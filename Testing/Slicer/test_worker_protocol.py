@@ -27,6 +27,7 @@ JOB = Job(inputs=("a",), model="m", output="o")
 START = "tell(event='Started', name=json.loads(sys.stdin.readline()).get('name', ''))"
 DONE = "tell(event='Finished', outputs=['o'], device=str(os.getpid()), seconds=1)"
 WAIT = "sys.stdin.read()"
+DEVICE = "tell(event='Described', devices=[{'name': 'cpu', 'title': 'P', 'free_mb': 5, 'total_mb': None}])"
 
 
 class Worker:
@@ -288,8 +289,7 @@ def test_a_training_has_a_process_of_its_own_that_is_told_to_end_with_it(worker)
 
 def test_a_worker_says_what_it_can_run_on(worker):
     word = "assert sys.stdin.readline() == '\"describe\"\\n'"
-    described = "tell(event='Described', devices=[{'name': 'cpu', 'title': 'P', 'free_mb': 5, 'total_mb': None}])"
-    made = worker(word, "print('loading', flush=True)", described, START, word, described, DONE, WAIT)
+    made = worker(word, "print('loading', flush=True)", DEVICE, START, word, DEVICE, DONE, WAIT)
     answer = Described((Device("cpu", "P", 5, None),))
     assert made.describe() == [answer]
     made.begin()
@@ -300,8 +300,7 @@ def test_a_worker_says_what_it_can_run_on(worker):
 
 
 def test_a_worker_whose_idle_time_ended_just_then_is_asked_again(worker, once):
-    device = "tell(event='Described', devices=[{'name': 'cpu', 'title': 'P', 'free_mb': 5, 'total_mb': None}])"
-    assert len(worker(once, device, WAIT).describe()[0].devices) == 1
+    assert len(worker(once, DEVICE, WAIT).describe()[0].devices) == 1
 
 
 def test_a_cancelled_job_does_not_keep_its_worker_from_being_asked_again_later(worker, tmp_path):
@@ -310,8 +309,7 @@ def test_a_cancelled_job_does_not_keep_its_worker_from_being_asked_again_later(w
     word, stopped = "assert sys.stdin.readline() == '\"cancel\"\\n'", "tell(event='Stopped')"
     ends = "sys.stdin.readline(); sys.exit(0)"
     first = "; ".join([START, word, stopped, ends])
-    device = "tell(event='Described', devices=[{'name': 'cpu', 'title': 'P', 'free_mb': 5, 'total_mb': None}])"
-    made = worker(is_first, f"if is_first: {first}", device, WAIT)
+    made = worker(is_first, f"if is_first: {first}", DEVICE, WAIT)
     made.begin()
     made.until(lambda: made.heard)
     made.client.cancel()
@@ -353,6 +351,23 @@ def test_closing_ends_the_worker_with_its_job_and_says_nothing_more(worker):
     assert made.heard == [Started("")]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_devices_that_a_closed_worker_names_at_last_are_not_heard(worker):
+    asked, cancel = (f"assert sys.stdin.readline() == '\"{word}\"\\n'" for word in ("describe", "cancel"))
+    made = worker("print('up', flush=True)", asked, cancel, DEVICE)
+    made.client.describe()
+    made.until(lambda: made.lines)
+    made.client.close()
+    assert made.heard == []
+
+
+def test_devices_are_named_once_though_a_job_was_sent_before_the_answer(worker):
+    answer = f"if 'describe' in sys.stdin.readline(): {DEVICE}"
+    made = worker(answer, answer, START, DONE, WAIT)
+    made.client.describe()
+    made.client.start(JOB)
+    assert kinds(made.rest()) == [Described, Started, Finished]
 
 
 def test_the_kill_of_a_worker_that_was_closed_does_not_reach_the_next(worker, once):

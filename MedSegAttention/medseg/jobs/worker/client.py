@@ -238,8 +238,9 @@ class WorkerClient:
         self._may_ask_again = False
         match event:
             case Described():
-                self.is_asked = False
-                self._on_event(event)
+                if self.is_asked:  # else it was closed, or asked once more when a job was sent
+                    self.is_asked = False
+                    self._on_event(event)
             case Finished() | Failed() | Stopped() if self.is_busy:
                 self._finish(event)
             case Failed(message):  # something that is needed to describe is not installed

@@ -161,7 +161,7 @@ class WorkerProcess(WorkerClient):
             name: comes back in Started.
 
         Yields:
-            Started, what happens, and last an ``End``, whatever becomes of the worker.
+            Started, what happens, and last an ``End``, whatever becomes of the worker; no more after ``close``.
 
         Raises:
             JobError: when the job holds a number JSON cannot say.
