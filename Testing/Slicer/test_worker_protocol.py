@@ -321,7 +321,13 @@ TORCHLESS = "tell(event='Failed', message='this needs torch', is_bug=False); sys
 
 
 @pytest.mark.parametrize(
-    ("lines", "words"), [(None, "cannot be started"), (["sys.exit('bad')"], "bad"), ([TORCHLESS], "this needs torch")]
+    ("lines", "words"),
+    [
+        (None, "cannot be started"),
+        (["sys.exit('bad')"], "bad"),
+        ([TORCHLESS], "this needs torch"),
+        (["os.kill(os.getpid(), signal.SIGKILL)"], "SIGKILL"),
+    ],
 )
 def test_whoever_asks_for_devices_hears_that_nobody_answers_and_the_log_says_why(new_worker, script, lines, words):
     python = "/nowhere/python" if lines is None else script(*lines)
@@ -398,7 +404,9 @@ def test_in_slicer_a_python_that_cannot_be_started_is_named_in_the_language_of_t
     process = qt_process.QtJobProcess(heard.append, lines.append, "/nowhere/python")
     process.start(JOB)
     spin(lambda: heard)
-    assert [texts.describe_event(each) for each in heard] == lines == ["/nowhere/python startet nicht"]
+    process.describe()
+    spin(lambda: lines)
+    assert [texts.describe_event(heard[0])] == lines == ["/nowhere/python startet nicht"]
 
 
 def test_in_slicer_another_python_does_not_get_slicers_own_surroundings(qt_process, script, monkeypatch, spin):

@@ -177,9 +177,7 @@ class WorkerClient:
 
     def cannot_start(self, program: str, reason: str) -> None:
         """Take that there is no process."""
-        failed = CannotStart.of(program, reason)
-        self._on_log(self._in_words(failed))
-        self._give_up(failed)
+        self._give_up(CannotStart.of(program, reason))
 
     def _settle(self, module: str) -> None:
         """Take the interpreter and the module that are wanted now; an idle worker of others is ended."""
@@ -243,9 +241,8 @@ class WorkerClient:
                     self._on_event(event)
             case Finished() | Failed() | Stopped() if self.is_busy:
                 self._finish(event)
-            case Failed(message):  # something that is needed to describe is not installed
-                self.trouble = message
-                self._on_log(self._in_words(event))
+            case Failed():  # something that is needed to describe is not installed
+                self._note_trouble(event)
             case _ if self.is_busy:
                 self._on_event(event)
 
@@ -263,7 +260,12 @@ class WorkerClient:
         """The worker is gone; no devices are the answer to whoever asked for them."""
         if self.is_asked:
             self.is_asked = False
-            if isinstance(end, Failed):
-                self.trouble = self.trouble or end.message
+            if isinstance(end, Failed) and not self.trouble:
+                self._note_trouble(end)
             self._on_event(Described(()))
         self._finish(end)
+
+    def _note_trouble(self, failed: Failed) -> None:
+        """Keep why there are no devices; no row of a queue will say it."""
+        self.trouble = failed.message
+        self._on_log(self._in_words(failed))
