@@ -1,5 +1,6 @@
 """``medseg train``: images with segmentations become a bundle."""
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,8 @@ from medseg.spec.errors import MissingDependency
 
 if TYPE_CHECKING:
     from medseg.training.planning.plan import Plan
+
+_EXIT_INTERRUPTED = 130
 
 
 def train(
@@ -85,6 +88,7 @@ def train(
     from medseg.cli.console import output as console
     from medseg.cli.train_progress import TrainingReporter
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler ends a run as Ctrl-C does
     with TrainingReporter(silent=running_processes().rank > 0) as reporter:
         planned, training, validation = prepare(config, reporter.note)
         if not reporter.silent:
@@ -95,7 +99,13 @@ def train(
             write_plan(planned, folder / PLAN)
             console().print(f"the plan is in {folder / PLAN}", markup=False)
             return
-        bundle = carry_out(config, planned, training, validation, on_note=reporter.note, on_progress=reporter.progress)
+        try:
+            bundle = carry_out(
+                config, planned, training, validation, on_note=reporter.note, on_progress=reporter.progress
+            )
+        except KeyboardInterrupt:
+            reporter.console.print("interrupted; the same command goes on from the last checkpoint", markup=False)
+            raise typer.Exit(_EXIT_INTERRUPTED) from None
     if bundle is not None:
         held_out = f" --folds {bundle.folder / 'docs' / 'training' / 'folds.json'}" if validation else ""
         console().print(

@@ -74,12 +74,12 @@ def train(
     Raises:
         OutputExists: if the output folder exists.
         JobError: if an unfinished run of another plan is in the way, another training is running there, or no case
-            can be used, or a teacher does not fit.
+            can be used, or a teacher does not fit, or there is no such device.
     """
     if config.output.exists():
         msg = f"{config.output} exists and is kept; name another output folder or remove it first"
         raise OutputExists(msg)
-    folder, processes = run_folder(config.output), running_processes()
+    folder, processes, device = run_folder(config.output), running_processes(), training_device(config.device)
     licence = f"{plan.model.licence}\n" if config.licence is None else config.licence.read_text(encoding="utf-8")
     with alone_in(folder, needed=processes.rank == 0):
         teacher = open_teacher(plan.training.teachers, plan.model)
@@ -108,7 +108,7 @@ def train(
             seconds=config.seconds,
             resume=resume,
             workers=min(_MOST_WORKERS, max(1, cores - 1)) if config.workers is None else config.workers,
-            device=training_device(config.device),
+            device=device,
             processes=processes,
             watch=watch,
             teacher=teacher,

@@ -1,6 +1,11 @@
 """``medseg train`` as a person types it."""
 
 import json
+import os
+import signal
+import sys
+import threading
+import time
 
 import pytest
 
@@ -9,6 +14,7 @@ from medseg.cli.main import run
 from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
 from medseg.spec.errors import JobError
 from medseg.training.planning.plan import read_plan
+from medseg.training.train import alone_in
 from Unit.training.phantoms import write_phantoms
 
 QUICK = ["--set", "model.arguments.widths=T", "--steps", "2", "--workers", "0", "--device", "cpu"]
@@ -58,6 +64,31 @@ def test_all_cases_train_when_asked_and_a_model_is_fine_tuned_by_its_folder(phan
     assert tuned.arguments["widths"] == "T"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be asked to end there")
+def test_a_training_that_a_scheduler_ends_says_so_as_after_ctrl_c_and_can_go_on(phantoms, tmp_path, capsys):
+    def unheard(*_):
+        msg = "nobody took the signal"
+        raise AssertionError(msg)
+
+    def end_it():
+        while not (tmp_path / "m-training" / "folds.json").is_file():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, unheard)
+    try:
+        ending = threading.Thread(target=end_it, daemon=True)
+        ending.start()
+        assert run(["train", str(phantoms), "-o", str(tmp_path / "m"), *QUICK, "--steps", "100000"]) == 130
+        ending.join()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "interrupted; the same command goes on" in capsys.readouterr().err
+    assert not (tmp_path / "m").exists()
+    with alone_in(tmp_path / "m-training"):
+        pass
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -71,7 +102,8 @@ def test_all_cases_train_when_asked_and_a_model_is_fine_tuned_by_its_folder(phan
     ],
 )
 def test_mistakes_are_answered_in_one_line(phantoms, tmp_path, capsys, arguments, complaint):
-    assert run(["train", str(phantoms), "-o", str(tmp_path / "m"), "--device", "cpu", *arguments]) == 2
+    quick = ["--window", "16,16,16", "--batch", "1", "--device", "cpu"]  # what would be proposed is not the subject
+    assert run(["train", str(phantoms), "-o", str(tmp_path / "m"), *quick, *arguments]) == 2
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "m").exists()
 

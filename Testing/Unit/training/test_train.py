@@ -102,6 +102,13 @@ def test_a_time_limit_ends_with_a_finished_schedule_and_a_bundle(phantoms: Path,
     assert rows[-1].learning_rate < 0.2 * max(row.learning_rate for row in rows)
 
 
+def test_a_device_that_is_not_there_is_refused_before_anything_is_made(phantoms: Path, tmp_path: Path):
+    files, _ = fold_of(phantoms)
+    with pytest.raises(JobError, match="cuda:77"):
+        train(a_config(tmp_path / "one", device="cuda:77"), a_plan(steps=2), files)
+    assert not run_folder(tmp_path / "one").exists()
+
+
 def test_a_second_training_of_the_same_output_is_refused_while_the_first_runs(phantoms: Path, tmp_path: Path):
     files, _ = fold_of(phantoms)
     with alone_in(run_folder(tmp_path / "one")), pytest.raises(JobError, match="another training is writing"):

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from medseg.bundles.weights import save_weights
+from medseg.imaging.measure import dice
 from medseg.inference.predictor import predict
 from medseg.inference.run_plan import plan_network
 from medseg.spec.events import Learning
@@ -149,7 +150,7 @@ def score_cases(network: nn.Module, cases: Sequence[Case], manifest: ModelManife
         device: where the network runs.
     """
     values = [label.value for label in manifest.labels]
-    dice: dict[int, list[float]] = {value: [] for value in values}
+    by_label: dict[int, list[float]] = {value: [] for value in values}
     options = Options(mirror=False, overlap=0.25)
     for case in cases:
         plan = plan_network(case.image.shape, manifest, options, device=str(device))
@@ -157,10 +158,9 @@ def score_cases(network: nn.Module, cases: Sequence[Case], manifest: ModelManife
         seen = case.labels[0] != IGNORE
         found, truth = scores.argmax(axis=0)[seen], case.labels[0][seen]
         for value in values:
-            if case.known[value]:
-                sizes = int((found == value).sum()) + int((truth == value).sum())
-                both = int(((found == value) & (truth == value)).sum())
-                if sizes:
-                    dice[value].append(2 * both / sizes)
-    means = [float(np.mean(each)) for each in dice.values() if each]
+            one, other = found == value, truth == value
+            overlap = dice(int((one & other).sum()), int(one.sum()), int(other.sum()))
+            if case.known[value] and not math.isnan(overlap):
+                by_label[value].append(overlap)
+    means = [float(np.mean(each)) for each in by_label.values() if each]
     return float(np.mean(means)) if means else 0.0
