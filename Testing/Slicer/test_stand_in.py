@@ -479,3 +479,11 @@ def test_without_the_fixture_there_is_no_qt():
     assert "ctk" not in sys.modules
     assert not any(hasattr(slicer, name) for name in ("app", "mrmlScene", "qMRMLNodeComboBox"))
     assert "medseg.desktop.worker.qt_process" not in sys.modules
+
+
+@pytest.mark.usefixtures("qt_app")
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="None cannot end there")
+def test_none_outlives_what_qt_takes_of_it():
+    from stand_in.install import RESERVE
+
+    assert sys.getrefcount(None) > RESERVE // 2

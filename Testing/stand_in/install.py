@@ -1,5 +1,6 @@
 """Puts the stand-in where scripts look for Slicer's Qt side, and takes it away again."""
 
+import ctypes
 import sys
 from contextlib import contextmanager
 from types import ModuleType
@@ -23,10 +24,22 @@ from stand_in.ui_loader import make_loader
 _SOURCES = (ctk_folding, ctk_inputs, ctk_numbers, qmrml_node_combo, qmrml_segments, qmrml_widgets)
 _NOISE = ("propagateSizeHints", "QFont")  # of drawing offscreen
 _OURS = "medseg.desktop."
+RESERVE = 2**40  # references of None
+
+
+def keep_none():
+    """Give None more references than any run takes away.
+
+    PySide6 6.12 takes one at each call that returns None (``itemData``, ``setParent``, ``currentItem``). Before
+    Python 3.12, where None cannot end, a long run of tests would: "Fatal Python error: none_dealloc".
+    """
+    if sys.version_info < (3, 12) and sys.getrefcount(None) < RESERVE // 2:
+        ctypes.c_ssize_t.from_address(id(None)).value += RESERVE  # where CPython counts them
 
 
 def application():
     """The one QApplication of the process, offscreen, with a font."""
+    keep_none()
     made = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["Slicer"])
     ensure_font()
     return made
