@@ -34,7 +34,7 @@ class TrainingSection(Section):
         bundles: the installed models by id.
         current_model: the one that is chosen in the panel.
         queue: takes the orders.
-        installer: opened when Train is pressed, to install what a training needs; None: nothing is.
+        installer: installs what a training needs when Train is pressed; None: nothing is installed.
     """
 
     def __init__(
