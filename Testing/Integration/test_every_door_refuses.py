@@ -180,6 +180,15 @@ def test_an_output_that_is_there_is_kept_unless_it_may_be_replaced(doors, door, 
     assert output.read_text() == "precious"
 
 
+def test_channels_are_counted_before_they_are_put_on_one_grid(volume):
+    """Who gives two images to a model of one channel is not sent to register them."""
+    far = np.eye(4)
+    far[0, 3] = 5000
+    elsewhere = Image(volume.array, far @ volume.affine)
+    with pytest.raises(JobError, match=r"takes 1 channel\(s\) .*, got 2; give one file a channel"):
+        medseg.segment([volume, elsewhere], model=MODEL, device="cpu")
+
+
 @pytest.mark.parametrize("door", ["command", "worker"])
 @pytest.mark.parametrize(
     ("file", "name", "words"),

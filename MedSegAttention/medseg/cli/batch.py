@@ -51,7 +51,7 @@ def batch(
                 suffix=suffix,
                 overwrite=overwrite,
                 versions={"medseg": __version__},
-                on_case=partial(_tell, reporter.console),
+                on_case=partial(_show_case, reporter.console),
                 on_event=reporter,
             )
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ def batch(
         raise typer.Exit(EXIT_CASES)
 
 
-def _tell(console: "Console", number: int, total: int, row: "CaseRow") -> None:
+def _show_case(console: "Console", number: int, total: int, row: "CaseRow") -> None:
     """One line a case when it has ended."""
     if row.status == "running":
         return

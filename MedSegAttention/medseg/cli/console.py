@@ -62,8 +62,8 @@ class Reporter:
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
-    def tell_forecast(self, expected: Forecast) -> None:
-        """Say what the case that was just read will take."""
+    def show_forecast(self, expected: Forecast) -> None:
+        """Show what the case that was just read will take."""
         self.console.print(forecast_words(expected), markup=False)
 
     def __call__(self, event: Event) -> None:

@@ -45,7 +45,7 @@ def segment(
     from medseg.jobs.run.run_job import run_job
 
     with Reporter() as reporter:
-        result = run_job(job, reporter, on_forecast=reporter.tell_forecast)
+        result = run_job(job, reporter, on_forecast=reporter.show_forecast)
     _show(result, job)
 
 

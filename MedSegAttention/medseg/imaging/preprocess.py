@@ -73,7 +73,7 @@ class Prepared(Grids):
         Args:
             scores: ``(L, i, j, k)`` probabilities on the grid of ``image``.
             probabilities: ``(L, I, J, K)``, filled on the way, where they are wanted too.
-            on_label: told (labels done, labels in all); whatever it raises stops the work.
+            on_label: called with (labels done, labels in all); whatever it raises stops the work.
 
         Returns:
             ``(I, J, K)``, uint8, or uint16 with more than 255 labels; the lower label where two are equal.

@@ -49,7 +49,7 @@ def predict(
         network: in evaluation mode, ``(B, C, i, j, k)`` -> logits ``(B, L, i, j, k)``; moved to the device. Where the
             manifest says slices, a 2D network as ``slicewise`` takes it.
         plan: made for an array of this shape. The sums are kept on its device.
-        on_window: told (windows done, windows in all); whatever it raises stops the work.
+        on_window: called with (windows done, windows in all); whatever it raises stops the work.
         engine: what runs in the place of the network, made for the plan's device and precision by ``make_engine`` for
             windows of ``network_shape(manifest)``; None: the network itself.
 

@@ -53,7 +53,7 @@ class NetworkPlan:
         return self.device.partition(":")[0]
 
     def __str__(self) -> str:
-        """What the user is told when it is tried."""
+        """The warning's words when it is tried for want of memory."""
         windows = "1 window" if self.window_batch == 1 else f"{self.window_batch} windows"
         engine = "" if self.engine == "auto" else f" by {self.engine}"
         return f"{windows} at a time in {self.precision} on {self.device}{engine}"

@@ -53,7 +53,7 @@ def predict_volume(
         windows: boxes of one shape that together see every voxel.
         label_count: L, background included.
         batch: windows a forward pass, B.
-        on_window: told (windows done, windows in all) after each pass; whatever it raises stops the work.
+        on_window: called with (windows done, windows in all) after each pass; whatever it raises stops the work.
         margin: voxels that the network sees beyond a window, on each side along i, j, k.
 
     Returns:

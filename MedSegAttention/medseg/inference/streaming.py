@@ -74,7 +74,7 @@ def predict_labels(
         prepared: as the manifest says.
         network: as in ``predict``.
         plan: made for this image. The sums are kept on its device.
-        on_window: told (windows done, windows in all), those of air too; whatever it raises stops the work.
+        on_window: called with (windows done, windows in all), those of air too; whatever it raises stops the work.
         engine: runs in the place of the network.
 
     Raises:

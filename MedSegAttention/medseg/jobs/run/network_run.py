@@ -29,7 +29,7 @@ class Answer:
             probabilities ``(L, i, j, k)`` on the prepared grid.
         is_scores: which of them they are.
         plan: how it ran in the end.
-        engine: what ran it, as the user is told.
+        engine: what ran it, in words for the user.
         parts: seconds of "engine" (getting ready), "network", "stitch" and "decode"; with scores stitching counts as
             network, and decoding comes later.
         window_count: windows the network saw, each mirror image counted.
@@ -58,7 +58,7 @@ class NetworkRun:
         """Run the network; when memory runs out ask for less, and say so.
 
         Args:
-            on_window: told (windows done, windows in all); whatever it raises stops the work.
+            on_window: called with (windows done, windows in all); whatever it raises stops the work.
 
         Raises:
             JobError: when nothing needs little enough memory, or the network's values are not finite.

@@ -1,4 +1,4 @@
-"""What a running job tells while it works: stages, time left, warnings; and where it asks whether to stop."""
+"""What a running job reports while it works: stages, time left, warnings; and where it asks whether to stop."""
 
 import time
 from collections.abc import Callable, Iterator

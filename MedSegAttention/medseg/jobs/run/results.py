@@ -120,7 +120,7 @@ class Segmentation:
         probabilities: ``(L, I, J, K)`` float32, background first; None unless asked for.
         device: what the network really ran on.
         seconds: wall time by stage.
-        warnings: what the user was told.
+        warnings: the sentences that the user was shown.
         windows_seconds: seconds the network took, without attempts that ran out of memory.
         window_count: windows it saw in that time, each mirror image counted.
         engine: what ran the network, as ``Engine.description`` says it.

@@ -17,7 +17,7 @@ from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.measure import measure
 from medseg.imaging.postprocess import postprocess
-from medseg.imaging.preprocess import Prepared, prepare
+from medseg.imaging.preprocess import Prepared, check_channels, prepare
 from medseg.inference.device import choose_device, device_name
 from medseg.inference.forecast import Forecast, forecast
 from medseg.inference.network_memory import has_openvino
@@ -30,6 +30,7 @@ from medseg.jobs.run.results import Outputs, Segmentation, Source
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.events import Finished
 from medseg.spec.job import Options
+from medseg.spec.manifest import ModelManifest
 
 
 def segment_case(
@@ -63,7 +64,7 @@ def segment_case(
         engines: those of earlier cases, for the same networks; None: made for this one.
         on_event: hears Progress, Warned and, last, Finished; whatever it raises ends the work.
         cancelled: asked between windows and stages, and a last time before the outputs appear.
-        on_forecast: told what the case will take as soon as that is known.
+        on_forecast: hears what the case will take as soon as that is known.
 
     Raises:
         MedSegError: one of its kinds, when the user can mend it.
@@ -76,7 +77,7 @@ def segment_case(
     outputs.check_grid(images[0])
     want_probabilities = want_probabilities or outputs.probabilities is not None
     with progress.stage("preprocess"):
-        image = _one_image(images)
+        image = _one_image(images, bundle.manifest)
         del images
         plan = plan_run(image, bundle.manifest, options, device=device)
         if on_forecast is not None:
@@ -146,7 +147,7 @@ def forecast_case(
         MedSegError: one of its kinds, for what ``segment_case`` would refuse too.
     """
     device = str(choose_device(options.device))
-    image = _one_image(_read(inputs, frame, ProgressReporter()))
+    image = _one_image(_read(inputs, frame, ProgressReporter()), bundle.manifest)
     plan = plan_run(image, bundle.manifest, options, device=device)
     return _forecast(plan, bundle, image, probabilities=probabilities)
 
@@ -194,12 +195,13 @@ def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporte
     return images
 
 
-def _one_image(images: Sequence[Image]) -> Image:
-    """Put the channels together and refuse a case without a single number in a channel."""
+def _one_image(images: Sequence[Image], manifest: ModelManifest) -> Image:
+    """Put the model's channels together and refuse a case without a single number in a channel."""
     if len(images) > 1 and any(image.channel_count > 1 for image in images):
         counts = ", ".join(str(image.channel_count) for image in images)
         msg = f"several inputs are one channel each, got inputs of {counts} channels; give one file a channel"
         raise JobError(msg)
+    check_channels(sum(image.channel_count for image in images), manifest)  # before one is resampled to another
     image = images[0] if len(images) == 1 else stack_channels(images)
     for number, channel in enumerate(image.array):
         if not np.isfinite(channel).any():
