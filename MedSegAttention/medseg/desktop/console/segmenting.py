@@ -1,6 +1,7 @@
 """The module without its panel: volumes and whole folders segmented from the Python console or a script. No Qt."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -33,7 +34,7 @@ OnFinished: TypeAlias = Callable[[Any, Exception | None], None]
 """Hears the result and None, or None and what went wrong."""
 
 
-class ConsoleCall:
+class ConsoleCall(ABC):
     """A call from the console under way; ``cancel`` stops it.
 
     Attributes:
@@ -73,9 +74,9 @@ class ConsoleCall:
             later=later,
         )
 
+    @abstractmethod
     def start(self) -> None:
         """Begin."""
-        raise NotImplementedError
 
     def cancel(self) -> None:
         """Stop it; ``on_finished`` hears of it as ``Cancelled``. The same training goes on where it was."""
@@ -104,8 +105,9 @@ class ConsoleCall:
             raise self.error
         return self.result
 
+    @abstractmethod
     def _row_ended(self, row: Row) -> None:
-        raise NotImplementedError
+        """Take the end of a row."""
 
 
 class SegmentCall(ConsoleCall):

@@ -1,5 +1,6 @@
 """Qt controls: loaded from ``.ui`` files, filled, and tied to fields of the parameters both ways."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ class _Tie:
     show: Callable[[Any], None]
 
 
-class Section:
+class Section(ABC):
     """A part of the panel that most people never open.
 
     Attributes:
@@ -33,9 +34,9 @@ class Section:
     widget: Any
     tells_state = False
 
+    @abstractmethod
     def refresh(self) -> None:
         """Show what is chosen now."""
-        raise NotImplementedError
 
     def differences(self) -> list[str]:
         """Names of what differs from the default; empty where nothing does."""
