@@ -13,6 +13,24 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 _NO_QT = "needs Qt: pip install PySide6-Essentials, on Linux with libegl1, libgl1, libxkbcommon0 and libfontconfig1"
 
 
+@pytest.fixture(autouse=True)
+def _one_rule_of_each_kind():
+    """Leave one conversion rule of each kind, as an application with its one scene has.
+
+    Every logic that gets a scene registers them once more, and copying a segmentation takes time with their square:
+    after 500 scenes of one process it took 20 s.
+    """
+    yield
+    factory_class = getattr(sys.modules.get("slicer"), "vtkSegmentationConverterFactory", None)
+    if factory_class is None:
+        return
+    factory, kept = factory_class.GetInstance(), set()
+    for rule in factory.GetConverterRules():
+        if rule.GetClassName() in kept:
+            factory.UnregisterConverterRule(rule)
+        kept.add(rule.GetClassName())
+
+
 @pytest.fixture
 def scene():
     """An empty scene that knows volumes, transforms and segmentations."""
