@@ -166,7 +166,7 @@ def test_two_channels_a_body_crop_and_postprocessing_are_carried_over(
 @pytest.mark.parametrize(
     ("rule", "window", "spacing"),
     [
-        (SliceRule(axis=2, context=1), (8, 8, 1), None),
+        (SliceRule(axis=2, context=1), (16, 16, 1), None),
         (SliceRule(axis=0, fit="resize"), (1, 32, 24), (1.0, 1.0, 1.0)),
     ],
     ids=["neighbours", "resized"],
