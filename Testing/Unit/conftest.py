@@ -1,4 +1,4 @@
-"""A small model for the tests of this folder."""
+"""A small model for the tests of several folders."""
 
 import pytest
 
