@@ -54,12 +54,12 @@ class Patches(Dataset[dict[str, torch.Tensor]]):
         case = self.cases[_order(self.seed, number // count, count)[number % count]]
         random = np.random.default_rng((self.seed, 1, number))
         image, labels = cut_patch(case, self.shape, random, slices=self.slices, foreground=self.foreground)
-        story = {"known": torch.from_numpy(case.known), "number": torch.tensor(number)}
+        details = {"known": torch.from_numpy(case.known), "number": torch.tensor(number)}
         if self.change is None:
-            return {"image": torch.from_numpy(image), "labels": torch.from_numpy(labels), **story}
+            return {"image": torch.from_numpy(image), "labels": torch.from_numpy(labels), **details}
         self.change.set_random_state(int(random.integers(2**31)))
         patch: dict[str, torch.Tensor] = self.change({"image": image, "labels": labels})
-        return {**patch, **story}
+        return {**patch, **details}
 
 
 class Steps(Sampler[list[int]]):
