@@ -17,7 +17,7 @@ from medseg.spec.errors import ManifestError, OutputExists, WeightsError
 from medseg.spec.manifest import ChannelSpec, IntensityRule
 from medseg.spec.postprocess import PostprocessRule
 from Unit.bundles.monai_sample import CONFIG, METADATA, network, write_sample
-from Unit.bundles.test_monai_run import assert_agree, blob, predict_ourselves, run_monai
+from Unit.bundles.test_monai_run import assert_agree, blob, predict_ourselves, run_as_a_user
 
 CHOICES = Choices(model_id="two-organs")
 
@@ -286,7 +286,7 @@ def test_monai_still_runs_the_imported_bundle_and_gives_our_labels(run, tmp_path
     image = Image(blob((28, 22, 22), 0)[None] * 0.2, np.diag([-1.5, -1.5, 2.0, 1.0]))
     (tmp_path / "images").mkdir()
     nibabel.save(nibabel.Nifti1Image(image.array[0], image.affine), tmp_path / "images" / "case.nii.gz")
-    run_monai(bundle, tmp_path / "images", tmp_path / "out")
+    run_as_a_user(bundle, tmp_path / "images", tmp_path / "out")
     theirs = np.asarray(nibabel.load(tmp_path / "out" / "case_seg.nii.gz").dataobj)
     assert_agree(theirs, predict_ourselves(bundle, image))
 
