@@ -1,6 +1,8 @@
 """``medseg train``: images with segmentations become a bundle."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,16 @@ if TYPE_CHECKING:
     from medseg.training.planning.plan import Plan
 
 _EXIT_INTERRUPTED = 130
+
+
+@contextmanager
+def _terminated_as_by_ctrl_c() -> Iterator[None]:
+    """Let a scheduler's SIGTERM end a run as Ctrl-C does, and put back what was there."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def train(
@@ -88,8 +100,7 @@ def train(
     from medseg.cli.console import output as console
     from medseg.cli.train_progress import TrainingReporter
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a scheduler ends a run as Ctrl-C does
-    with TrainingReporter(silent=running_processes().rank > 0) as reporter:
+    with _terminated_as_by_ctrl_c(), TrainingReporter(silent=running_processes().rank > 0) as reporter:
         planned, training, validation = prepare(config, reporter.note)
         if not reporter.silent:
             _show(planned, f"{len(training)} cases train, {len(validation)} are held out")

@@ -26,6 +26,7 @@ def phantoms(tmp_path_factory):
 
 
 def test_a_dry_run_prints_the_plan_with_its_reasons_and_saves_it(phantoms, tmp_path, capsys):
+    before = signal.getsignal(signal.SIGTERM)
     assert run(["train", str(phantoms), "-o", str(tmp_path / "My Model"), "--dry-run", *QUICK]) == 0
     printed = capsys.readouterr().out
     assert "model.window_shape" in printed
@@ -36,6 +37,7 @@ def test_a_dry_run_prints_the_plan_with_its_reasons_and_saves_it(phantoms, tmp_p
     assert plan.model.arguments["widths"] == "T"
     assert plan.training.steps == 2
     assert not (tmp_path / "My Model").exists()
+    assert signal.getsignal(signal.SIGTERM) is before, "the process that asked for a training keeps its own way to end"
 
 
 def test_one_command_makes_a_bundle_and_a_plan_makes_it_again(phantoms, tmp_path, capsys):
