@@ -26,7 +26,9 @@ def as_finite(array: NDArray[Any]) -> NDArray[np.float32]:
         return array.astype(np.float32)
     result = np.empty(array.shape, dtype=np.float32)
     for channel, target in zip(array, result, strict=True):
-        low, high = _finite_range(channel)
+        usable = _usable(channel)
+        finite = channel if usable is None else channel[usable]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
         np.nan_to_num(channel, nan=low, posinf=high, neginf=low).clip(-_LARGEST, _LARGEST, out=target, casting="unsafe")
     return result
 
@@ -122,13 +124,6 @@ def _usable(channel: NDArray[Any]) -> NDArray[np.bool_] | None:
         return None
     finite = np.isfinite(channel)
     return None if finite.all() else finite
-
-
-def _finite_range(channel: NDArray[Any]) -> tuple[float, float]:
-    """Smallest and largest finite value; 0, 0 when there is none."""
-    usable = _usable(channel)
-    chosen = channel if usable is None else channel[usable]
-    return (float(chosen.min()), float(chosen.max())) if chosen.size else (0.0, 0.0)
 
 
 def _number(value: float | None) -> float:

@@ -157,7 +157,12 @@ def plan_grids(
     check_channels(image.channel_count, manifest)
     reorient = Reorient.to_orientation(image, manifest.orientation)
     turned = reorient.apply(image)
-    crop, region = _plan_crop(turned, manifest, _find_region(turned, reorient, roi_ras_mm, roi_voxels))
+    wanted = None
+    if roi_voxels is not None:
+        wanted = Crop.to_voxels(turned, reorient.turn_box(roi_voxels))
+    elif roi_ras_mm is not None:
+        wanted = Crop.to_roi(turned, roi_ras_mm)
+    crop, region = _plan_crop(turned, manifest, wanted)
     resample = _plan_resample(crop.apply(turned), manifest, spacing_factor)
     return Grids(reorient=reorient, crop=crop, resample=resample, region=region)
 
@@ -177,13 +182,6 @@ def _find_air(array: NDArray[Any], limits: tuple[float, ...]) -> NDArray[np.bool
     for channel, limit in zip(array, limits, strict=True):
         air &= ~(channel >= limit)
     return air
-
-
-def _find_region(turned: Image, reorient: Reorient, roi_ras_mm: Roi | None, roi_voxels: VoxelBox | None) -> Crop | None:
-    """Find what is asked for in the turned image; None: everything."""
-    if roi_voxels is not None:
-        return Crop.to_voxels(turned, reorient.turn_box(roi_voxels))
-    return None if roi_ras_mm is None else Crop.to_roi(turned, roi_ras_mm)
 
 
 def _plan_crop(image: Image, manifest: ModelManifest, wanted: Crop | None) -> tuple[Crop, Crop | None]:

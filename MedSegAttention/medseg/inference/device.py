@@ -49,16 +49,19 @@ def device_title(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
         return "Apple GPU"
-    return _processor_name()
+    listing = Path("/proc/cpuinfo")  # platform.processor() is empty on many Linux systems
+    if listing.is_file():
+        for line in listing.read_text(errors="replace").splitlines():
+            key, _, name = line.partition(":")
+            if key.strip() == "model name" and name.strip():
+                return name.strip()
+    return platform.processor() or platform.machine()
 
 
 def describe_devices() -> tuple[Device, ...]:
     """Each device ``choose_device`` takes by name: CUDA cards, Apple's graphics, last the processor."""
-    return tuple(_describe(torch.device(name)) for name in available_devices())
-
-
-def _describe(device: torch.device) -> Device:
-    return Device(str(device), device_title(device), *_memory_mb(device))
+    devices = map(torch.device, available_devices())
+    return tuple(Device(str(device), device_title(device), *_memory_mb(device)) for device in devices)
 
 
 def _memory_mb(device: torch.device) -> tuple[int | None, int | None]:
@@ -74,13 +77,3 @@ def _memory_mb(device: torch.device) -> tuple[int | None, int | None]:
     except RuntimeError:  # a card that is lost, or so full that it cannot even be asked
         return None, None
     return free // 2**20, total // 2**20
-
-
-def _processor_name() -> str:
-    listing = Path("/proc/cpuinfo")  # platform.processor() is empty on many Linux systems
-    if listing.is_file():
-        for line in listing.read_text(errors="replace").splitlines():
-            key, _, name = line.partition(":")
-            if key.strip() == "model name" and name.strip():
-                return name.strip()
-    return platform.processor() or platform.machine()

@@ -6,7 +6,6 @@ from math import prod
 from medseg.inference.network_memory import choose_runner, network_bytes
 from medseg.inference.run_plan import RunPlan
 from medseg.spec.manifest import ModelManifest
-from medseg.spec.postprocess import PostprocessRule
 
 WORKER_MB = 320  # resident memory of a worker that has loaded everything but a network: measured, torch 2.13 on a CPU
 CUDA_WORKER_MB = 1500  # the same with CUDA's libraries and context: an estimate
@@ -79,8 +78,10 @@ def forecast(
     runner = choose_runner(plan, openvino=openvino)
     batch = min(plan.window_batch, windows)
     network = network_bytes(manifest, runner, device=device, batch=batch, weights=weights_mb * _MB)
-    stitched = network + _stitching(sizes, manifest, 2 * batch if plan.passes > 1 else batch)
-    on_card = device != "cpu"
+    # the sums that are not finished, their weights, and the answers that are added to them
+    answers = (2 * batch if plan.passes > 1 else batch) * prod(manifest.window_shape)
+    stitched = network + _FLOAT * ((manifest.label_count + 1) * sizes.held + manifest.label_count * answers)
+    on_card, rule = device != "cpu", plan.postprocess
     host = _host_bytes(
         sizes,
         manifest,
@@ -88,7 +89,7 @@ def forecast(
         loading=2 * weights_mb * _MB,  # the file is mapped while the network is filled from it
         stitched=0.0 if on_card else stitched,
         voxel_bytes=voxel_bytes,
-        tidies=_tidies(plan.postprocess),
+        tidies=rule.keep_largest or rule.min_island_mm3 > 0 or rule.fill_holes_mm3 > 0,
         probabilities=probabilities,
     )
     timed = (timing.seconds_per_window for timing in manifest.timings if timing.device_kind == device)
@@ -100,13 +101,6 @@ def forecast(
         memory_mb=(CUDA_WORKER_MB if device == "cuda" else WORKER_MB) + round(host / _MB),
         device_memory_mb=CUDA_CONTEXT_MB + round(card / _MB) if on_card else None,
         seconds=None if pace is None else plan.forward_passes * pace,
-    )
-
-
-def _stitching(sizes: _Sizes, manifest: ModelManifest, answers: int) -> float:
-    """Bytes of the sums that are not finished, their weights, and the answers that are added to them."""
-    return _FLOAT * (
-        (manifest.label_count + 1) * sizes.held + answers * manifest.label_count * prod(manifest.window_shape)
     )
 
 
@@ -139,7 +133,3 @@ def _host_bytes(
         restore += _FLOAT * (sizes.prepared + 3 * sizes.cropped) if sizes.is_resampled else 0
     tidy = source + wanted + network + 2 * labels + components
     return max(held + resampling, held + loading, windows, restore, tidy)
-
-
-def _tidies(rule: PostprocessRule) -> bool:
-    return rule.keep_largest or rule.min_island_mm3 > 0 or rule.fill_holes_mm3 > 0

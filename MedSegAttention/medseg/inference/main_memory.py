@@ -11,16 +11,12 @@ def main_memory_mb() -> tuple[int | None, int | None]:
     try:
         import psutil  # optional: Slicer does not bring it
     except ImportError:
-        return _without_psutil()
+        if _LISTING.is_file():  # Linux; its lines are "MemAvailable:   123 kB"
+            lines = (line.split() for line in _LISTING.read_text(encoding="ascii").splitlines())
+            sizes = {words[0]: int(words[1]) // 1024 for words in lines if len(words) > 1}
+            return sizes.get("MemAvailable:"), sizes.get("MemTotal:")
+        if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):  # macOS
+            return None, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
+        return None, None
     memory = psutil.virtual_memory()
     return int(memory.available) // 2**20, int(memory.total) // 2**20
-
-
-def _without_psutil() -> tuple[int | None, int | None]:
-    if _LISTING.is_file():  # Linux; its lines are "MemAvailable:   123 kB"
-        lines = (line.split() for line in _LISTING.read_text(encoding="ascii").splitlines())
-        sizes = {words[0]: int(words[1]) // 1024 for words in lines if len(words) > 1}
-        return sizes.get("MemAvailable:"), sizes.get("MemTotal:")
-    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):  # macOS
-        return None, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20
-    return None, None

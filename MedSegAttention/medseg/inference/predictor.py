@@ -105,7 +105,8 @@ def pad_volume(array: NDArray[np.float32], plan: NetworkPlan) -> PaddedVolume:
     Raises:
         ValueError: when the plan was made for an array of another shape.
     """
-    volume, (_, i, j, k) = pad_to_window(_as_tensor(array, torch.device(plan.device)), plan.windows.window_shape)
+    tensor = torch.from_numpy(np.require(array, np.float32, ["C", "W"])).to(plan.device)
+    volume, (_, i, j, k) = pad_to_window(tensor, plan.windows.window_shape)
     if tuple(volume.shape[1:]) != plan.windows.shape:
         msg = f"the plan is made for a volume of {plan.windows.shape} when it is padded, got {tuple(volume.shape[1:])}"
         raise ValueError(msg)
@@ -121,7 +122,10 @@ def answering(
     """Make what answers windows ``(B, C, i, j, k)`` with logits ``(B, L, i, j, k)``; arguments as of ``predict``."""
     device = torch.device(plan.device)
     if engine is None:
-        _lay_out(network, plan.manifest, device)
+        network.to(device)
+        if device.type == "cpu" and plan.manifest.network in _FASTER_CHANNELS_LAST:
+            layout = torch.channels_last_3d if plan.manifest.slices is None else torch.channels_last
+            network.to(memory_format=layout)  # type: ignore[call-overload]
     answer = engine or _in_precision(network, device, plan.precision)
     if plan.manifest.slices is not None:
         answer = slicewise(answer, plan.manifest.slices)
@@ -183,18 +187,6 @@ def pad_to_window(volume: Tensor, window_shape: tuple[int, int, int]) -> tuple[T
     # functional.pad counts from the last axis
     sides = [side for axis in (2, 1, 0) for side in (before[axis], missing[axis] - before[axis])]
     return functional.pad(volume, sides), inside
-
-
-def _lay_out(network: nn.Module, manifest: ModelManifest, device: torch.device) -> None:
-    """Move a network to its device, in the memory layout that is fastest there."""
-    network.to(device)
-    if device.type == "cpu" and manifest.network in _FASTER_CHANNELS_LAST:
-        layout = torch.channels_last_3d if manifest.slices is None else torch.channels_last
-        network.to(memory_format=layout)  # type: ignore[call-overload]
-
-
-def _as_tensor(array: NDArray[np.float32], device: torch.device) -> Tensor:
-    return torch.from_numpy(np.require(array, np.float32, ["C", "W"])).to(device)
 
 
 def not_finite(plan: NetworkPlan) -> JobError:

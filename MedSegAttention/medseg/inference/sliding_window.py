@@ -63,7 +63,11 @@ def predict_volume(
         ValueError: when no window is given, a voxel is in none, windows differ in shape, or the network answers
             in another shape.
     """
-    shape = _common_shape(windows)
+    shapes = {window.shape for window in windows}
+    if len(shapes) != 1:
+        msg = f"stitching needs windows of one shape, got {sorted(shapes)}"
+        raise ValueError(msg)
+    shape = shapes.pop()
     inner = tuple(size - 2 * extra for size, extra in zip(volume.shape[1:], margin, strict=True))
     total = torch.zeros((label_count, *inner), dtype=torch.float32, device=volume.device)
     seen = torch.zeros(inner, dtype=torch.float32, device=volume.device)
@@ -83,11 +87,3 @@ def predict_volume(
             total[(slice(None), *window.slices)].addcmul_(answer, weights)
         on_window(first + len(group), len(windows))
     return total.div_(seen)
-
-
-def _common_shape(windows: Sequence[Window]) -> Shape:
-    shapes = {window.shape for window in windows}
-    if len(shapes) != 1:
-        msg = f"stitching needs windows of one shape, got {sorted(shapes)}"
-        raise ValueError(msg)
-    return shapes.pop()

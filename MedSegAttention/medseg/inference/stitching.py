@@ -107,16 +107,13 @@ class Stitcher:
         starts, depth = self._plan.starts[0], self._window[0]
         first = starts[layer]
         finished = starts[layer + 1] - first if layer + 1 < len(starts) else depth
-        at_once = self._planes_at_once(block)
+        at_once = block.shape[1]
+        if block.device.type == "cpu":
+            at_once = max(1, PIECE_BYTES // (4 * block.shape[0] * block.shape[2] * block.shape[3]))
         for start in range(0, finished, at_once):
             self._take(block[:, start : min(start + at_once, finished)], first + start, column, start)
         if finished < depth:
             self._left[:, : depth - finished, column : column + block.shape[2]] = block[:, finished:]
-
-    def _planes_at_once(self, block: Tensor) -> int:
-        if block.device.type != "cpu":
-            return block.shape[1]
-        return max(1, PIECE_BYTES // (4 * block.shape[0] * block.shape[2] * block.shape[3]))
 
 
 def _ring(first: int, count: int, size: int) -> Iterator[tuple[slice, slice]]:

@@ -89,7 +89,10 @@ def _rename_all(moves: Sequence[tuple[Path, Path, Path]], *, overwrite: bool) ->
                 if existed and temporary != moves[-1][2]:  # the last rename succeeds or changes nothing
                     aside = _beside(target)
                     undoing.callback(_restore, target, aside)
-                    _keep(target, aside)
+                    try:  # a second name, so that the first is never missing
+                        aside.hardlink_to(target)
+                    except OSError:  # there are no hard links here
+                        target.replace(aside)
                     asides.append(aside)
                 temporary.replace(target)
                 if not existed:
@@ -105,14 +108,6 @@ def _rename_all(moves: Sequence[tuple[Path, Path, Path]], *, overwrite: bool) ->
             aside.unlink()
 
 
-def _keep(target: Path, aside: Path) -> None:
-    """A second name for a file, so that the first is never missing; where there are no hard links, a new name."""
-    try:
-        aside.hardlink_to(target)
-    except OSError:
-        target.replace(aside)
-
-
 def _restore(target: Path, aside: Path) -> None:
     try:
         if aside.exists() and not (target.exists() and target.samefile(aside)):
@@ -124,9 +119,6 @@ def _restore(target: Path, aside: Path) -> None:
 
 
 def _beside(target: Path) -> Path:
-    return target.with_name(f".{secrets.token_hex(6)}{_ending(target)}")
-
-
-def _ending(path: Path) -> str:
-    lower = path.name.lower()
-    return next((suffix for suffix in WRITE_SUFFIXES if lower.endswith(suffix)), path.suffix[:16])
+    lower = target.name.lower()
+    ending = next((suffix for suffix in WRITE_SUFFIXES if lower.endswith(suffix)), target.suffix[:16])
+    return target.with_name(f".{secrets.token_hex(6)}{ending}")

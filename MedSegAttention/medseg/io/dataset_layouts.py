@@ -118,7 +118,8 @@ def _decathlon(path: Path, document: Mapping[str, Any]) -> Dataset:
         first, *more = (folder / image for image in images)
         looked_for = entry.get("labelled")
         known = None if looked_for is None else tuple(values.get(each, each) for each in looked_for)
-        cases.append(CaseFiles(_stem(first), first, folder / entry["label"], tuple(more), known))
+        name = first.name.removesuffix(".gz").removesuffix(".nii")
+        cases.append(CaseFiles(name, first, folder / entry["label"], tuple(more), known))
     return _dataset("Decathlon", path, document, cases, names, document.get("modality", {}))
 
 
@@ -216,7 +217,3 @@ def _checked(cases: Iterable[CaseFiles], source: str) -> dict[str, CaseFiles]:
 def _files_in(folder: Path) -> dict[str, Path]:
     paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     return {image_name(path): path for path in paths if path.name.lower().endswith(READ_SUFFIXES)}
-
-
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")

@@ -181,15 +181,11 @@ def _uneven(path: Path, slices: Sequence[DicomSlice], heights: NDArray[np.float6
     missing = np.round(distances[odd] / usual)
     whole = bool((missing >= 2).all() and (np.abs(distances[odd] / usual - missing) < UNEVEN).all())
     cause = f"missing slices: {int((missing - 1).sum())}" if whole else "slice distances vary"
+    error = np.abs(heights - np.linspace(heights[0], heights[-1], len(heights))).max()
     return [
         f"{path}: {cause}: {usual:.2f} mm is usual, but {gaps}{more}; positions along the stack are off by up to "
-        f"{_largest_error(heights):.1f} mm and volumes are approximate"
+        f"{error:.1f} mm and volumes are approximate"
     ]
-
-
-def _largest_error(heights: NDArray[np.float64]) -> float:
-    even = np.linspace(heights[0], heights[-1], len(heights))
-    return float(np.abs(heights - even).max())
 
 
 def _multi_frame(path: Path, slices: Sequence[DicomSlice], warnings: list[str]) -> Stored:

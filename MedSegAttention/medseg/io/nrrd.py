@@ -65,7 +65,10 @@ def _voxels(path: Path, header: NrrdHeader, dtype: np.dtype[np.generic], count: 
     needed = count * dtype.itemsize
     if encoding in {"ascii", "text", "txt"}:
         return _text_voxels(path, source, start, dtype, count), []
-    start += _skip_lines(path, source, start, header)
+    if (lines := _whole_number(path, header, "line skip")) > 0:
+        with source.open("rb") as stream:
+            stream.seek(start)
+            start += sum(len(line) for _, line in zip(range(lines), stream, strict=False))  # ends with the file
     skip = _whole_number(path, header, "byte skip")
     if encoding == "raw":
         held = source.stat().st_size
@@ -95,15 +98,6 @@ def _source(path: Path, header: NrrdHeader) -> tuple[Path, int]:
     if not source.is_file():
         raise refusal(path, f"its voxels lie in {name!r}, which is missing; put that file beside the header")
     return source, 0
-
-
-def _skip_lines(path: Path, source: Path, start: int, header: NrrdHeader) -> int:
-    lines = _whole_number(path, header, "line skip")
-    if lines <= 0:
-        return 0
-    with source.open("rb") as stream:
-        stream.seek(start)
-        return sum(len(line) for _, line in zip(range(lines), stream, strict=False))  # ends with the file
 
 
 def _whole_number(path: Path, header: NrrdHeader, name: str) -> int:

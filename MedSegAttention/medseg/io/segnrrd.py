@@ -93,6 +93,7 @@ def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int,
     Raises:
         ImageError: if a layer or value is not a whole number.
     """
+    numbers = sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
     try:
         return [
             (
@@ -100,14 +101,10 @@ def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int,
                 int(pairs.get(f"Segment{n}_Layer", "0")),
                 int(pairs.get(f"Segment{n}_LabelValue", "1")),
             )
-            for n in _indices(pairs)
+            for n in numbers
         ]
     except ValueError as error:
         raise refusal(path, f"a segment's Layer and LabelValue are whole numbers ({error}); save it again") from error
-
-
-def _indices(pairs: Mapping[str, str]) -> list[int]:
-    return sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
 
 
 def read_terminology(entry: str) -> tuple[Code | None, ...]:

@@ -70,7 +70,12 @@ def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *,
         JobError: if the format cannot hold the grid, or the file cannot be written.
         OutputExists: if the file exists and overwriting was not allowed.
     """
-    whole = _smallest(labels, specs)
+    array = labels.array
+    if array.shape[0] != 1 or array.dtype.kind not in "iub" or int(array.min(initial=0)) < 0:
+        msg = f"labels are (1, I, J, K) integers from 0 up, got {array.shape} of type {array.dtype}"
+        raise ValueError(msg)
+    highest = max([int(array.max(initial=0)), *(spec.value for spec in specs)])
+    whole = Image(array.astype(np.min_scalar_type(highest), copy=False), labels.affine)
     if output_suffix(path) == ".seg.nrrd":
         _write(path, lambda temporary: encode_segmentation(temporary, whole, specs), overwrite=overwrite)
     else:
@@ -93,7 +98,9 @@ def write_image(path: Path, image: Image, *, overwrite: bool = False) -> None:
     if suffix not in _ENCODERS:
         msg = f"{path}: an image without labels ends in {', '.join(_ENCODERS)}, got {suffix}; choose one of these"
         raise JobError(msg)
-    storable = _storable(image)
+    # every format has integers of 8 to 64 bit and floats of 32 and 64 bit
+    smallest = {np.dtype(bool): np.uint8, np.dtype(np.float16): np.float32}.get(image.array.dtype)
+    storable = image if smallest is None else Image(image.array.astype(smallest), image.affine)
     _write(path, lambda temporary: _ENCODERS[suffix](temporary, storable), overwrite=overwrite)
 
 
@@ -104,18 +111,3 @@ def _write(path: Path, encode: Callable[[Path], None], *, overwrite: bool) -> No
         except OSError as error:
             msg = f"{path}: the file cannot be written ({error.strerror or error}); choose another folder"
             raise JobError(msg) from error
-
-
-def _smallest(labels: Image, specs: Sequence[LabelSpec]) -> Image:
-    array = labels.array
-    if array.shape[0] != 1 or array.dtype.kind not in "iub" or int(array.min(initial=0)) < 0:
-        msg = f"labels are (1, I, J, K) integers from 0 up, got {array.shape} of type {array.dtype}"
-        raise ValueError(msg)
-    highest = max([int(array.max(initial=0)), *(spec.value for spec in specs)])
-    return Image(array.astype(np.min_scalar_type(highest), copy=False), labels.affine)
-
-
-def _storable(image: Image) -> Image:
-    """Every format has integers of 8 to 64 bit and floats of 32 and 64 bit."""
-    smallest = {np.dtype(bool): np.uint8, np.dtype(np.float16): np.float32}.get(image.array.dtype)
-    return image if smallest is None else Image(image.array.astype(smallest), image.affine)
