@@ -1,4 +1,9 @@
-"""How a case will be run, every default resolved: made once, read by forecast, engine, network and report. No torch."""
+"""How a case will be run, every default resolved: made once, read by forecast, engine, network and report. No torch.
+
+The window is the manifest's in every plan. A network that normalises each image by itself answers otherwise when it
+sees more or less of the body than in training, so nothing makes a window smaller or larger: not a lack of memory, and
+not an image that is smaller, which is padded as in training.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from medseg.networks.blocks.dlka_blocks import DLKABlock3d
 from medseg.networks.blocks.layers import conv
+from medseg.networks.blocks.norms import Norm, choose_norm
 from medseg.networks.blocks.residual import ResidualBlock
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -44,6 +45,7 @@ class DLKANet(nn.Module):
         depths: blocks in the four encoder stages.
         feature_size: channels at full resolution.
         deformable: False builds the LKA baseline.
+        norm: "batch" as published, or "instance", which normalises each image by itself, see ``InstanceNorm``.
         deep_supervision: build the two side heads and return their logits in training.
 
     Raises:
@@ -65,6 +67,7 @@ class DLKANet(nn.Module):
         depths: Sequence[int] = (3, 3, 3, 3),
         feature_size: int = 16,
         deformable: bool = True,
+        norm: Norm = "batch",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
@@ -98,6 +101,7 @@ class DLKANet(nn.Module):
             if deep_supervision
             else None
         )
+        choose_norm(self, norm)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Run the network; logits, no softmax."""

@@ -21,6 +21,7 @@ from medseg.networks.blocks.deformable_lka import FarDepthwise
 from medseg.networks.blocks.dlka_blocks import DLKABlock2d
 from medseg.networks.blocks.layers import Size, conv, each_axis
 from medseg.networks.blocks.maxvit import PUBLISHED_DEPTHS, PUBLISHED_DIMS, MaxViTEncoder
+from medseg.networks.blocks.norms import Norm, choose_norm
 from medseg.networks.blocks.patch_expand import PatchExpand
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
@@ -49,6 +50,7 @@ class DLKANet2d(nn.Module):
             3 times.
         dims: channels of the four encoder stages, each twice the one before and a multiple of 32.
         depths: blocks in the four encoder stages.
+        norm: "batch" as published, or "instance", which normalises each image by itself, see ``InstanceNorm``.
         deep_supervision: build two side heads (ours) and return their logits in training.
 
     Raises:
@@ -72,6 +74,7 @@ class DLKANet2d(nn.Module):
         input_repeats: int = 1,
         dims: Sequence[int] = PUBLISHED_DIMS,
         depths: Sequence[int] = PUBLISHED_DEPTHS,
+        norm: Norm = "batch",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
@@ -99,6 +102,7 @@ class DLKANet2d(nn.Module):
         for name, part in self.named_children():
             if name != "encoder":
                 part.apply(_initialise)
+        choose_norm(self, norm)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Run the network; logits, no softmax."""

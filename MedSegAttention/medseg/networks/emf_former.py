@@ -27,6 +27,7 @@ from medseg.networks.blocks.dsp_conv import DSPConv
 from medseg.networks.blocks.emf_block import EMFBlock
 from medseg.networks.blocks.layers import Size, conv, each_axis, upsample
 from medseg.networks.blocks.mslau_blocks import fill_cells
+from medseg.networks.blocks.norms import Norm, choose_norm
 
 OddSizes = Literal["cut", "pad"]
 
@@ -70,6 +71,7 @@ class EMFFormer(nn.Module):
             specified; attention then sees them. "cut" works on the image as it is: last cells that it does not fill
             become smaller ones, what is enlarged is cut at its end, and there is less work. For sizes that divide both
             are the same.
+        norm: "batch" as designed, or "instance", which normalises each image by itself, see ``InstanceNorm``.
         deep_supervision: build side heads (ours) and return their logits in training.
 
     Raises:
@@ -97,6 +99,7 @@ class EMFFormer(nn.Module):
         strides: Sequence[Size] = (4, 2, 2, 2),
         refine: bool = True,
         odd_sizes: OddSizes = "pad",
+        norm: Norm = "batch",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
@@ -151,6 +154,7 @@ class EMFFormer(nn.Module):
             if deep_supervision
             else None
         )
+        choose_norm(self, norm)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Run the network; logits, no softmax."""

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from medseg.networks.blocks.axial_branch import AxialBranch
 from medseg.networks.blocks.gated_axial_attention import GatedAxialAttention, Positions
 from medseg.networks.blocks.layers import Size, conv, each_axis
+from medseg.networks.blocks.norms import Norm, choose_norm
 from medseg.networks.blocks.patches import cut_patches, join_patches
 
 VARIANTS: Mapping[str, tuple[Positions, Positions | None]] = {
@@ -74,6 +75,8 @@ class MedicalTransformer(nn.Module):
         gates_from_epoch: first epoch in which the gates learn, see ``start_epoch``; 0 lets them learn from the start.
             The paper has 10 (its code starts one epoch later).
         gate_after_norm: see ``GatedAxialAttention``.
+        norm: "batch" as published, or "instance", which normalises each image by itself, see ``InstanceNorm``; in the
+            local branch each patch.
         deep_supervision: build side heads on the global decoder (ours) and return their logits in training.
 
     Raises:
@@ -106,6 +109,7 @@ class MedicalTransformer(nn.Module):
         official_patches: bool = False,
         gates_from_epoch: int = 0,
         gate_after_norm: bool = False,
+        norm: Norm = "batch",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
@@ -116,7 +120,7 @@ class MedicalTransformer(nn.Module):
         self.patch_by_patch, self.official_patches = patch_by_patch, official_patches
         self.gates_from_epoch = gates_from_epoch
         stages = 4 if local_positions is None else _GLOBAL_STAGES_BESIDE_A_LOCAL_BRANCH
-        common: dict[str, Any] = {"groups": groups, "gate_after_norm": gate_after_norm}
+        common: dict[str, Any] = {"groups": groups, "gate_after_norm": gate_after_norm, "norm": norm}
         factors = (stem_stride, *strides)
         self.global_branch = AxialBranch(
             spatial_dims,
@@ -144,6 +148,7 @@ class MedicalTransformer(nn.Module):
             if deep_supervision
             else None
         )
+        choose_norm(self, norm)
         self.start_epoch(0)
 
     def start_epoch(self, epoch: int) -> None:

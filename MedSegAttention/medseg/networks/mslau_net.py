@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from medseg.networks.blocks.layers import BATCH_NORM, Size, conv, each_axis
 from medseg.networks.blocks.msla import Layout, Merge, Softmax
 from medseg.networks.blocks.mslau_blocks import GFE, LFE, CellEmbedding
+from medseg.networks.blocks.norms import Norm, choose_norm
 
 OFFICIAL: Mapping[str, Any] = {
     "spatial_dims": 2,
@@ -61,6 +62,7 @@ class MSLAUNet(nn.Module):
             size are refused, as the same weights compute something else there. None accepts any.
         input_repeats: how often the image's channels are repeated at the input; the published code repeats 1 channel 3
             times.
+        norm: "batch" as published, or "instance", which normalises each image by itself, see ``InstanceNorm``.
         deep_supervision: build three side heads (ours) and return their logits in training.
 
     Raises:
@@ -91,6 +93,7 @@ class MSLAUNet(nn.Module):
         separable: bool = False,
         image_size: int | None = None,
         input_repeats: int = 1,
+        norm: Norm = "batch",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
@@ -125,6 +128,7 @@ class MSLAUNet(nn.Module):
             if deep_supervision
             else None
         )
+        choose_norm(self, norm)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Run the network; logits, no softmax."""

@@ -20,6 +20,7 @@ from medseg.networks.blocks.gag import GAG
 from medseg.networks.blocks.layers import Size, conv, each_axis, max_pool, upsample
 from medseg.networks.blocks.mkir import MKIR
 from medseg.networks.blocks.mkira import MKIRA
+from medseg.networks.blocks.norms import Norm, choose_norm
 
 WIDTHS: Mapping[str, tuple[int, int, int, int, int]] = {
     "T": (4, 8, 16, 24, 32),
@@ -51,6 +52,7 @@ class UltraLightUNet(nn.Module):
         spatial_attention_kernel: kernel of the spatial attention that all decoder stages share.
         input_repeats: how often the image's channels are repeated at the input; published 2D code repeats
             1 channel 3 times.
+        norm: "batch" as published, or "instance", which normalises each image by itself, see ``InstanceNorm``.
         deep_supervision: build the three side heads and return their logits in training.
 
     Raises:
@@ -74,6 +76,7 @@ class UltraLightUNet(nn.Module):
         gate_kernel: Size = 3,
         spatial_attention_kernel: Size = 7,
         input_repeats: int = 1,
+        norm: Norm = "batch",
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
@@ -100,6 +103,7 @@ class UltraLightUNet(nn.Module):
             else None
         )
         self.apply(_initialise)
+        choose_norm(self, norm)
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         """Run the network; logits, no softmax."""

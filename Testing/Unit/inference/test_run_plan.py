@@ -64,6 +64,18 @@ def test_every_step_changes_one_thing_or_leaves_the_device_and_none_comes_twice(
         assert after.window_batch <= before.window_batch
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 3), (6, 5, 4), (20, 5, 3)])
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+def test_no_lack_of_memory_and_no_image_changes_the_window_of_the_manifest(manifest, device, shape):
+    model = replace(manifest, window_shape=(6, 5, 4), arguments={**manifest.arguments, "norm": "instance"})
+    plan = plan_network((1, *shape), model, Options(window_batch=4), device=device)
+    ways = list(with_less_memory(plan))
+    assert len(ways) > 2
+    for way in ways:
+        assert {window.shape for window in way.windows} == {(6, 5, 4)}
+        assert way.windows.shape == tuple(map(max, shape, (6, 5, 4)))
+
+
 def test_as_text_a_plan_says_what_is_tried(way):
     assert str(way("cpu")) == "1 window at a time in float32 on cpu"
     tried = way("cuda:1", window_batch=4, precision="float16", engine="torch")

@@ -16,13 +16,14 @@ from torch.autograd.function import once_differentiable
 
 from medseg.kernels.cpp.compiled import compiled
 from medseg.networks.blocks.mkir import MKIR
+from medseg.networks.blocks.norms import InstanceNorm
 
 LANES = 16  # channels the kernels take at a time
 
 
 @dataclass(frozen=True, eq=False)
 class _Norm:
-    """Batch normalisation of one step: ``y = scale * x + shift``; all ``(C,)`` float64."""
+    """Normalisation of one step: ``y = scale * x + shift``; all ``(C,)`` float64."""
 
     mean: Tensor
     inverse: Tensor  # of the standard deviation
@@ -41,16 +42,13 @@ class _Norm:
         return torch.addcmul(torch.addcmul(level, x, slope), grad, by)
 
 
-def _normalise(norm: nn.BatchNorm3d, moments: Tensor, count: int) -> _Norm:
-    """What normalisation by these moments is; the running statistics follow."""
+def _normalise(norm: Any, moments: Tensor, count: int) -> _Norm:
+    """What normalisation by these moments is; the running statistics follow where there are any."""
     mean, variance = moments
-    assert norm.running_mean is not None  # noqa: S101 - _fits() has asked
-    assert norm.running_var is not None  # noqa: S101
-    assert norm.num_batches_tracked is not None  # noqa: S101
-    assert norm.momentum is not None  # noqa: S101
-    norm.running_mean.lerp_(mean.float(), norm.momentum)
-    norm.running_var.lerp_((variance * count / (count - 1)).float(), norm.momentum)
-    norm.num_batches_tracked += 1
+    if norm.track_running_stats:
+        norm.running_mean.lerp_(mean.float(), norm.momentum)
+        norm.running_var.lerp_((variance * count / (count - 1)).float(), norm.momentum)
+        norm.num_batches_tracked += 1
     inverse = (variance + norm.eps).rsqrt()
     scale = norm.weight.detach().double() * inverse
     return _Norm(mean, inverse, scale, norm.bias.detach().double() - scale * mean)
@@ -157,14 +155,23 @@ def _fits(block: Any) -> bool:
         and kernels == [(1,) * 3, (3,) * 3, (5,) * 3]
         and expand.out_channels % LANES == 0
         and project.out_channels % LANES == 0
-        and all(norm.track_running_stats and norm.affine and norm.momentum is not None for norm in _norms(block))
+        and (_of_each_image(block) or all(_learns_statistics(norm) for norm in _norms(block)))
     )
+
+
+def _of_each_image(block: Any) -> bool:
+    return all(isinstance(norm, InstanceNorm) for norm in _norms(block))
+
+
+def _learns_statistics(norm: Any) -> bool:
+    return isinstance(norm, nn.BatchNorm3d) and norm.track_running_stats and norm.affine and norm.momentum is not None
 
 
 def _forward(block: Any, x: Tensor) -> Tensor:
     plain = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     norms = _norms(block)
-    learning = block.training and all(norm.training for norm in norms) and x.shape[0] * x.shape[2:].numel() > 1
+    images = torch.split(x, 1) if _of_each_image(block) else [x]  # those that are normalised together
+    learning = block.training and all(norm.training for norm in norms) and images[0][:, 0].numel() > 1
     if not (learning and plain and torch.is_grad_enabled()):
         return MKIR.forward(block, x)
     convolutions = [block.expand[0], *(branch[0] for branch in block.depthwise), block.project[0]]
@@ -172,8 +179,8 @@ def _forward(block: Any, x: Tensor) -> Tensor:
         convolutions.append(block.shortcut)
     weights = [each.weight for each in convolutions]
     parameters = *weights[:5], *(norm.weight for norm in norms), *(norm.bias for norm in norms), *weights[5:]
-    result: Tensor = _Block.apply(block, x, *parameters)  # type: ignore[no-untyped-call]
-    return result
+    results: list[Tensor] = [_Block.apply(block, each, *parameters) for each in images]  # type: ignore[no-untyped-call]
+    return results[0] if len(results) == 1 else torch.cat(results)
 
 
 def _kernel(name: str) -> Any:

@@ -5,11 +5,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from medseg.kernels.engines.slabs import SlabDepthwise, from_slabs, in_slabs, slab_count
 from medseg.networks.blocks.cmfa import SpatialAttention
 from medseg.networks.blocks.gag import GAG
 from medseg.networks.blocks.mkir import MKIR
+from medseg.networks.blocks.norms import InstanceNormAct
 
 _LARGEST_CELL = 8
 
@@ -147,8 +149,10 @@ class CarefulInstanceNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the norm."""
-        centred = x - _mean(x)
-        normed = centred * torch.rsqrt(_mean(centred * centred) + self.eps)
+        normed = x
+        if x[0, 0].numel() > 1:  # one voxel has no spread; see the networks' ``InstanceNorm``
+            centred = x - _mean(x)
+            normed = centred * torch.rsqrt(_mean(centred * centred) + self.eps)
         if self.weight is not None:
             normed = normed * _per_channel(self.weight, x)
         return normed if self.bias is None else normed + _per_channel(self.bias, x)
@@ -175,11 +179,12 @@ def _lean(block: nn.Module) -> nn.Module | None:
 
 def use_careful_norms(network: nn.Module) -> None:
     """Replace every instance norm without running statistics, in place."""
-    kinds = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
     for parent in list(network.modules()):
         for name, child in parent.named_children():
-            if isinstance(child, kinds) and not child.track_running_stats:
-                setattr(parent, name, CarefulInstanceNorm(child.eps, child.weight, child.bias))
+            if isinstance(child, _InstanceNorm) and not child.track_running_stats:
+                careful = CarefulInstanceNorm(child.eps, child.weight, child.bias)
+                act = child.act if isinstance(child, InstanceNormAct) else None
+                setattr(parent, name, careful if act is None else nn.Sequential(careful, act))
 
 
 def _mean(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from medseg.networks.blocks.gated_axial_attention import GatedAxialAttention, Positions
 from medseg.networks.blocks.layers import BATCH_NORM, CONV, Size, conv, each_axis
+from medseg.networks.blocks.norms import Norm
 
 EXPANSION = 2
 
@@ -33,6 +34,7 @@ class AxialBlock(nn.Module):
         positions: see ``GatedAxialAttention``.
         stride: factor by which the result is smaller, one number or one per axis.
         gate_after_norm: see ``GatedAxialAttention``.
+        norm: of the attention; "instance" leaves those around it to ``choose_norm``.
 
     Example:
         >>> import torch
@@ -51,11 +53,12 @@ class AxialBlock(nn.Module):
         positions: Positions = "gated",
         stride: Size = 1,
         gate_after_norm: bool = False,
+        norm: Norm = "batch",
     ) -> None:
         super().__init__()
-        norm, out_channels, steps = BATCH_NORM[spatial_dims], EXPANSION * planes, each_axis(spatial_dims, stride)
+        layer, out_channels, steps = BATCH_NORM[spatial_dims], EXPANSION * planes, each_axis(spatial_dims, stride)
         self.conv_down = conv(spatial_dims, in_channels, planes)
-        self.norm_down = norm(planes)
+        self.norm_down = layer(planes)
         self.attentions = nn.ModuleList(
             GatedAxialAttention(
                 spatial_dims,
@@ -67,15 +70,16 @@ class AxialBlock(nn.Module):
                 positions=positions,
                 stride=steps if axis == spatial_dims - 1 else 1,
                 gate_after_norm=gate_after_norm,
+                norm=norm,
             )
             for axis in range(spatial_dims)
         )
         self.conv_up = conv(spatial_dims, planes, out_channels)
-        self.norm_up = norm(out_channels)
+        self.norm_up = layer(out_channels)
         self.shortcut: nn.Module = nn.Identity()
         if in_channels != out_channels or set(steps) != {1}:
             resize = CONV[spatial_dims](in_channels, out_channels, 1, steps, bias=False)
-            self.shortcut = nn.Sequential(resize, norm(out_channels))
+            self.shortcut = nn.Sequential(resize, layer(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the block."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from medseg.networks.blocks.layers import Size, each_axis
+from medseg.networks.blocks.norms import Norm
 from medseg.networks.ops.joint_norm import factor_and_shift, moments
 
 Positions = Literal["gated", "plain", "none"]
@@ -54,6 +55,7 @@ class GatedAxialAttention(nn.Module):
         positions: "gated", "plain" (no gates) or "none" (no relative positions at all).
         stride: average pooling at the end; a last cell that is not full is averaged over what is in it.
         gate_after_norm: see above.
+        norm: "batch", or "instance", whose statistics are those of all lines of an image.
 
     Raises:
         ValueError: for groups that do not divide the channels evenly, an axis or an option that does not exist.
@@ -78,6 +80,7 @@ class GatedAxialAttention(nn.Module):
         positions: Positions = "gated",
         stride: Size = 1,
         gate_after_norm: bool = False,
+        norm: Norm = "batch",
     ) -> None:
         super().__init__()
         _check(spatial_dims, out_channels, axis, groups, positions)
@@ -94,25 +97,31 @@ class GatedAxialAttention(nn.Module):
         terms, sums = (1, 1) if positions == "none" else (3, 2)
         self.qkv = nn.Conv1d(in_channels, 2 * out_channels, 1, bias=False)
         nn.init.normal_(self.qkv.weight, std=in_channels**-0.5)
-        self.qkv_norm = nn.BatchNorm1d(2 * out_channels)
-        self.similarity_norm = nn.BatchNorm2d(terms * groups)
-        self.output_norm = nn.BatchNorm1d(sums * out_channels)
+        fixed = norm == "batch"  # without running statistics they take those of the lines at hand, in evaluation too
+        self.qkv_norm = nn.BatchNorm1d(2 * out_channels, track_running_stats=fixed)
+        self.similarity_norm = nn.BatchNorm2d(terms * groups, track_running_stats=fixed)
+        self.output_norm = nn.BatchNorm1d(sums * out_channels, track_running_stats=fixed)
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the layer."""
         along = x.movedim((1, self.axis + 2), (-2, -1))
         lines = along.reshape(-1, *along.shape[-2:])  # (lines, in_channels, L)
         tables = self._tables(lines.shape[-1])
-        numbers = self.similarity_norm.num_features * lines.shape[-1] ** 2
-        at_once = max(1, _NUMBERS_AT_ONCE // numbers)
-        if not self.similarity_norm.training:
-            attended = torch.cat([self._attend(part, tables) for part in torch.split(lines, at_once)])
-        elif numbers * len(lines) <= _NUMBERS_IN_TRAINING:
-            attended = self._attend(lines, tables)
-        else:
-            attended = self._attend_in_parts(lines, tables, at_once)
+        together = lines.chunk(1 if self.similarity_norm.track_running_stats else len(x))
+        attended = torch.cat([self._attend_all(part, tables) for part in together])
         result = attended.reshape(*along.shape[:-2], *attended.shape[1:]).movedim((-2, -1), (1, self.axis + 2))
         return average(result, self.stride)
+
+    def _attend_all(self, lines: Tensor, tables: Sequence[Tensor]) -> Tensor:
+        """The lines that are normalised together: ``(n, in_channels, L)`` -> ``(n, out_channels, L)``."""
+        norm = self.similarity_norm
+        numbers = norm.num_features * lines.shape[-1] ** 2
+        at_once = max(1, _NUMBERS_AT_ONCE // numbers)
+        if norm.track_running_stats and not norm.training:
+            return torch.cat([self._attend(part, tables) for part in torch.split(lines, at_once)])
+        if numbers * len(lines) <= _NUMBERS_IN_TRAINING:
+            return self._attend(lines, tables)
+        return self._attend_in_parts(lines, tables, at_once)
 
     def _tables(self, length: int) -> list[Tensor]:
         """Relative vectors of queries, keys and values, (channels, length, length) each, indexed [channel, i, j]."""
@@ -194,6 +203,8 @@ class GatedAxialAttention(nn.Module):
 
 def _again(function: Callable[..., Any], *arguments: Tensor) -> Any:
     """Calls the function, and calls it again in the backward pass in place of keeping what it computed."""
+    if not torch.is_grad_enabled():
+        return function(*arguments)
     return checkpoint(function, *arguments, use_reentrant=False, preserve_rng_state=False)
 
 

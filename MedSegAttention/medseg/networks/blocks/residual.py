@@ -1,13 +1,11 @@
 """Residual block of two 3^3 convolutions, as in UNETR, UNETR++ and D-LKA Net (arXiv 2309.00121)."""
 
-from typing import Literal
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from medseg.networks.blocks.layers import conv
+from medseg.networks.blocks.norms import Norm
 
-Norm = Literal["batch", "instance"]
 _SLOPE = 0.01
 
 

@@ -1,4 +1,4 @@
-"""Batch normalisation in training of something too large to be held at once: exact statistics, joined part by part.
+"""Normalisation of something too large to be held at once: exact statistics, joined part by part.
 
 The parts' means and squared deviations are joined as in Chan, Golub and LeVeque, "Updating Formulae and a Pairwise
 Algorithm for Computing Sample Variances", 1979; autograd goes through them as through those of an ordinary norm.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -20,12 +20,12 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def factor_and_shift(
-    norm: _BatchNorm, counts: Sequence[int], means: Sequence[Tensor], squares: Sequence[Tensor]
+    norm: _NormBase, counts: Sequence[int], means: Sequence[Tensor], squares: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """What a norm in training multiplies with and then adds, and its running statistics brought up to date.
 
     Args:
-        norm: with weights and running statistics.
+        norm: with weights; with running statistics or without.
         counts: numbers per channel in each part.
         means: of each part, from ``moments``.
         squares: of each part, from ``moments``.
@@ -44,7 +44,7 @@ def factor_and_shift(
     return factor, norm.bias - mean * factor
 
 
-def _remember(norm: _BatchNorm, mean: Tensor, variance: Tensor) -> None:
+def _remember(norm: _NormBase, mean: Tensor, variance: Tensor) -> None:
     if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
         return
     with torch.no_grad():

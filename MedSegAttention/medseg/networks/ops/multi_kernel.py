@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from medseg.networks.ops.accelerated import kernels_for, may_have_kernels
 
@@ -20,7 +21,7 @@ def branches_in_one_pass(x: Tensor, branches: Iterable[nn.Module]) -> Tensor | N
 
     Args:
         x: (B, C, *S).
-        branches: each a depthwise convolution, a batch norm or identity, and ReLU6.
+        branches: each a depthwise convolution, a batch or instance norm or identity, and ReLU6.
 
     Returns:
         (B, C, *S), what ``sum(branch(x) for branch in branches)`` is.
@@ -67,7 +68,7 @@ def _is_branch(part: Any, size: int, x: Tensor) -> bool:
     plain = convolution.stride == convolution.dilation == (1,) * axes and convolution.padding == (size // 2,) * axes
     plain = plain and convolution.padding_mode == "zeros"
     heard = any(_is_heard(one) for one in (part, *part))
-    known = isinstance(norm, _BatchNorm | nn.Identity) and isinstance(answer, nn.ReLU6)
+    known = isinstance(norm, _BatchNorm | _InstanceNorm | nn.Identity) and isinstance(answer, nn.ReLU6)
     return bool(plain and known and not heard and convolution.weight.shape == shape)
 
 
@@ -76,7 +77,7 @@ def _is_heard(layer: nn.Module) -> bool:
     return bool(layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
 
 
-def _is_fixed(norm: _BatchNorm) -> bool:
+def _is_fixed(norm: _BatchNorm | _InstanceNorm) -> bool:
     return not norm.training and norm.running_mean is not None and norm.running_var is not None
 
 

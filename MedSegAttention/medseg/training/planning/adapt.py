@@ -11,7 +11,7 @@ from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest
 from medseg.training.planning.fingerprint import Fingerprint
 from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES
-from medseg.training.planning.plan import Plan
+from medseg.training.planning.plan import Plan, window_is_patch
 from medseg.training.planning.propose import propose_labels, propose_recipe, training_data
 from medseg.training.planning.propose_patch import choose_patch
 from medseg.training.planning.propose_window import MemoryBudget
@@ -70,7 +70,8 @@ def adapt(
     batch, axis = (2, None) if manifest.slices is None else (8, manifest.slices.axis)
     spacing = manifest.spacing_mm or fingerprint.median_spacing_mm
     budget = MemoryBudget(manifest.network, arguments, len(manifest.channels), len(labels) + 1, spacing, axis, device)
-    patch, fitting = choose_patch(budget, arguments, manifest.window_shape, batch, seconds, reasons)
+    limit = math.inf if window_is_patch(arguments) else seconds
+    patch, fitting = choose_patch(budget, arguments, manifest.window_shape, batch, limit, reasons)
     recipe = propose_recipe(fingerprint, manifest.network, batch, None, reasons, fitting_steps=fitting)
     recipe = dataclasses.replace(recipe, patch_shape=patch)
     if model_id is not None:

@@ -79,10 +79,25 @@ class Plan:
     training: Recipe
     reasons: dict[str, str] = dataclasses.field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse patches that show a network with norms of each image another part of it than inference will."""
+        patch, window = self.training.patch_shape, self.model.window_shape
+        if patch not in (None, window) and window_is_patch(self.model.arguments):
+            msg = (
+                f"expected the window {window}, as norm 'instance' makes a network depend on how much it sees, got "
+                f"{patch}; change model.window_shape (--window) and leave training.patch_shape (--patch) out"
+            )
+            raise ManifestError(msg, field="training.patch_shape")
+
     @property
     def patch_shape(self) -> tuple[int, int, int]:
         """Voxels of a training patch, without the neighbours that a slice-wise network sees."""
         return self.training.patch_shape or self.model.window_shape
+
+
+def window_is_patch(arguments: Mapping[str, Any]) -> bool:
+    """Whether a network normalises each image by itself, so that inference must see as much as training did."""
+    return arguments.get("norm") == "instance"
 
 
 def schedule(elapsed: float, warm_up: float, kind: Literal["cosine", "poly"] = "cosine") -> float:

@@ -15,7 +15,7 @@ from medseg.spec.manifest import ChannelSpec, IntensityRule, LabelSpec, ModelMan
 from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.fingerprint import Fingerprint
 from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES, needs_slices, window_multiple
-from medseg.training.planning.plan import Plan, Recipe, parse_changes
+from medseg.training.planning.plan import Plan, Recipe, parse_changes, window_is_patch
 from medseg.training.planning.propose_patch import choose_patch
 from medseg.training.planning.propose_window import MemoryBudget, choose_batch, choose_window
 
@@ -54,7 +54,13 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
     window = config.window or choose_window(budget, median, reasons)
     arguments = budget.arguments(window)
     batch = config.batch or choose_batch(budget, window, reasons)
-    patch, fitting = choose_patch(budget, arguments, window, batch, config.seconds, reasons)
+    decides = window_is_patch(arguments)  # what is seen in training is what is seen later
+    seconds = math.inf if decides and config.window else config.seconds
+    patch, fitting = choose_patch(budget, arguments, window, batch, seconds, reasons)
+    if decides and patch is not None:
+        window, arguments = patch, budget.arguments(patch)
+        patch = None
+        reasons["model.window_shape"] = f"{reasons.pop('training.patch_shape')}; norms of each image bind the window"
     if window_multiple(network) and config.window is None:
         reasons["model.arguments"] = "follow the window: axes are halved while they are long and fine enough"
     model = ModelManifest(

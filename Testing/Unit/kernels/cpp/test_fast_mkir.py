@@ -11,6 +11,7 @@ from medseg.kernels.cpp import fast_mkir
 from medseg.kernels.cpp.compiled import compiled
 from medseg.networks import build_network
 from medseg.networks.blocks.mkir import MKIR
+from medseg.networks.blocks.norms import Norm, choose_norm
 from medseg.training.loop.loss import DiceCrossEntropy, supervise
 
 
@@ -30,9 +31,10 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def a_block(in_channels: int, out_channels: int) -> MKIR:
+def a_block(in_channels: int, out_channels: int, norm: Norm = "batch") -> MKIR:
     torch.manual_seed(in_channels)
     block = MKIR(3, in_channels, out_channels)
+    choose_norm(block, norm)
     for parameter in block.parameters():
         parameter.data.add_(torch.randn_like(parameter), alpha=0.3)
     return block.train()
@@ -44,12 +46,13 @@ def error(mine: torch.Tensor, truth: torch.Tensor) -> float:
 
 
 @pytest.mark.usefixtures("kernels", "two_threads")
+@pytest.mark.parametrize("norm", ["batch", "instance"])
 @pytest.mark.parametrize(
     ("in_channels", "out_channels", "size"),
     [(16, 32, (6, 9, 10)), (16, 16, (5, 2, 17)), (32, 16, (1, 6, 4)), (8, 16, (4, 4, 9)), (96, 160, (2, 3, 5))],
 )
-def test_outputs_gradients_and_running_statistics_are_those_in_double_precision(in_channels, out_channels, size):
-    fast = a_block(in_channels, out_channels)
+def test_outputs_gradients_and_running_statistics_are_those_in_double_precision(in_channels, out_channels, size, norm):
+    fast = a_block(in_channels, out_channels, norm)
     exact = copy.deepcopy(fast).double()
     assert fast_mkir.accelerate_blocks(fast) == 1
     x = (torch.randn(2, in_channels, *size) + 0.5).contiguous(memory_format=torch.channels_last_3d).requires_grad_()
@@ -126,6 +129,10 @@ def test_norms_that_no_longer_learn_and_a_single_voxel_are_left_to_pytorch():
     assert int(block.depthwise[1][1].num_batches_tracked) == 0
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         block.train()(x[:1, :, :1, :1, :1])
+    of_each = a_block(16, 16, "instance")
+    twin = copy.deepcopy(of_each)
+    fast_mkir.accelerate_blocks(of_each)
+    assert torch.equal(of_each(x[:, :, :1, :1, :1]), twin(x[:, :, :1, :1, :1]))
 
 
 def test_without_a_compiler_nothing_changes(monkeypatch):

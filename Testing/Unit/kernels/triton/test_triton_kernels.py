@@ -12,6 +12,7 @@ import torch
 
 from medseg.kernels.triton import selection
 from medseg.networks.blocks.mkir import MKIR
+from medseg.networks.blocks.norms import choose_norm
 from medseg.networks.ops import accelerated, multi_kernel
 
 TESTING = Path(__file__).resolve().parents[3]
@@ -63,6 +64,9 @@ def fits(block, x=None):
 @pytest.mark.parametrize("axes", [2, 3])
 def test_the_branches_of_a_block_fit_the_kernel_unless_something_about_them_is_different(axes):
     assert fits(a_block(axes))
+    of_each_image = a_block(axes)
+    choose_norm(of_each_image, "instance")
+    assert fits(of_each_image)
     assert not fits(a_block(axes), torch.zeros(1, 5, *[4] * axes))
     heard, listened, reflected, strided = (a_block(axes) for _ in range(4))
     heard.depthwise[1].register_forward_hook(lambda *_: None)

@@ -114,6 +114,22 @@ def test_little_memory_makes_a_smaller_window_and_too_little_is_refused(tmp_path
         propose(dataset, fingerprint, config, CPU)
 
 
+def test_a_network_that_normalises_each_image_is_asked_about_as_much_as_it_was_trained_on(tmp_path):
+    dataset, fingerprint = described(tmp_path), facts((64, 64, 64), (1, 1, 1))
+    shorter = replace(CONFIG, seconds=600.0)
+    batch = propose(dataset, fingerprint, shorter, CPU)
+    config = replace(shorter, changes=("model.arguments.norm=instance",))
+    plan = propose(dataset, fingerprint, config, CPU)
+    assert batch.training.patch_shape is not None
+    assert plan.training.patch_shape is None
+    assert np.prod(plan.patch_shape) < np.prod(batch.model.window_shape)
+    assert plan.patch_shape == plan.model.window_shape
+    decided = propose(dataset, fingerprint, replace(config, window=(32, 40, 48)), CPU)
+    assert decided.patch_shape == decided.model.window_shape == (32, 40, 48)
+    with pytest.raises(JobError, match=r"training\.patch_shape: expected the window \(32, 40, 48\).*--window"):
+        override(decided, {"training.patch_shape": [32, 32, 32]})
+
+
 def test_a_2d_network_is_planned_on_slices(tmp_path):
     config = replace(CONFIG, slice_axis=0)
     plan = propose(described(tmp_path), facts((36, 50, 35), (1, 1, 1)), config, CPU)
