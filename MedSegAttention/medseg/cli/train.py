@@ -27,7 +27,7 @@ def _terminated_as_by_ctrl_c() -> Iterator[None]:
 
 
 def train(
-    dataset: Annotated[Path, typer.Argument(help="Decathlon or nnU-Net raw folder, or a folder of images.")],
+    dataset: Annotated[Path, typer.Argument(help="Decathlon or nnU-Net raw folder, or images, or label maps.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the new bundle.")],
     labels: Annotated[Path | None, typer.Option(help="Folder of labels, when DATASET holds images alone.")] = None,
     network: Annotated[str | None, typer.Option("--network", "-n", help="See 'medseg networks'.")] = None,
@@ -37,6 +37,10 @@ def train(
     ] = None,
     like: Annotated[Path | None, typer.Option(help="A metadata.json that says what to train.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Follow this plan.json and propose nothing.")] = None,
+    synthetic: Annotated[
+        bool, typer.Option("--synthetic", help="Draw images of any contrast from label maps.")
+    ] = False,
+    tissues: Annotated[Path | None, typer.Option(help="tissues.json: what the values of label maps mean.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print and save the plan, train nothing.")] = False,
     folds: Annotated[str | None, typer.Option(help="JSON list of folds, or how many to make (5).")] = None,
     fold: Annotated[str, typer.Option(help="Which fold is held out; 'all' trains on every case.")] = "0",
@@ -69,6 +73,8 @@ def train(
         teachers=tuple(teachers or ()),
         like=like,
         plan=plan,
+        synthetic=synthetic,
+        tissues=tissues,
         folds=folds,
         fold=fold,
         subjects=subjects,

@@ -6,11 +6,20 @@ from pathlib import Path
 
 from medseg.imaging.geometry import same_grid, stack_channels
 from medseg.imaging.image import Image
-from medseg.io.dataset_layouts import CaseFiles, Dataset, describe_dataset
+from medseg.io.dataset_layouts import CaseFiles, Dataset, describe_dataset, describe_label_maps
 from medseg.io.read import read_image, read_labels
 from medseg.spec.errors import ImageError, JobError
 
-__all__ = ["CaseFiles", "Dataset", "choose_cases", "describe_dataset", "read_case", "read_dataset", "read_fold"]
+__all__ = [
+    "CaseFiles",
+    "Dataset",
+    "choose_cases",
+    "describe_dataset",
+    "describe_label_maps",
+    "read_case",
+    "read_dataset",
+    "read_fold",
+]
 
 
 def read_dataset(folder: Path, labels: Path | None = None) -> dict[str, CaseFiles]:

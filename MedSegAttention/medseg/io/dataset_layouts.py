@@ -88,6 +88,28 @@ def describe_dataset(folder: Path, labels: Path | None = None) -> Dataset:
     raise JobError(msg)
 
 
+def describe_label_maps(folder: Path, labels: Path | None = None) -> Dataset:
+    """List the label maps of a folder, without images; or the labels of any data set ``describe_dataset`` knows.
+
+    Args:
+        folder: of label maps, or of a data set.
+        labels: the folder of labels, when ``folder`` holds images alone.
+
+    Raises:
+        JobError: if there are none.
+    """
+    described = folder.is_file() or (folder / "dataset.json").is_file()
+    paired = any((folder / images).is_dir() and (folder / maps).is_dir() for images, maps in _TWO_FOLDERS)
+    if labels is not None or described or paired or not folder.is_dir():
+        return describe_dataset(folder, labels)
+    cases = [CaseFiles(name, path, path) for name, path in _files_in(folder).items()]
+    if not cases:
+        msg = f"{folder} holds no label map; give a folder of label maps, one file each, or a labelled data set"
+        raise JobError(msg)
+    title = folder.resolve().name
+    return Dataset(title=title, layout=f"label maps ({folder})", cases=_checked(cases, str(folder)))
+
+
 def _from_description(path: Path) -> Dataset:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ from typing import Any
 from medseg.bundles.catalogue import open_bundle
 from medseg.bundles.metadata import read_manifest
 from medseg.bundles.model_id import model_id_of
-from medseg.io.dataset import CaseFiles, Dataset, choose_cases, describe_dataset, read_fold
+from medseg.io.dataset import CaseFiles, Dataset, choose_cases, describe_dataset, describe_label_maps, read_fold
 from medseg.spec.errors import JobError
 from medseg.spec.events import Noted, Warned
 from medseg.spec.manifest import ModelManifest
@@ -20,6 +20,7 @@ from medseg.training.planning.fingerprint import Fingerprint, take_fingerprint
 from medseg.training.planning.folds import DEFAULT_FOLDS, make_folds, read_subjects
 from medseg.training.planning.plan import Plan, override, parse_changes, read_plan
 from medseg.training.planning.propose import propose
+from medseg.training.planning.propose_synthetic import propose_synthetic, survey
 
 _OWN_FOLDS = "splits_final.json"
 
@@ -35,6 +36,8 @@ def prepare(
     Raises:
         JobError: when the configuration does not fit the data set.
     """
+    if config.synthetic:
+        return _prepare_synthetic(config, on_note)
     dataset = describe_dataset(config.dataset, config.labels)
     for note in dataset.notes:
         on_note(Noted(note))
@@ -50,6 +53,28 @@ def prepare(
     plan = dataclasses.replace(plan, model=taught_by(plan.model, plan.training.teachers))
     usable = {case.name: dataset.cases[case.name] for case in fingerprint.cases}
     return plan, *_divide(config, dataset, usable, plan.training.seed)
+
+
+def _prepare_synthetic(
+    config: TrainingConfig, on_note: Callable[[Noted | Warned], None]
+) -> tuple[Plan, list[CaseFiles], list[CaseFiles]]:
+    """The same for a training on images drawn from label maps."""
+    dataset = describe_label_maps(config.dataset, config.labels)
+    source = open_bundle(config.start).manifest if config.start else read_manifest(config.like) if config.like else None
+    facts = survey(dataset)
+    for problem in facts.problems:
+        on_note(Warned(f"left out: {problem}"))
+    if config.plan is not None:
+        plan = read_plan(config.plan)
+    else:
+        device = training_device(config.device)
+        plan = propose_synthetic(dataset, facts, config, source, device, lambda text: on_note(Noted(text)))
+    plan = override(plan, _changes(config))
+    if plan.training.synthesis is None:
+        msg = f"{config.plan} says nothing about drawing images; write a plan with: medseg train --synthetic --dry-run"
+        raise JobError(msg)
+    plan = dataclasses.replace(plan, model=taught_by(plan.model, plan.training.teachers))
+    return plan, *_divide(config, dataset, {name: dataset.cases[name] for name in facts.names}, plan.training.seed)
 
 
 def _plan(config: TrainingConfig, dataset: Dataset, fingerprint: Fingerprint, source: ModelManifest | None) -> Plan:

@@ -20,6 +20,8 @@ from medseg.io.dataset import CaseFiles
 from medseg.spec.errors import JobError, OutputExists
 from medseg.spec.events import Learning, Noted, Warned
 from medseg.training.data.cases import Case, load_cases
+from medseg.training.data.label_maps import LabelMap, load_label_maps
+from medseg.training.data.synthetic import SyntheticImages, held_out_cases
 from medseg.training.loop.checkpoint import NAME, Checkpoint, load_checkpoint
 from medseg.training.loop.fit import fit
 from medseg.training.loop.initial import start_from
@@ -32,6 +34,7 @@ from medseg.training.planning.folds import Fold
 from medseg.training.planning.memory import memory_at_hand_mb
 from medseg.training.planning.plan import Plan, override, read_plan, write_plan
 from medseg.training.planning.side_heads import build_for_training, storable, without_side_heads
+from medseg.training.planning.synthesis import Synthesis
 
 PLAN, FOLDS = "plan.json", "folds.json"
 OnNote: TypeAlias = Callable[[Noted | Warned], None]
@@ -86,8 +89,14 @@ def train(
         resume = _prepare_folder(config, plan, files, validation, on_note) if processes.rank == 0 else None
         if processes.rank and not config.restart and (folder / NAME).is_file():
             resume = load_checkpoint(folder / NAME)
-        cases = _load(files, plan, folder, on_note)
-        held_out = _load(validation[: plan.training.validation_cases], plan, folder, on_note) if validation else []
+        scored = validation[: plan.training.validation_cases]
+        cases: Sequence[Case] | SyntheticImages
+        held_out: Sequence[Case] = []
+        if plan.training.synthesis is None:
+            cases = _load(files, plan, folder, on_note)
+            held_out = _load(scored, plan, folder, on_note) if scored else []
+        else:
+            cases, held_out = _label_maps(files, scored, plan, plan.training.synthesis, device, on_note)
         torch.manual_seed(plan.training.seed)
         network = build_for_training(plan.model, deep_supervision=plan.training.deep_supervision)
         if config.start is not None and resume is None:
@@ -199,6 +208,29 @@ def _require_same(folder: Path, plan: Plan, names: list[Fold]) -> None:
             f"--plan {folder / PLAN}, or begin again with --restart"
         )
         raise JobError(msg)
+
+
+def _label_maps(
+    files: Sequence[CaseFiles],
+    scored: Sequence[CaseFiles],
+    plan: Plan,
+    synthesis: Synthesis,
+    device: torch.device,
+    on_note: OnNote,
+) -> tuple[SyntheticImages, list[Case]]:
+    """What images are drawn from, and an image of each map that is held out."""
+    spacing, seed = plan.model.spacing_mm, plan.training.seed
+    if spacing is None:
+        msg = "images are drawn with the model's spacing, but the plan has none; set it with --spacing"
+        raise JobError(msg)
+    where = device if device.type == "cuda" else torch.device("cpu")
+
+    def load(part: Sequence[CaseFiles]) -> list[LabelMap]:
+        return load_label_maps(part, synthesis, where, on_problem=lambda text: on_note(Warned(f"left out: {text}")))
+
+    images = SyntheticImages(load(files), synthesis, plan.patch_shape, spacing, seed=seed)
+    held_out = load(scored) if scored else []
+    return images, held_out_cases(held_out, synthesis, plan.patch_shape, spacing, seed=seed)
 
 
 def _load(files: Sequence[CaseFiles], plan: Plan, folder: Path, on_note: OnNote) -> list[Case]:

@@ -1,6 +1,6 @@
 """Label maps that images are drawn from: turned to RAS, as bytes that count the tissues."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from medseg.imaging.image import Image
-from medseg.imaging.steps import Reorient
 from medseg.io.dataset import CaseFiles
-from medseg.io.read import read_labels
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import Triple
+from medseg.training.planning.propose_synthetic import read_ras
 from medseg.training.planning.synthesis import Synthesis
 
 
@@ -34,16 +32,6 @@ class LabelMap:
     centre: NDArray[np.float64]
 
 
-def read_ras(files: CaseFiles) -> Image:
-    """Read the labels of a case, turned to RAS.
-
-    Raises:
-        ImageError: when they cannot be read.
-    """
-    labels = read_labels(files.labels)
-    return Reorient.to_orientation(labels, "RAS").apply(labels)
-
-
 def load_label_maps(
     files: Sequence[CaseFiles],
     synthesis: Synthesis,
@@ -61,24 +49,26 @@ def load_label_maps(
     maps, problems = [], []
     for each in files:
         try:
-            labels = read_ras(each)
-            values, places = np.unique(labels.array[0], return_inverse=True)
-            if strange := [int(value) for value in values if int(value) not in known]:
-                msg = f"holds the values {strange}, which are no tissue; add them to the tissues, with label 0"
-                raise ImageError(msg)
-            lut = np.array([known[int(value)] for value in values], dtype=np.uint8)
-            tissue = lut[places].reshape(labels.shape)
-            seen = np.argwhere(central[tissue])
-            if not len(seen):
-                msg = "holds nothing that images could be centred on; check that it shows the same anatomy"
-                raise ImageError(msg)
+            maps.append(_load(each, known, central, device))
         except ImageError as error:
             problems.append(f"{each.name}: {error}")
             on_problem(problems[-1])
-        else:
-            centre = (seen.min(axis=0) + seen.max(axis=0)) / 2
-            maps.append(LabelMap(each.name, torch.from_numpy(tissue).to(device), labels.spacing, centre))
     if not maps:
         msg = f"no label map can be drawn from: {'; '.join(problems) or 'the list is empty'}"
         raise JobError(msg)
     return maps
+
+
+def _load(files: CaseFiles, known: Mapping[int, int], central: NDArray[np.bool_], device: torch.device) -> LabelMap:
+    labels = read_ras(files)
+    values, places = np.unique(labels.array[0], return_inverse=True)
+    if strange := [int(value) for value in values if int(value) not in known]:
+        msg = f"it holds the values {strange}, which are no tissue; add them to the tissues, with label 0"
+        raise ImageError(msg)
+    tissue = np.array([known[int(value)] for value in values], dtype=np.uint8)[places].reshape(labels.shape)
+    seen = np.argwhere(central[tissue])
+    if not len(seen):
+        msg = "it holds nothing that images could be centred on; check that it shows the same anatomy"
+        raise ImageError(msg)
+    centre = (seen.min(axis=0) + seen.max(axis=0)) / 2
+    return LabelMap(files.name, torch.from_numpy(tissue).to(device), labels.spacing, centre)

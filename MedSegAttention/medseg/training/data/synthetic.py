@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from monai.networks.layers import GaussianFilter
 from monai.transforms.utils import create_rotate, create_shear
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
@@ -20,9 +21,9 @@ from torch.utils.data import Dataset
 from medseg.spec.manifest import IntTriple, Triple
 from medseg.training.data.cases import Case
 from medseg.training.data.label_maps import LabelMap
+from medseg.training.planning.propose_synthetic import PERCENTILES
 from medseg.training.planning.synthesis import Synthesis
 
-PERCENTILES = (0.5, 99.5)  # of an image's brightness, which become 0 and 1
 _STREAM, _HELD_OUT_STREAM = 3, 4  # patches draw from stream 1, batches from stream 2
 _FULL = 255.0  # brightness is drawn from 0 to this
 _BEND_KNOTS, _BIAS_KNOTS = (4, 9), (2, 5)  # points along an axis between which a random field is interpolated
@@ -154,7 +155,7 @@ class SyntheticImages(Dataset[dict[str, Tensor]]):
     def _normal(self, shape: Sequence[int], noise: torch.Generator) -> Tensor:
         return torch.randn((1, 1, *shape), generator=noise, device=self.device)
 
-    def _column(self, values: Sequence[float]) -> Tensor:
+    def _column(self, values: Sequence[float] | NDArray[np.float64]) -> Tensor:
         return torch.tensor(np.asarray(values), dtype=torch.float32, device=self.device).view(3, 1, 1, 1)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from medseg.kernels.cpp.fast_depthwise import accelerate
 from medseg.kernels.cpp.fast_mkir import accelerate_blocks
@@ -16,6 +16,7 @@ from medseg.training.data.augment import augmentation, ranges_for
 from medseg.training.data.augment_batch import BatchAugmentation
 from medseg.training.data.cases import Case
 from medseg.training.data.patches import Patches, Steps
+from medseg.training.data.synthetic import SyntheticImages
 from medseg.training.loop.checkpoint import Checkpoint
 from medseg.training.loop.processes import Processes
 from medseg.training.loop.teacher import Teacher
@@ -29,7 +30,7 @@ _HALVES_FROM = (7, 0)  # compute capability of the first cards that are faster i
 
 def fit(
     network: nn.Module,
-    cases: Sequence[Case],
+    cases: Sequence[Case] | SyntheticImages,
     plan: Plan,
     *,
     seconds: float = math.inf,
@@ -48,7 +49,7 @@ def fit(
 
     Args:
         network: changed in place.
-        cases: the training cases, prepared.
+        cases: the training cases, prepared; or images that are drawn from label maps, with whatever is random.
         plan: the model to be and the numbers of the run.
         seconds: the run ends, with a finished schedule, after this time, whichever comes first.
         resume: where to go on.
@@ -64,7 +65,20 @@ def fit(
     """
     recipe, ranges = plan.training, ranges_for(plan.model)
     _lay_out(network.train(), device)
-    in_batch = changes_batches(recipe.augment_on, device)
+    drawn = isinstance(cases, SyntheticImages)
+    in_batch = not drawn and changes_batches(recipe.augment_on, device)
+    patches: Dataset[dict[str, Tensor]] = (
+        cases
+        if isinstance(cases, SyntheticImages)
+        else Patches(
+            cases,
+            None if in_batch else augmentation(ranges),
+            plan.patch_shape,
+            slices=plan.model.slices,
+            foreground=recipe.foreground,
+            seed=recipe.seed,
+        )
+    )
     loop = TrainingLoop(
         network,
         recipe,
@@ -72,7 +86,7 @@ def fit(
             choose_precision(recipe.precision, device), device, processes, changing=hasattr(network, "start_epoch")
         ),
         seconds=seconds,
-        case_count=len(cases),
+        case_count=len(cases.maps if isinstance(cases, SyntheticImages) else cases),
         resume=resume,
         teacher=teacher,
         change=BatchAugmentation(ranges, recipe.seed) if in_batch else None,
@@ -80,17 +94,12 @@ def fit(
     first = loop.progress.step
     if first >= recipe.steps:
         return loop
-    patches = Patches(
-        cases,
-        None if in_batch else augmentation(ranges),
-        plan.patch_shape,
-        slices=plan.model.slices,
-        foreground=recipe.foreground,
-        seed=recipe.seed,
-    )
     steps = Steps(first, recipe.steps, recipe.batch, rank=processes.rank, world=processes.world)
+    on_card = device.type == "cuda"
+    if drawn and on_card:
+        workers = 0  # images are drawn where the maps are
     batches: DataLoader[Any] = DataLoader(
-        patches, batch_sampler=steps, num_workers=workers, pin_memory=device.type == "cuda"
+        patches, batch_sampler=steps, num_workers=workers, pin_memory=on_card and not drawn
     )
     loop.run(batches, watch.after_step if watch else None)
     if watch is not None:

@@ -18,6 +18,8 @@ class TrainingConfig:
         start: id or folder of a bundle to fine-tune.
         teachers: ids or folders of bundles whose answers are learned besides the labels.
         changes: values of the plan, as ``path=value``.
+        synthetic: draw images from the labels while training; images are not read.
+        tissues: file that says what the values of label maps mean; None: ``tissues.json`` beside them, if there.
         seconds: time limit of the run.
         slice_axis: 0, 1 or 2 trains a 2D network on slices across that axis.
         restart: forget an unfinished run.
@@ -32,6 +34,8 @@ class TrainingConfig:
     teachers: tuple[str, ...] = ()
     like: Path | None = None
     plan: Path | None = None
+    synthetic: bool = False
+    tissues: Path | None = None
     folds: str | None = None
     fold: str = "0"
     subjects: str | None = None
@@ -65,6 +69,12 @@ class TrainingConfig:
         given = [flag for flag, value in sources.items() if value is not None]
         if len(given) > 1:
             msg = f"{' and '.join(given)} each say what to train; give one of them"
+            raise JobError(msg)
+        if self.tissues is not None and not self.synthetic:
+            msg = f"--tissues says what to draw images from, got {self.tissues} without --synthetic; give both"
+            raise JobError(msg)
+        if self.slice_axis is not None and self.synthetic:
+            msg = "images are drawn in 3D, so that --synthetic and --slices exclude each other; give one of them"
             raise JobError(msg)
         if self.slice_axis is not None and (self.start or self.like or self.plan):
             msg = "--slices plans a new model, and the one given has its own way to read volumes; leave it out"

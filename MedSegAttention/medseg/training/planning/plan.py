@@ -11,6 +11,7 @@ from medseg.io.atomic import replacing
 from medseg.spec.errors import FieldError, JobError, ManifestError
 from medseg.spec.fields import read_record
 from medseg.spec.manifest import IntTriple, ModelManifest
+from medseg.training.planning.synthesis import Synthesis
 
 TrainingPrecision: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 _POLY_POWER = 0.9  # nnU-Net's
@@ -38,6 +39,7 @@ class Recipe:
     deep_supervision: bool = True  # where the network has side heads; they are not stored
     validations: int = 20  # times the averaged weights are scored during the run
     validation_cases: int = 8  # of the fold's, at most
+    synthesis: Synthesis | None = None  # images are drawn from label maps; None: the data set's own are used
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -193,7 +195,8 @@ def describe_plan(plan: Plan) -> list[tuple[str, str, str]]:
         ("model.slices", None if model.slices is None else dataclasses.asdict(model.slices)),
         ("model.intensity", {k: v for k, v in dataclasses.asdict(model.intensity).items() if v is not None}),
         ("model.mirror_axes", model.mirror_axes),
-        *((f"training.{name}", value) for name, value in dataclasses.asdict(training).items()),
+        *((f"training.{name}", value) for name, value in dataclasses.asdict(training).items() if name != "synthesis"),
+        ("training.synthesis.ranges", training.synthesis and dataclasses.asdict(training.synthesis.ranges)),
     ]
     return [
         (name, json.dumps(_rounded(value)), plan.reasons.get(name, "")) for name, value in rows if value is not None

@@ -21,7 +21,7 @@ from medseg.training.planning.propose_window import MemoryBudget, choose_batch, 
 
 _THICK = 3.0  # an axis this many times coarser than the finest takes the finer end of its spacings, as in nnU-Net
 DEFAULT_NETWORK = "ultralight_unet"
-_ARGUMENTS = "model.arguments."
+ARGUMENTS = "model.arguments."
 _PASSES, _FEWEST_STEPS, _MOST_STEPS = 200, 2_000, 50_000
 _SIDED = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
@@ -42,9 +42,9 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
     reasons: dict[str, str] = {}
     network = config.network or DEFAULT_NETWORK
     decided = {
-        path.removeprefix(_ARGUMENTS): value
+        path.removeprefix(ARGUMENTS): value
         for path, value in parse_changes(config.changes).items()
-        if path.startswith(_ARGUMENTS)
+        if path.startswith(ARGUMENTS)
     }
     labels = propose_labels(dataset, fingerprint)
     axis = config.slice_axis if config.slice_axis is not None else 2 if needs_slices(network) else None
