@@ -1,10 +1,9 @@
 """The model card, docs/README.md: everything a person asks before trusting a model, out of its manifest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from medseg.spec.manifest import Code, IntensityRule, LabelSpec, ModelManifest, SliceRule
+from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
 from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing, VolumeBias
 from medseg.spec.postprocess import PostprocessRule
 
@@ -45,27 +44,19 @@ def model_card(manifest: ModelManifest) -> str:
 
 
 def _segments(manifest: ModelManifest) -> str:
-    rows = [f"| {label.value} | {label.name} | {_colour(label)} | {_codes(label)} |" for label in manifest.labels]
+    rows = []
+    for label in manifest.labels:
+        codes = filter(None, (label.type, label.type_modifier, label.region, label.region_modifier))
+        named = ", ".join(f"{code.meaning} ({code.scheme} {code.value})" for code in codes)
+        rows.append(f"| {label.value} | {label.name} | #{bytes(label.color).hex()} | {named} |")
     return "\n".join(["| value | segment | colour | codes |", "| --- | --- | --- | --- |", *rows])
-
-
-def _colour(label: LabelSpec) -> str:
-    return "#" + "".join(f"{part:02x}" for part in label.color)
-
-
-def _codes(label: LabelSpec) -> str:
-    codes = (label.type, label.type_modifier, label.region, label.region_modifier)
-    return ", ".join(_code(code) for code in codes if code is not None)
-
-
-def _code(code: Code) -> str:
-    return f"{code.meaning} ({code.scheme} {code.value})"
 
 
 def _input(manifest: ModelManifest) -> str:
     channels = ", ".join(f"{channel.name} ({channel.modality})" for channel in manifest.channels)
     spacing = "the image's own" if manifest.spacing_mm is None else f"{_times(manifest.spacing_mm)} mm"
     mirror = ", ".join("ijk"[axis] for axis in manifest.mirror_axes) or "none"
+    arguments = ", ".join(f"`{name}={value}`" for name, value in manifest.arguments.items()) or "its own defaults"
     lines = (
         f"Channels: {channels}",
         f"Orientation of i, j, k: {manifest.orientation}; spacing: {spacing}",
@@ -74,7 +65,7 @@ def _input(manifest: ModelManifest) -> str:
         f"Window: {_times(manifest.window_shape)} voxels; overlap {manifest.overlap:g}; mirrored axes: {mirror}",
         *(() if manifest.slices is None else (f"Slices: {_slices(manifest.slices)}",)),
         f"Afterwards: {_afterwards(manifest.postprocess)}",
-        f"Network: `{manifest.network}` with {_arguments(manifest.arguments)}",
+        f"Network: `{manifest.network}` with {arguments}",
     )
     return "\n".join(f"- {line}" for line in lines)
 
@@ -108,10 +99,6 @@ def _afterwards(rule: PostprocessRule) -> str:
         f"holes up to {rule.fill_holes_mm3:g} mm3 are filled" if rule.fill_holes_mm3 else "",
     )
     return "; ".join(filter(None, steps)) or "nothing"
-
-
-def _arguments(arguments: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{name}={value}`" for name, value in arguments.items()) or "its own defaults"
 
 
 def score_grids(scores: Sequence[DatasetScores]) -> list[Grid]:

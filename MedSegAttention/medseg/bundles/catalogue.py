@@ -129,7 +129,10 @@ def _scan_folder(root: Path) -> tuple[dict[str, Bundle], list[BrokenBundle]]:
         return {}, [] if optional else [BrokenBundle(root, f"{root}, named in {ENVIRONMENT_NAME}, is not a folder")]
     found: dict[str, Bundle] = {}
     broken: list[BrokenBundle] = []
-    for folder in _bundle_folders(root):
+    folders = [root]
+    if not (root / "configs").is_dir():
+        folders = [f for f in sorted(root.iterdir()) if not f.name.startswith(".") and (f / "configs").is_dir()]
+    for folder in folders:
         try:
             bundle = Bundle(folder, read_manifest(metadata_path(folder)))
         except ManifestError as error:
@@ -141,9 +144,3 @@ def _scan_folder(root: Path) -> tuple[dict[str, Bundle], list[BrokenBundle]]:
             reason = f"{folder} has the id {model_id!r}, which {first.folder} has too; change one of them"
             broken.append(BrokenBundle(folder, reason))
     return found, broken
-
-
-def _bundle_folders(root: Path) -> list[Path]:
-    if (root / "configs").is_dir():
-        return [root]
-    return [f for f in sorted(root.iterdir()) if not f.name.startswith(".") and (f / "configs").is_dir()]

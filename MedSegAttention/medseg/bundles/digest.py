@@ -22,7 +22,7 @@ def weights_digest(bundle: Bundle) -> str | None:
 
 
 def begin_digest(bundle: Bundle) -> None:
-    """Read the weights in another thread, so that nobody waits for ``weights_digest`` later."""
+    """Read the weights in another thread, so that a later ``weights_digest`` does not wait."""
     threading.Thread(target=weights_digest, args=(bundle,), name="weights digest", daemon=True).start()
 
 

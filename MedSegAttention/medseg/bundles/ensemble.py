@@ -11,7 +11,6 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import StoredAs, load_network
 from medseg.bundles.write import write_bundle
 from medseg.spec.errors import ManifestError
-from medseg.spec.manifest import ModelManifest
 
 # what the members of an ensemble may say differently
 _OF_ITS_OWN = frozenset({"model_id", "title", "version", "description", "training_data", "scores", "timings"})
@@ -39,7 +38,8 @@ def combine(
         raise ManifestError(msg)
     first = bundles[0].manifest
     for bundle in bundles[1:]:
-        if different := _differences(first, bundle.manifest):
+        names = (field.name for field in dataclasses.fields(first) if field.name not in _OF_ITS_OWN)
+        if different := [name for name in names if getattr(first, name) != getattr(bundle.manifest, name)]:
             msg = (
                 f"{bundle.manifest.model_id} ({bundle.folder}) differs from {bundles[0].folder} in "
                 f"{', '.join(different)}; an ensemble needs models of one kind"
@@ -67,8 +67,3 @@ def _members(bundles: Iterable[Bundle]) -> list[nn.Module]:
         network = load_network(bundle)
         networks += list(network.members) if isinstance(network, Ensemble) else [network]
     return networks
-
-
-def _differences(one: ModelManifest, other: ModelManifest) -> list[str]:
-    names = [field.name for field in dataclasses.fields(one) if field.name not in _OF_ITS_OWN]
-    return [name for name in names if getattr(one, name) != getattr(other, name)]

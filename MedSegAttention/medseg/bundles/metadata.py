@@ -108,16 +108,14 @@ def _require_agreement(stated: Mapping[str, Any], manifest: ModelManifest) -> No
             raise ManifestError(msg, field=path)
 
 
-def write_manifest(manifest: ModelManifest, path: Path, *, changelog: Mapping[str, str] | None = None) -> None:
+def write_manifest(manifest: ModelManifest, path: Path) -> None:
     """Write a bundle's ``configs/metadata.json``, in one step: a reader sees the old file or the new one.
 
     Args:
         manifest: what to write.
-        path: the file; its folder exists. One that is there is replaced.
-        changelog: version -> what changed; None: that of the file being replaced, else a first entry.
+        path: the file; its folder exists. One that is there is replaced, and its changelog stays.
     """
-    if changelog is None and path.is_file():
-        changelog = read_record(MetadataFile, read_object(path), "").changelog
+    changelog = read_record(MetadataFile, read_object(path), "").changelog if path.is_file() else {}
     document = metadata_document(manifest, changelog or {manifest.version: "First version"})
     text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     partial = path.with_name(f".{path.name}.{os.getpid()}")

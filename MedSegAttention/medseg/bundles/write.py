@@ -21,7 +21,6 @@ def write_bundle(
     network: nn.Module,
     *,
     licence_text: str,
-    card: str | None = None,
     stored_as: StoredAs = "float32",
     overwrite: bool = False,
 ) -> Bundle:
@@ -32,7 +31,6 @@ def write_bundle(
         manifest: describes the model.
         network: built as ``manifest.network`` and ``manifest.arguments`` say.
         licence_text: becomes ``LICENSE``.
-        card: Markdown of ``docs/README.md``; None: ``model_card(manifest)``.
         stored_as: precision of the weights in the file.
         overwrite: replace a folder that is there.
 
@@ -50,8 +48,12 @@ def write_bundle(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         draft = Path(scratch) / "bundle"
-        _fill(draft, manifest, network, stored_as)
-        (draft / "docs" / "README.md").write_text(model_card(manifest) if card is None else card, encoding="utf-8")
+        for name in ("configs", "models", "docs"):
+            (draft / name).mkdir(parents=True)
+        write_manifest(manifest, metadata_path(draft))
+        _write_config(draft, manifest)
+        save_weights(network, draft / "models" / "model.safetensors", stored_as=stored_as)
+        (draft / "docs" / "README.md").write_text(model_card(manifest), encoding="utf-8")
         (draft / "LICENSE").write_text(licence_text, encoding="utf-8")
         load_network(Bundle(draft, read_manifest(metadata_path(draft))))
         _put_in_place(draft, folder, Path(scratch) / "replaced")
@@ -64,14 +66,6 @@ def update_bundle(bundle: Bundle, manifest: ModelManifest) -> Bundle:
     _write_config(bundle.folder, manifest)
     (bundle.folder / "docs" / "README.md").write_text(model_card(manifest), encoding="utf-8")
     return Bundle(bundle.folder, read_manifest(metadata_path(bundle.folder)))
-
-
-def _fill(draft: Path, manifest: ModelManifest, network: nn.Module, stored_as: StoredAs) -> None:
-    for name in ("configs", "models", "docs"):
-        (draft / name).mkdir(parents=True)
-    write_manifest(manifest, metadata_path(draft))
-    _write_config(draft, manifest)
-    save_weights(network, draft / "models" / "model.safetensors", stored_as=stored_as)
 
 
 def _write_config(folder: Path, manifest: ModelManifest) -> None:

@@ -77,7 +77,7 @@ def import_weights(
     choices = _choices(
         output, model_id, title, labels, channels, intensity, spacing, orientation, window, slices, licence, anatomy
     )
-    from medseg.cli.import_choices import read_arguments
+    from medseg.cli.flag_values import read_arguments
 
     given = read_arguments(arguments)
     from medseg.bundles.importing.import_checkpoint import import_checkpoint
@@ -101,25 +101,18 @@ def _choices(
 ) -> "Choices":
     from medseg.bundles.importing.choices import Choices
     from medseg.bundles.model_id import model_id_of
-    from medseg.cli.import_choices import (
-        read_channels,
-        read_intensity,
-        read_labels,
-        read_slices,
-        read_spacing,
-        read_window,
-    )
+    from medseg.cli import flag_values
 
     return Choices(
         model_id=model_id or model_id_of(output.resolve()),
         title=title,
-        labels=read_labels(labels),
-        channels=read_channels(channels),
+        labels=flag_values.read_labels(labels),
+        channels=flag_values.read_channels(channels),
         orientation=orientation,
-        spacing_mm=read_spacing(spacing),
-        intensity=read_intensity(intensity),
-        window_shape=read_window(window),
-        slices=read_slices(slices),
+        spacing_mm=flag_values.read_spacing(spacing),
+        intensity=flag_values.read_intensity(intensity),
+        window_shape=flag_values.read_voxels(window, "--window"),
+        slices=flag_values.read_slices(slices),
         licence=licence,
         anatomy=anatomy,
     )

@@ -38,23 +38,17 @@ def segment(
         overwrite=overwrite,
         frame=frame,
     )
+    from medseg.cli.console import Reporter, forecast_words
+    from medseg.cli.console import output as console
+    from medseg.jobs.run.run_job import forecast_job, run_job
+
     if forecast:
-        _show_forecast(job)
+        console().print(forecast_words(forecast_job(job)), markup=False, soft_wrap=True)
         return
-    from medseg.cli.console import Reporter
-    from medseg.jobs.run.run_job import run_job
 
     with Reporter() as reporter:
         result = run_job(job, reporter, on_forecast=reporter.show_forecast)
     _show(result, job)
-
-
-def _show_forecast(job: Job) -> None:
-    from medseg.cli.console import output
-    from medseg.cli.forecast_words import forecast_words
-    from medseg.jobs.run.run_job import forecast_job
-
-    output().print(forecast_words(forecast_job(job)), markup=False, soft_wrap=True)
 
 
 def _show(result: "Segmentation", job: Job) -> None:

@@ -61,7 +61,7 @@ def train(
     restart: Annotated[bool, typer.Option("--restart", help="Forget an unfinished run.")] = False,
 ) -> None:
     """Train a network on a labelled data set and write the bundle; the same command continues a killed run."""
-    from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
+    from medseg.cli.flag_values import read_axis, read_duration, read_spacing, read_voxels
     from medseg.training.planning.config import TrainingConfig
 
     config = TrainingConfig(
@@ -78,13 +78,13 @@ def train(
         folds=folds,
         fold=fold,
         subjects=subjects,
-        seconds=parse_duration(time_limit),
+        seconds=read_duration(time_limit),
         steps=steps,
         batch=batch,
-        patch=parse_patch(patch),
-        window=parse_patch(window, "a window"),
-        spacing=parse_numbers(spacing),
-        slice_axis=parse_axis(slices),
+        patch=read_voxels(patch, "--patch"),
+        window=read_voxels(window, "--window"),
+        spacing=read_spacing(spacing),
+        slice_axis=read_axis(slices),
         learning_rate=learning_rate,
         changes=tuple(change or ()),
         licence=licence,

@@ -58,12 +58,10 @@ def describe_learning(learning: Learning) -> str:
     """One line for people."""
     dice = "" if learning.dice is None else f", Dice {learning.dice:.4f} (best {learning.best_dice:.4f})"
     speed = f", {learning.steps_per_second:.2f} steps/s" if learning.steps_per_second else ""
-    left = f", {_duration(learning.seconds_left)} left" if learning.seconds_left is not None else ""
+    left = ""
+    if learning.seconds_left is not None:
+        minutes, seconds = divmod(round(learning.seconds_left), 60)
+        hours, minutes = divmod(minutes, 60)
+        left = f", {hours} h {minutes:02d} min left" if hours else f", {minutes} min {seconds:02d} s left"
     loss = "not finite" if learning.loss is None else f"{learning.loss:.4f}"
     return f"{learning.part:4.0%} step {learning.step}/{learning.steps}, loss {loss}{dice}{speed}{left}"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

@@ -69,7 +69,10 @@ def self_test(device: str = "auto") -> float:
 def _software() -> Iterator[str]:
     yield f"python           {platform.python_version()} ({sys.implementation.name})"
     for package in _PACKAGES:
-        yield f"{package:16s} {_version(package)}"
+        try:
+            yield f"{package:16s} {metadata.version(package)}"
+        except metadata.PackageNotFoundError:
+            yield f"{package:16s} not installed as a package"
     yield f"platform         {platform.platform()}"
 
 
@@ -159,10 +162,3 @@ def _threshold_manifest() -> ModelManifest:
         authors="none",
         training_data="none",
     )
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed as a package"

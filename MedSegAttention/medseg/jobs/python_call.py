@@ -151,8 +151,9 @@ class Segmenter:
         changed = {known[keyword].field: getattr(given, known[keyword].field) for keyword in options}
         if {"roi_ras_mm", "roi_voxels"} & set(changed):  # another region takes the place of the first
             changed = {"roi_ras_mm": None, "roi_voxels": None, **changed}
+        sources: list[Any] = [image] if isinstance(image, Path | str | Image) or _is_simpleitk(image) else list(image)
         return segment_case(
-            [_loaded(source) for source in _sources(image)],
+            [from_simpleitk(source) if _is_simpleitk(source) else source for source in sources],
             self._bundle,
             replace(self._options, **changed),
             outputs=Outputs(labels=None if output is None else Path(output), overwrite=overwrite),
@@ -221,14 +222,6 @@ def from_simpleitk(image: Any) -> Image:
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
     return Image(np.ascontiguousarray(channels.transpose(0, 3, 2, 1)), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
-
-
-def _sources(image: Any) -> list[Any]:
-    return [image] if isinstance(image, Path | str | Image) or _is_simpleitk(image) else list(image)
-
-
-def _loaded(source: Any) -> Path | str | Image:
-    return from_simpleitk(source) if _is_simpleitk(source) else source
 
 
 def _is_simpleitk(source: object) -> bool:

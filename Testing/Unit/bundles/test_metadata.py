@@ -140,7 +140,9 @@ def test_a_missing_file_is_named_once(tmp_path):
 
 
 def test_rewriting_keeps_the_changelog_and_leaves_no_other_file(path, manifest):
-    write_manifest(manifest, path, changelog={"1.2.0": "Better", "1.1.0": "First"})
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["changelog"] = {"1.2.0": "Better", "1.1.0": "First"}
+    path.write_text(json.dumps(document), encoding="utf-8")
     write_manifest(replace(manifest, scores=(dataset_scores("other cases"),)), path)
     document = json.loads(path.read_text(encoding="utf-8"))
     assert document["changelog"] == {"1.2.0": "Better", "1.1.0": "First"}

@@ -39,11 +39,11 @@ def test_an_existing_bundle_is_kept(bundle, manifest, network):
 
 def test_overwriting_replaces_everything(bundle, manifest, network):
     (bundle.folder / "old.txt").write_text("old")
-    replaced = write_bundle(
-        bundle.folder, replace(manifest, version="9"), network, licence_text="new", card="# Mine", overwrite=True
-    )
+    (bundle.folder / "docs" / "README.md").write_text("old")
+    manifest = replace(manifest, version="9")
+    replaced = write_bundle(bundle.folder, manifest, network, licence_text="new", overwrite=True)
     assert replaced.manifest.version == "9"
-    assert (bundle.folder / "docs" / "README.md").read_text() == "# Mine"
+    assert (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8") == model_card(manifest)
     assert not (bundle.folder / "old.txt").exists()
     assert len(list(bundle.folder.parent.iterdir())) == 1
 

@@ -6,12 +6,13 @@ import signal
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 
 from medseg.bundles.metadata import read_manifest
+from medseg.cli.flag_values import read_axis, read_duration, read_spacing, read_voxels
 from medseg.cli.main import run
-from medseg.cli.train_choices import parse_axis, parse_duration, parse_numbers, parse_patch
 from medseg.spec.errors import JobError
 from medseg.training.planning.plan import read_plan
 from medseg.training.train import alone_in
@@ -111,11 +112,12 @@ def test_mistakes_are_answered_in_one_line(phantoms, tmp_path, capsys, arguments
 
 
 def test_texts_of_flags():
-    assert parse_duration("30m") == 1800
-    assert parse_duration("1.5h") == 5400
-    assert parse_patch("32,48,32") == (32, 48, 32)
-    assert parse_numbers("1,0.5,2") == (1, 0.5, 2)
-    assert parse_axis("k") == 2
-    for parse, text in ((parse_duration, "0s"), (parse_patch, "1,2"), (parse_numbers, "1,2,-1"), (parse_axis, "x")):
+    assert read_duration("30m") == 1800
+    assert read_duration("1.5h") == 5400
+    assert read_voxels("32,48,32", "--patch") == (32, 48, 32)
+    assert read_spacing("1,0.5,2") == (1, 0.5, 2)
+    assert read_axis("k") == 2
+    wrong = ((read_duration, "0s"), (partial(read_voxels, flag="--patch"), "1,2"), (read_spacing, "1,2,-1"))
+    for parse, text in (*wrong, (read_axis, "x")):
         with pytest.raises(JobError):
             parse(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from medseg.cli.train_choices import parse_axis, parse_duration, parse_patch
+from medseg.cli.flag_values import read_axis, read_duration, read_voxels
 from medseg.training.planning.plan import parse_changes
 from Unit.training.phantoms import write_phantoms
 from Zoo.rows import ROWS, read_rows
@@ -41,11 +41,11 @@ def test_each_row_is_a_command_whose_values_can_be_read():
     for row in read_rows():
         names, values = flags(row)
         assert names.count("--set") == len(row.change) >= 2
-        assert parse_patch(values["--window"]) == tuple(row.window)
-        assert parse_patch(values["--patch"]) == tuple(row.patch)
-        assert parse_duration(values["--time-limit"]) == 330
+        assert read_voxels(values["--window"], "--window") == tuple(row.window)
+        assert read_voxels(values["--patch"], "--patch") == tuple(row.patch)
+        assert read_duration(values["--time-limit"]) == 330
         assert ("--slices" in names) == (1 in row.window)
-        assert row.slices is None or row.window[parse_axis(row.slices)] == 1
+        assert row.slices is None or row.window[read_axis(row.slices)] == 1
         assert parse_changes(row.change)["model.mirror_axes"] == []
 
 

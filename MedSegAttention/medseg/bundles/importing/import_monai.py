@@ -63,7 +63,11 @@ def _manifest(
     network, arguments, notes = read_network(config)
     channels = choices.channels or _channels(stated, notes)
     labels = choices.labels or _labels(stated)
-    preparation = _preparation(config, len(channels), notes)
+    try:
+        preparation = read_preprocessing(config, "preprocessing", len(channels))
+    except NotALiteral as error:
+        preparation = Preparation(len(channels), unread=[("intensity", str(error))])
+    notes += preparation.notes
     orientation = choices.orientation or preparation.orientation or "RAS"
     slices = _slices(arguments, choices, orientation, notes)
     window, overlap = read_windows(config, stated, choices.window_shape, slices, notes)
@@ -71,6 +75,8 @@ def _manifest(
     title = choices.title or _text(stated, "name") or folder.name
     if preparation.orientation is None and choices.orientation is None:
         notes.append("the bundle turns images to no fixed orientation; RAS is assumed")
+    references = stated.get("references")
+    entries = references if isinstance(references, list) else [references]
     manifest = ModelManifest(
         model_id=choices.model_id,
         title=title,
@@ -93,18 +99,9 @@ def _manifest(
         licence=choices.licence or _text(stated, "copyright") or "Not stated by its authors.",
         authors=_text(stated, "authors") or "Not stated.",
         training_data=_text(stated, "data_source") or "Not stated by its authors.",
-        references=_references(stated),
+        references=tuple(text for entry in entries if (text := str(entry or "").strip())),
     )
     return manifest, notes
-
-
-def _preparation(config: Config, channel_count: int, notes: list[str]) -> Preparation:
-    try:
-        found = read_preprocessing(config, "preprocessing", channel_count)
-    except NotALiteral as error:
-        found = Preparation(channel_count, unread=[("intensity", str(error))])
-    notes += found.notes
-    return found
 
 
 def _intensity(preparation: Preparation, choices: Choices, notes: list[str]) -> IntensityRule:
@@ -180,12 +177,6 @@ def _definitions(entry: Mapping[str, Any], side: str, flag: str) -> list[str]:
         )
         raise ManifestError(msg)
     return [str(names[n]).strip() or f"channel {n}" for n in wanted]
-
-
-def _references(stated: Mapping[str, Any]) -> tuple[str, ...]:
-    listed = stated.get("references")
-    entries = listed if isinstance(listed, list) else [listed]
-    return tuple(str(entry).strip() for entry in entries if entry and str(entry).strip())
 
 
 def _text(stated: Mapping[str, Any], name: str) -> str:

@@ -70,10 +70,6 @@ def _encode(text: Any, encoding: Any) -> bytes:
     return text.encode("latin1")
 
 
-def _new_array(*_: object) -> Array:
-    return Array()
-
-
 def _from_buffer(raw: Any, kind: Any, shape: Any, order: Any) -> Array:
     """Stands for the maker of arrays that the newest pickles write."""
     made = Array()
@@ -87,7 +83,7 @@ STAND_INS: dict[str, Any] = {
     "numpy.dtype": Dtype,
     "numpy.ndarray": Array,
     "_codecs.encode": _encode,
-    **{f"{module}._reconstruct": _new_array for module in _NUMPY},
+    **{f"{module}._reconstruct": lambda *_: Array() for module in _NUMPY},
     **{f"{module}.scalar": _scalar for module in _NUMPY},
     **{f"{package}.numeric._frombuffer": _from_buffer for package in ("numpy.core", "numpy._core")},
 }

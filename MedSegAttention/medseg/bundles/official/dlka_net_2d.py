@@ -29,7 +29,11 @@ def from_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     plain = {key.removeprefix("module."): value for key, value in state.items()}
     deformable = any(".offset_net." in key for key in plain)
-    used = {key: value for key, value in plain.items() if not _unused(key, deformable=deformable)}
+    used = {
+        key: value
+        for key, value in plain.items()
+        if not (_UNUSED_NAME.match(key) or (not deformable and _UNUSED_BASELINE_NAME.match(key)))
+    }
     encoder = {_ENCODER_NAME.sub(_ENCODER, key): value for key, value in used.items() if _ENCODER_NAME.match(key)}
     rest = {key: value for key, value in used.items() if not _ENCODER_NAME.match(key)}
     return encoder | to_ours(rest, _rules(deformable=deformable))
@@ -64,10 +68,6 @@ def _rules(*, deformable: bool) -> Rules:
         *((f"{theirs}.layer_lka_{n + 1}", f"{ours}.blocks.{n}") for theirs, ours in decoders for n in range(2)),
         *block_rules_2d(deformable=deformable),
     )
-
-
-def _unused(key: str, *, deformable: bool) -> bool:
-    return bool(_UNUSED_NAME.match(key) or (not deformable and _UNUSED_BASELINE_NAME.match(key)))
 
 
 def _unused_shapes(deepest: int, *, deformable: bool) -> dict[str, tuple[int, ...]]:

@@ -181,15 +181,13 @@ def _token_grid(tokens: Sequence[int]) -> tuple[int, ...]:
         for middle in range(thin, round((count // thin) ** 0.5) + 1)
         if count // thin % middle == 0
     ]
-    fitting = [grid for grid in grids if [_cells(grid, stage) for stage in _STAGES] == list(tokens)]
+    fitting = [
+        grid for grid in grids if [prod(-(-size // 2**stage) for size in grid) for stage in _STAGES] == list(tokens)
+    ]
     if not fitting:
         msg = f"position embeddings for {tuple(tokens)} tokens belong to no grid that is halved from stage to stage"
         raise ValueError(msg)
     return min(fitting, key=lambda grid: (len(set(grid)), grid[2]))
-
-
-def _cells(grid: Sequence[int], halvings: int) -> int:
-    return prod(-(-size // 2**halvings) for size in grid)
 
 
 def _layout(

@@ -35,7 +35,8 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
     ]
     if total > len(rows):
         summary.append(f"{total - len(rows)} to go")
-    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in _columns(labels))
+    columns = ["case", "status", "seconds", *(f"{name} (ml)" for name in labels), "device", "engine", "remarks"]
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in columns)
     body = "\n".join(_line(row, labels) for row in rows)
     known = "\n".join(f"<dt>{escape(name)}</dt><dd class=small>{escape(value)}</dd>" for name, value in facts.items())
     return f"""<!DOCTYPE html>
@@ -63,10 +64,6 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
 </body>
 </html>
 """
-
-
-def _columns(labels: Sequence[str]) -> list[str]:
-    return ["case", "status", "seconds", *(f"{name} (ml)" for name in labels), "device", "engine", "remarks"]
 
 
 def _line(row: CaseRow, labels: Sequence[str]) -> str:

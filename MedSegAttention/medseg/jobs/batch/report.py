@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
@@ -119,7 +119,7 @@ def write_rows(folder: Path, work: Path, rows: Sequence[CaseRow], labels: Sequen
 
 def table_text(rows: Sequence[CaseRow], labels: Sequence[str]) -> str:
     """The rows as CSV."""
-    columns = _in_order([*labels, *(name for row in rows for name in row.volumes_ml)])
+    columns = list(dict.fromkeys([*labels, *(name for row in rows for name in row.volumes_ml)]))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_BEFORE, *(name + _ML for name in columns), *_AFTER])
@@ -165,7 +165,3 @@ def _row(cells: dict[str, str]) -> CaseRow:
             if name not in known and name.endswith(_ML) and value
         },
     )
-
-
-def _in_order(names: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(names))

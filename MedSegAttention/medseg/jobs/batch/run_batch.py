@@ -23,7 +23,7 @@ from medseg.jobs.worker.serve import RunJob
 from medseg.spec.errors import EXPECTED_ERRORS, Cancelled, JobError, MedSegError
 from medseg.spec.events import Event, Finished, Warned
 from medseg.spec.job import Job, Options
-from medseg.spec.manifest import LabelSpec, ModelManifest
+from medseg.spec.manifest import ModelManifest
 
 OnCase: TypeAlias = Callable[[int, int, CaseRow], None]
 """Hears the number of a case from 1, how many there are, and its row: when it begins, and when it has ended."""
@@ -98,8 +98,15 @@ def segment_folder(
     runner = CaseRunner(bundle.manifest, run, options, overwrite, on_event, cancelled)
     if not overwrite:
         state.check_outputs()
+    skipped = 0
     try:
-        skipped = _run_all(cases, state, runner, on_case)
+        for number, case in enumerate(cases, start=1):
+            if cancelled():
+                break
+            if state.done(case) is not None:
+                skipped += 1
+            elif _attempt(case, state, runner, partial(on_case, number, len(cases))).status == "cancelled":
+                break
     finally:
         state.clear()
     state.check_written()
@@ -125,19 +132,6 @@ def _check_images_stay(cases: Sequence[Case], folder: Path) -> None:
 def _file_id(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def _run_all(cases: Sequence[Case], state: BatchState, runner: CaseRunner, on_case: OnCase) -> int:
-    """Run what is not done yet; gives how many cases were done before."""
-    skipped = 0
-    for number, case in enumerate(cases, start=1):
-        if runner.cancelled():
-            break
-        if state.done(case) is not None:
-            skipped += 1
-        elif _attempt(case, state, runner, partial(on_case, number, len(cases))).status == "cancelled":
-            break
-    return skipped
 
 
 def _attempt(case: Case, state: BatchState, runner: CaseRunner, on_row: Callable[[CaseRow], None]) -> CaseRow:
@@ -187,14 +181,9 @@ def _run(
 
     job = Job(inputs=case.inputs, model=runner.manifest.model_id, output=str(unfinished), options=runner.options)
     runner.run(job, hear, runner.cancelled)
-    volumes = _volumes(unfinished, runner.manifest.labels)
+    image, labels = read_labels(unfinished), runner.manifest.labels  # measured in the file as it was written
+    counts = np.bincount(image.array.ravel(), minlength=max(label.value for label in labels) + 1)
+    volumes = {label.name: image.volume_ml(counts[label.value]) for label in labels}
     check_target(output, overwrite=may_replace)  # a file that came meanwhile is kept
     unfinished.replace(output)
     return replace(row, status="done", device=device, engine=engine, volumes_ml=volumes)
-
-
-def _volumes(path: Path, labels: tuple[LabelSpec, ...]) -> dict[str, float]:
-    """Millilitres of each segment, from the file as it was written."""
-    image = read_labels(path)
-    counts = np.bincount(image.array.ravel(), minlength=max(label.value for label in labels) + 1)
-    return {label.name: image.volume_ml(counts[label.value]) for label in labels}

@@ -83,7 +83,11 @@ class BatchState:
         Raises:
             OutputExists: names the first of them.
         """
-        strange = [case for case in self._cases if self.output(case).exists() and not self._is_known(case)]
+        strange = [
+            case
+            for case in self._cases
+            if self.output(case).exists() and self.done(case) is None and not self.is_ours(case)
+        ]
         if strange:
             first = self.output(strange[0])
             more = f" ({len(strange)} such files)" if len(strange) > 1 else ""
@@ -132,9 +136,6 @@ class BatchState:
         if self._write_error is not None:
             raise self._write_error
 
-    def _is_known(self, case: Case) -> bool:
-        return self.done(case) is not None or self.is_ours(case)
-
     def _key(self, case: Case) -> tuple[Recipe, tuple[str, ...], str]:
         return self._recipe, tuple(map(self._relative, case.inputs)), case.output.as_posix()
 
@@ -155,7 +156,7 @@ class BatchState:
 
 
 def _written(options: Options) -> str:
-    """Options as a recipe keeps them; an engine that nobody named is left out, as before there were engines."""
+    """Options as a recipe keeps them; the default engine is left out, as in earlier reports."""
     written = asdict(options)
     if written["engine"] == Options().engine:
         del written["engine"]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from medseg.imaging.geometry import voxel_corners
 from medseg.imaging.image import Image
 from medseg.jobs.preview.planes import AXIAL, CORONAL, SAGITTAL, Plane, Scene, draw_plane
 from medseg.jobs.preview.surface import SurfaceView, render_surface
@@ -57,8 +58,7 @@ def draw_preview(image: Image, labels: Image, specs: Sequence[LabelSpec]) -> Pic
 def _scene(image: Image, labels: Image) -> Scene:
     """Show the segments with their surroundings; cut where most of them is seen."""
     index = np.argwhere(labels.array[0] > 0)
-    corners = np.array(list(np.ndindex(2, 2, 2))) * np.array(image.shape) - 0.5
-    outer = corners @ image.affine[:3, :3].T + image.affine[:3, 3]
+    outer = (voxel_corners(image.shape) @ image.affine.T)[:, :3]
     low, high = outer.min(axis=0), outer.max(axis=0)
     if len(index) == 0:
         middle = (low + high) / 2

@@ -172,7 +172,7 @@ def _replaces(output: Path, source: Path) -> bool:
 def _is_dicom_file(path: Path) -> bool:
     try:
         return path.is_file() and is_dicom(path)
-    except OSError:  # whoever reads it says what is wrong
+    except OSError:  # reading it reports what is wrong
         return False
 
 

@@ -60,7 +60,7 @@ def segment_case(
         outputs: the files to write.
         frame: which time point of a 4-D file.
         want_probabilities: also return the probabilities; they are returned too where they are written.
-        load: gives the bundle's network; whoever keeps networks between cases hands over its own.
+        load: gives the bundle's network; replaced where networks are kept between cases.
         engines: those of earlier cases, for the same networks; None: made for this one.
         on_event: hears Progress, Warned and, last, Finished; whatever it raises ends the work.
         cancelled: asked between windows and stages, and a last time before the outputs appear.
@@ -153,7 +153,7 @@ def forecast_case(
 
 
 def _forecast(plan: RunPlan, bundle: Bundle, image: Image, *, probabilities: bool) -> Forecast:
-    weights = bundle.weights_path  # whoever loads them says it if they are missing
+    weights = bundle.weights_path  # loading them reports when they are missing
     return forecast(
         plan,
         weights_mb=weights.stat().st_size / 2**20 if weights.is_file() else 0.0,

@@ -90,7 +90,10 @@ def validate(
                 paces.append(found.windows_seconds / found.window_count)
             engine = found.engine
             warnings |= dict.fromkeys(found.warnings)
-            answer, truth = _looked_at(found.labels, truth, files)
+            answer = found.labels
+            if files.ignore is not None:  # unlabelled voxels are left out on both sides
+                seen = truth.array != files.ignore
+                answer, truth = (Image(each.array * seen, each.affine) for each in (answer, truth))
             scored = [CaseScores(files.name, scores) for scores in evaluate_pair(answer, truth, values)]
             into.extend(scored)
             if into is rows[0]:
@@ -200,11 +203,3 @@ def _write_pictures(bundle: Bundle, worst: Sequence[WorstCase]) -> dict[str, str
             draw_worst(case, bundle.manifest.labels).save(temporary, format="PNG")
         paths[case.name] = f"worst/{path.name}"
     return paths
-
-
-def _looked_at(found: Image, truth: Image, files: CaseFiles) -> tuple[Image, Image]:
-    """Leave out what nobody looked at, on both sides."""
-    if files.ignore is None:
-        return found, truth
-    seen = truth.array != files.ignore
-    return Image(found.array * seen, found.affine), Image(truth.array * seen, truth.affine)

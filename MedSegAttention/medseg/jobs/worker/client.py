@@ -257,7 +257,7 @@ class WorkerClient:
         self._on_event(Stopped() if was_cancelled and isinstance(end, Failed) else end)
 
     def _give_up(self, end: Failed | Stopped) -> None:
-        """The worker is gone; no devices are the answer to whoever asked for them."""
+        """The worker is gone; a pending request for devices gets an empty answer."""
         if self.is_asked:
             self.is_asked = False
             if isinstance(end, Failed) and not self.trouble:

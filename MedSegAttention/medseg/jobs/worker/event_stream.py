@@ -44,7 +44,7 @@ class EventStreamParser:
     def _lines(self, stream: str, chunk: bytes) -> Iterator[str]:
         *lines, self._rest[stream] = (self._rest[stream] + chunk).split(b"\n")
         for line in lines:
-            # A progress bar rewrites its line: what comes after the last return is what an eye would see.
+            # A progress bar rewrites its line: what follows the last return is what a terminal shows.
             text = line.decode("utf-8", errors="replace").rstrip("\r").rpartition("\r")[2].rstrip()
             if text:
                 yield text

@@ -51,11 +51,18 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: inbox.stop())
     leave = partial(_leave, inbox)
     if options.job is not None:
-        inbox.put(_request_in(options.job))
+        try:
+            inbox.put(Run(decode_job(options.job.read_bytes()), options.job.stem))
+        except (OSError, JobError) as error:
+            inbox.put(Refused(f"{options.job}: {error}"))
         inbox.put(Quit())
-    threading.Thread(
-        target=_listen, args=(inbox, requests, leave if options.job is None else None), name="requests", daemon=True
-    ).start()
+
+    def listen() -> None:
+        inbox.listen(read_lines(requests))
+        if options.job is None:
+            leave()
+
+    threading.Thread(target=listen, name="requests", daemon=True).start()
     watch_parent(leave)
     loaded = (load or _load)(emit)
     if loaded is None:
@@ -124,25 +131,12 @@ def missing(error: ModuleNotFoundError) -> Failed:
     return Failed(f"this needs {error.name}, which {sys.executable} does not have; install it there", is_bug=False)
 
 
-def _listen(inbox: Inbox, requests: int, on_end: Callable[[], None] | None) -> None:
-    inbox.listen(read_lines(requests))
-    if on_end is not None:
-        on_end()
-
-
 def _leave(inbox: Inbox) -> None:
-    """Nobody waits any more: stop the job, then end by force if it does not."""
+    """The parent is gone: stop the job, then end by force if it does not."""
     inbox.stop()
     timer = threading.Timer(_GRACE_SECONDS, end_with_children, [1])
     timer.daemon = True
     timer.start()
-
-
-def _request_in(path: Path) -> Run | Refused:
-    try:
-        return Run(decode_job(path.read_bytes()), path.stem)
-    except (OSError, JobError) as error:
-        return Refused(f"{path}: {error}")
 
 
 def _report_uncaught(

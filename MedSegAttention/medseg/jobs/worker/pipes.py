@@ -47,7 +47,7 @@ def read_lines(descriptor: int) -> Iterator[bytes]:
 class EventWriter:
     """Writes events to a pipe, one line each, from any thread.
 
-    Progress that comes faster than the eye is left out, but never the beginning and the end of a stage. When nobody
+    Progress events in quick succession are left out, but never the beginning and the end of a stage. When nobody
     reads any more, events are dropped: whether the work goes on is decided where the parent is watched.
     """
 

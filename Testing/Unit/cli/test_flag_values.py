@@ -1,10 +1,11 @@
 """Flags that describe an imported model."""
 
 import json
+from functools import partial
 
 import pytest
 
-from medseg.cli import import_choices as flags
+from medseg.cli import flag_values as flags
 from medseg.cli.main import run
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import IntensityRule, SliceRule
@@ -67,7 +68,7 @@ def test_intensity_rules_that_are_none_are_refused(text):
 
 def test_sizes_channels_slices_and_arguments_are_read(tmp_path):
     assert flags.read_spacing("1,0.5,2") == (1.0, 0.5, 2.0)
-    assert flags.read_window("16,32,64") == (16, 32, 64)
+    assert flags.read_voxels("16,32,64", "--window") == (16, 32, 64)
     assert [(c.name, c.modality) for c in flags.read_channels("T1:MR, PET:PT")] == [("T1", "MR"), ("PET", "PT")]
     assert flags.read_slices("k") == SliceRule(axis=2, fit="resize")
     assert flags.read_slices("i:windows:2") == SliceRule(axis=0, context=2, fit="windows")
@@ -82,7 +83,9 @@ def test_sizes_channels_slices_and_arguments_are_read(tmp_path):
     ("read", "text"),
     [
         (flags.read_spacing, "1,2"),
-        (flags.read_window, "1,2,x"),
+        (flags.read_spacing, "1,2,-1"),
+        (partial(flags.read_voxels, flag="--patch"), "0,1,2"),
+        (partial(flags.read_voxels, flag="--window"), "1,2,x"),
         (flags.read_channels, "T1"),
         (flags.read_slices, "z"),
         (flags.read_slices, "k:stretch"),

@@ -1,6 +1,8 @@
-"""The flags of ``medseg models import`` that describe a model, from text to the fields of a manifest."""
+"""What the texts of the flags of ``medseg train`` and ``medseg models import`` mean."""
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +53,7 @@ def _in_order(content: dict[str, Any], text: str) -> list[Any]:
 
 
 def read_channels(text: str | None) -> tuple[ChannelSpec, ...] | None:
-    """Channels from ``name:modality`` with commas, e.g. ``T1:MR,T2:MR``.
-
-    Raises:
-        JobError: if it is not that.
-    """
+    """Channels from ``name:modality`` with commas, e.g. ``T1:MR,T2:MR``; raises ``JobError`` if it is not that."""
     if text is None:
         return None
     pairs = [part.strip().partition(":") for part in text.split(",")]
@@ -95,15 +93,51 @@ def read_intensity(text: str | None) -> IntensityRule | None:
 
 
 def read_spacing(text: str | None) -> Triple | None:
-    """Three sizes of a voxel in mm, with commas; raises ``JobError`` if it is not that."""
-    numbers = _three(text, "--spacing takes three sizes in mm along i, j, k with commas", float)
-    return None if numbers is None else (numbers[0], numbers[1], numbers[2])
+    """Three positive lengths in mm, with commas; raises ``JobError`` if it is not that."""
+    if text is None:
+        return None
+    try:
+        lengths = [float(part) for part in text.split(",")]
+    except ValueError:
+        lengths = []
+    if len(lengths) != 3 or not all(0 < mm < math.inf for mm in lengths):
+        msg = f"--spacing takes three sizes in mm along i, j, k with commas, got {text!r}; write e.g. 1,1,1"
+        raise JobError(msg)
+    i, j, k = lengths
+    return i, j, k
 
 
-def read_window(text: str | None) -> IntTriple | None:
-    """Three numbers of voxels, with commas; raises ``JobError`` if it is not that."""
-    numbers = _three(text, "--window takes three numbers of voxels along i, j, k with commas", int)
-    return None if numbers is None else (numbers[0], numbers[1], numbers[2])
+def read_voxels(text: str | None, flag: str) -> IntTriple | None:
+    """Three positive numbers of voxels, with commas; raises ``JobError`` if it is not that; names the flag."""
+    if text is None:
+        return None
+    parts = text.split(",")
+    if len(parts) != 3 or not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        msg = f"{flag} takes three numbers of voxels along i, j, k with commas, got {text!r}; write e.g. 32,48,32"
+        raise JobError(msg)
+    i, j, k = (int(part) for part in parts)
+    return i, j, k
+
+
+def read_duration(text: str | None) -> float:
+    """Seconds of e.g. ``90s``, ``30m`` or ``2h``; no limit for None; raises ``JobError`` if it is none of these."""
+    if text is None:
+        return math.inf
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if match is None or float(match[1]) == 0:
+        msg = f"--time-limit takes a number with s, m or h, got {text!r}; write e.g. 30m"
+        raise JobError(msg)
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def read_axis(text: str | None) -> int | None:
+    """The axis that slices lie across, by its letter; raises ``JobError`` if it is not one."""
+    if text is None:
+        return None
+    if text not in ("i", "j", "k"):
+        msg = f"slices lie across i (sagittal), j (coronal) or k (axial), got {text!r}; write e.g. --slices k"
+        raise JobError(msg)
+    return "ijk".index(text)
 
 
 def read_slices(text: str | None) -> SliceRule | None:
@@ -125,11 +159,7 @@ def read_slices(text: str | None) -> SliceRule | None:
 
 
 def read_arguments(text: str | None) -> dict[str, Any]:
-    """A network's arguments from JSON text or a JSON file.
-
-    Raises:
-        JobError: if it is not one JSON object.
-    """
+    """A network's arguments from JSON text or a JSON file; raises ``JobError`` if it is not one JSON object."""
     if text is None:
         return {}
     if text.lstrip().startswith("{"):
@@ -144,19 +174,6 @@ def read_arguments(text: str | None) -> dict[str, Any]:
         msg = f"--arguments takes one JSON object, got {text!r}"
         raise JobError(msg)
     return content
-
-
-def _three(text: str | None, rule: str, kind: type) -> list[Any] | None:
-    if text is None:
-        return None
-    try:
-        numbers = [kind(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != 3:
-        msg = f"{rule}, got {text!r}"
-        raise JobError(msg)
-    return numbers
 
 
 def _json_file(path: Path, flag: str) -> Any:
