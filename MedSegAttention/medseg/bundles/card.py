@@ -1,8 +1,9 @@
 """The model card, docs/README.md: everything a person asks before trusting a model, out of its manifest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
 from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing, VolumeBias
 from medseg.spec.postprocess import PostprocessRule
@@ -49,7 +50,19 @@ def _segments(manifest: ModelManifest) -> str:
         codes = filter(None, (label.type, label.type_modifier, label.region, label.region_modifier))
         named = ", ".join(f"{code.meaning} ({code.scheme} {code.value})" for code in codes)
         rows.append(f"| {label.value} | {label.name} | #{bytes(label.color).hex()} | {named} |")
-    return "\n".join(["| value | segment | colour | codes |", "| --- | --- | --- | --- |", *rows])
+    table = "\n".join(["| value | segment | colour | codes |", "| --- | --- | --- | --- |", *rows])
+    if manifest.locate is None or manifest.located_labels == manifest.labels:
+        return table
+    located = _segments(replace(manifest, labels=manifest.located_labels, locate=None))
+    return f"In a crop:\n\n{table}\n\nIn a whole image, in which the model is located first:\n\n{located}"
+
+
+def _locate(rule: LocateRule) -> str:
+    boxes = ", ".join(box.name for box in rule.boxes)
+    return (
+        f"where an image has a side of {rule.crop_below_mm:g} mm or more and no region is given, the template "
+        f"`{rule.template}` is registered to it (rigid, then affine) and the network sees these boxes: {boxes}"
+    )
 
 
 def _input(manifest: ModelManifest) -> str:
@@ -63,6 +76,7 @@ def _input(manifest: ModelManifest) -> str:
         f"Intensities: {_intensity(manifest.intensity)}",
         f"Cropped to the body first: {'yes' if manifest.crop_to_body else 'no'}",
         f"Window: {_times(manifest.window_shape)} voxels; overlap {manifest.overlap:g}; mirrored axes: {mirror}",
+        *(() if manifest.locate is None else (f"Located: {_locate(manifest.locate)}",)),
         *(() if manifest.slices is None else (f"Slices: {_slices(manifest.slices)}",)),
         f"Afterwards: {_afterwards(manifest.postprocess)}",
         f"Network: `{manifest.network}` with {arguments}",

@@ -87,6 +87,20 @@ def catalogue() -> dict[str, Bundle]:
     return scan().bundles
 
 
+def template_folder(bundle: Bundle, name: str) -> Path:
+    """Where the template of a model lies: among its own files, else beside the models that come with the program.
+
+    Raises:
+        ManifestError: when it is in neither place.
+    """
+    places = [root / "templates" / name for root in (bundle.folder, built_in_folder())]
+    found = next((place for place in places if place.is_dir()), None)
+    if found is None:
+        msg = f"{bundle.manifest.model_id} is located by the template {name!r}, but {places[0]} is not there; add it"
+        raise ManifestError(msg)
+    return found
+
+
 def find_bundle(model_id: str) -> Bundle:
     """Look a model up by its id.
 

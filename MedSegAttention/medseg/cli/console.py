@@ -11,6 +11,7 @@ from medseg.spec.events import Progress as Step
 _STAGES = {
     "read": "reading",
     "preprocess": "preparing",
+    "locate": "locating",
     "windows": "segmenting",
     "restore": "restoring the grid",
     "postprocess": "cleaning up",

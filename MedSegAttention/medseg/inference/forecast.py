@@ -65,15 +65,16 @@ def forecast(
         probabilities: whether they are wanted too.
         openvino: whether OpenVINO is installed where it will run.
     """
-    manifest, device, windows = plan.manifest, plan.device_kind, len(plan.windows)
+    manifest, device, windows = plan.manifest, plan.device_kind, plan.window_count
     grids = plan.grids
+    source = prod(plan.source_shape or grids.reorient.source_shape)
     sizes = _Sizes(
-        source=prod(grids.reorient.source_shape),
-        cropped=prod(grids.crop.shape),
+        source=source,
+        cropped=source if plan.boxes else prod(grids.crop.shape),  # a template is registered to all of it
         prepared=prod(grids.resample.shape),
         padded=prod(plan.windows.shape),
-        is_resampled=not grids.resample.is_identity,
-        held=prod(plan.windows.shape) if probabilities else plan.windows.voxels_held,
+        is_resampled=bool(plan.boxes) or not grids.resample.is_identity,
+        held=prod(plan.windows.shape) if probabilities or plan.boxes else plan.windows.voxels_held,
     )
     runner = choose_runner(plan, openvino=openvino)
     batch = min(plan.window_batch, windows)

@@ -7,16 +7,18 @@ not an image that is smaller, which is padded as in training.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TypeVar
 
 import numpy as np
 
-from medseg.imaging.image import Affine, Image, Shape
+from medseg.imaging.image import Affine, Image, Shape, Spacing
+from medseg.imaging.locate import LocatedBox, is_located, nominal_boxes
 from medseg.imaging.preprocess import Grids, check_channels, plan_grids
 from medseg.inference.windows import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import EngineName, Options, Precision
-from medseg.spec.manifest import ModelManifest
+from medseg.spec.manifest import LabelSpec, ModelManifest
 from medseg.spec.postprocess import PostprocessRule
 
 
@@ -71,10 +73,24 @@ class RunPlan(NetworkPlan):
     Attributes:
         grids: what happens to its image first.
         postprocess: what happens to its labels last.
+        boxes: where the model was located; the plan is that of the largest. None: it goes over the whole image.
+        source_shape: voxels of the image they lie in; None: that of the grids.
     """
 
     grids: Grids
     postprocess: PostprocessRule
+    boxes: tuple[LocatedBox, ...] = ()
+    source_shape: Shape | None = None
+
+    @property
+    def forward_passes(self) -> int:
+        """Forward passes of all windows of all boxes, one at a time."""
+        return super().forward_passes * max(1, len(self.boxes))
+
+    @property
+    def window_count(self) -> int:
+        """Windows of all boxes."""
+        return len(self.windows) * max(1, len(self.boxes))
 
 
 def plan_run(image: Image, manifest: ModelManifest, options: Options, *, device: str) -> RunPlan:
@@ -102,6 +118,57 @@ def plan_run(image: Image, manifest: ModelManifest, options: Options, *, device:
     return RunPlan(**vars(network), grids=grids, postprocess=options.postprocess or manifest.postprocess)
 
 
+def plan_boxes(
+    image: Image, boxes: Sequence[LocatedBox], manifest: ModelManifest, options: Options, *, device: str
+) -> RunPlan:
+    """Plan a case in which the model was located: how the largest box is run, for the others are like it.
+
+    Args:
+        image: ``(C, I, J, K)``, the whole.
+        boxes: in it, at least one.
+        manifest: as in ``plan_run``, and so are the other arguments and the errors.
+        options: what the user chose; there is no region in them.
+        device: where it will run.
+    """
+    check_channels(image.channel_count, manifest)
+    grids = [box.grid(box_spacing(image, manifest)) for box in boxes]
+    shape, affine = max(grids, key=lambda grid: prod(grid[0]))
+    plan = plan_run(_blank(len(manifest.channels), shape, affine), _whole(manifest), options, device=device)
+    return replace(plan, manifest=manifest, boxes=tuple(boxes), source_shape=image.shape)
+
+
+def box_spacing(image: Image, manifest: ModelManifest) -> Spacing:
+    """Spacing of what is cut out of an image for a model: the model's, or the finest of the image along every axis."""
+    finest = min(image.spacing)
+    return manifest.spacing_mm or (finest, finest, finest)
+
+
+def plan_forecast(image: Image, manifest: ModelManifest, options: Options, *, device: str) -> RunPlan:
+    """Plan a case before anything is located: its boxes are then those of the template. Arguments as ``plan_run``."""
+    rule = manifest.locate
+    if rule is None or not needs_locating(image.shape, image.affine, manifest, options):
+        return plan_run(image, manifest, options, device=device)
+    return plan_boxes(image, nominal_boxes(rule), manifest, options, device=device)
+
+
+def needs_locating(shape: Shape, affine: Affine, manifest: ModelManifest, options: Options) -> bool:
+    """Whether the model is located in an image first: where it shows much more, and nobody gave a region."""
+    has_region = options.roi_ras_mm is not None or options.roi_voxels is not None
+    return is_located(manifest.locate, shape, affine, has_region=has_region)
+
+
+def result_labels(shape: Shape, affine: Affine, manifest: ModelManifest, options: Options) -> tuple[LabelSpec, ...]:
+    """The segments that a case will have; they are known before it is run.
+
+    Args:
+        shape: voxels of the input along i, j, k.
+        affine: ``(4, 4)`` of the input.
+        manifest: of the model.
+        options: what the user chose.
+    """
+    return manifest.located_labels if needs_locating(shape, affine, manifest, options) else manifest.labels
+
+
 def plan_unseen(shape: Shape, affine: Affine, manifest: ModelManifest, options: Options, *, device: str) -> RunPlan:
     """Plan a case before its voxels are at hand: where the body would be cut out, the whole volume is taken.
 
@@ -112,9 +179,16 @@ def plan_unseen(shape: Shape, affine: Affine, manifest: ModelManifest, options: 
         options: what the user chose.
         device: where it will run.
     """
-    blank = np.broadcast_to(np.uint8(0), (len(manifest.channels), *shape))  # one byte, seen many times
-    plan = plan_run(Image(blank, affine), replace(manifest, crop_to_body=False), options, device=device)
-    return replace(plan, manifest=manifest)
+    image = _blank(len(manifest.channels), shape, affine)
+    return replace(plan_forecast(image, _whole(manifest), options, device=device), manifest=manifest)
+
+
+def _blank(channels: int, shape: Shape, affine: Affine) -> Image:
+    return Image(np.broadcast_to(np.uint8(0), (channels, *shape)), affine)  # one byte, seen many times
+
+
+def _whole(manifest: ModelManifest) -> ModelManifest:
+    return replace(manifest, crop_to_body=False)
 
 
 def plan_network(shape: Sequence[int], manifest: ModelManifest, options: Options, *, device: str) -> NetworkPlan:

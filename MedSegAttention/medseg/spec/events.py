@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from medseg.spec.errors import Cancelled, FieldError, JobError
 from medseg.spec.fields import read_record
 
-Stage: TypeAlias = Literal["read", "preprocess", "windows", "restore", "postprocess", "write"]
+Stage: TypeAlias = Literal["read", "preprocess", "locate", "windows", "restore", "postprocess", "write"]
 
 
 @dataclass(frozen=True)

@@ -7,60 +7,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, Literal
 
 from medseg.spec.errors import ManifestError
+from medseg.spec.labels import Code as Code  # a part of the manifest like those below
+from medseg.spec.labels import IntTriple as IntTriple
+from medseg.spec.labels import LabelSpec as LabelSpec
+from medseg.spec.labels import Triple as Triple
+from medseg.spec.labels import refuse as _refuse
+from medseg.spec.labels import require_text as _require_text
+from medseg.spec.locating import LocateRule
 from medseg.spec.measured import DatasetScores, Timing
 from medseg.spec.postprocess import PostprocessRule
-
-Triple: TypeAlias = tuple[float, float, float]
-IntTriple: TypeAlias = tuple[int, int, int]
-
-
-def _refuse(name: str, expected: str, found: object) -> NoReturn:
-    msg = f"expected {expected}, got {found!r}"
-    raise ManifestError(msg, field=name)
-
-
-def _require_text(**texts: str) -> None:
-    for name, text in texts.items():
-        if not text.strip():
-            _refuse(name, "some text", text)
-
-
-@dataclass(frozen=True)
-class Code:
-    """One coded concept, as DICOM and Slicer's terminologies write it."""
-
-    scheme: str  # coding scheme designator, "SCT" for SNOMED CT
-    value: str
-    meaning: str
-
-    def __post_init__(self) -> None:
-        """Refuse a code with an empty part."""
-        _require_text(scheme=self.scheme, value=self.value, meaning=self.meaning)
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelSpec:
-    """One segment: its value in the labelmap, its name, its colour and its codes."""
-
-    value: int  # 1..n in order; 0 is background and never listed
-    name: str
-    color: IntTriple  # red, green, blue, 0..255
-    category: Code  # e.g. SCT 123037004 Anatomical Structure
-    type: Code
-    type_modifier: Code | None = None
-    region: Code | None = None
-    region_modifier: Code | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse the background's value, a nameless label and what is not a colour."""
-        if self.value < 1:
-            _refuse("value", "an integer from 1 (0 is background and is not listed)", self.value)
-        _require_text(name=self.name)
-        if len(self.color) != 3 or not all(0 <= part <= 255 for part in self.color):
-            _refuse("color", "three integers 0..255 (red, green, blue)", list(self.color))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +125,7 @@ class MedsegFields:
     overlap: float = 0.5
     mirror_axes: tuple[int, ...] = ()  # axes averaged over by default: 0 = i, 1 = j, 2 = k
     postprocess: PostprocessRule = PostprocessRule()
+    locate: LocateRule | None = None  # where in a larger image the model applies; None: everywhere
     anatomy: str
     licence: str
     scores: tuple[DatasetScores, ...] = ()
@@ -207,6 +166,8 @@ class ModelManifest(MedsegFields):
             _refuse("air_below", f"{len(self.channels)} finite number(s), one a channel, or nothing", self.air_below)
         if self.slices is not None:
             self._check_slices(self.slices)
+        if self.locate is not None:
+            self.locate.check_labels(len(self.labels))
 
     def _check_slices(self, rule: SliceRule) -> None:
         letter = "ijk"[rule.axis]
@@ -234,6 +195,12 @@ class ModelManifest(MedsegFields):
     def label_count(self) -> int:
         """Number of network outputs, background included."""
         return len(self.labels) + 1
+
+    @property
+    def located_labels(self) -> tuple[LabelSpec, ...]:
+        """The segments of an image in which the model was located: those of every box, or its own."""
+        named = () if self.locate is None else tuple(label for box in self.locate.boxes for label in box.labels)
+        return named or self.labels
 
     @property
     def network_channels(self) -> int:

@@ -102,7 +102,7 @@ def _show_as_asked(scene: Node, run: PendingRun, labels: Image) -> ImportedResul
     volume = scene.GetNodeByID(run.volume_id)
     labels = Image(labels.array, run.affine_now(scene))
     target = None if run.target_id is None else scene.GetNodeByID(run.target_id)
-    specs = run.bundle.manifest.labels
+    specs = run.labels
     shown = show_labels(scene, labels, specs, volume, target=target, mode=run.mode, overlap=run.overlap)
     result = ImportedResult(shown.node, shown.step, segment_ids=shown.segment_ids)
     if shown.overwritten:
@@ -122,7 +122,7 @@ def _show_time_point(scene: Node, run: PendingRun, labels: Image) -> ImportedRes
     if point is None or sequence is None or output is None:
         msg = _("The sequence or the one for its segmentations is no longer in the scene")
         raise JobError(msg)
-    specs = run.bundle.manifest.labels
+    specs = run.labels
     item = put_labels(scene, output, sequence, point.item, labels, specs)
     return ImportedResult(item, segment_ids=tuple(f"Segment_{spec.value}" for spec in specs))
 
@@ -133,7 +133,7 @@ def _output(scene: Node, run: PendingRun) -> Node:
 
 def _show_anew(scene: Node, run: PendingRun, labels: Image, error: BaseException) -> ImportedResult:
     """Put the labels where the volume lay, into a segmentation that hangs under nothing."""
-    shown = show_labels(scene, labels, run.bundle.manifest.labels, None)
+    shown = show_labels(scene, labels, run.labels, None)
     text = _("The result could not be shown as asked ({error}); it is in the new segmentation {name}")
     message = text.format(error=_words(error), name=shown.node.GetName())
     return ImportedResult(shown.node, message=message, segment_ids=shown.segment_ids)

@@ -8,8 +8,10 @@ from medseg.desktop.state.order import TimePoint
 from medseg.desktop.state.settings import DEFAULTS, PanelSettings
 from medseg.desktop.worker.job_folder import Request
 from medseg.imaging.image import Affine, Image
+from medseg.inference.run_plan import result_labels
 from medseg.mrml.grids import Node, ijk_to_world
 from medseg.mrml.merging import Overlap
+from medseg.spec.manifest import LabelSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +28,12 @@ class PendingRun:
     settings: PanelSettings = DEFAULTS  # says which volumes come along
     time_point: TimePoint | None = None  # of a sequence; None: a volume of its own
     overlap: Overlap = "allow"  # whether new segments take voxels away from those of the segmentation to join
+
+    @property
+    def labels(self) -> tuple[LabelSpec, ...]:
+        """The segments that the result has."""
+        options = self.request.job.options
+        return result_labels(self.image.shape, self.image.affine, self.bundle.manifest, options)
 
     def affine_now(self, scene: Node) -> Affine:
         """Where the volume lies now; where it lay, if it is gone or was exchanged for another."""

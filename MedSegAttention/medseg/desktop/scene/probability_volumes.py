@@ -97,7 +97,7 @@ class ProbabilityVolumes:
             for segment_id in self._ids:  # before there is a threshold that could change a segment
                 digests.append(self._digest(segment_id))
                 yield None
-            specs = self._run.bundle.manifest.labels
+            specs = self._run.labels
             for spec, segment_id, digest in zip(specs, self._ids, digests, strict=True):
                 pixels = empty_volume(self._run.image.shape)
                 for _done in fill_steps(self._every()[spec.value], pixels):

@@ -34,7 +34,8 @@ _: Callable[[str], str] = tr
 # How much of a run each stage takes, in percent: begin and end. Windows are nearly everything.
 _SHARES = {
     "read": (0, 3),
-    "preprocess": (3, 8),
+    "preprocess": (3, 5),
+    "locate": (5, 8),
     "windows": (8, 88),
     "restore": (88, 95),
     "postprocess": (95, 98),
@@ -133,6 +134,7 @@ def _stage_name(stage: str) -> str:
     names = {
         "read": _("Reading the volume"),
         "preprocess": _("Preparing the volume"),
+        "locate": _("Looking for the place of the model"),
         "windows": _("The network looks at the volume"),
         "restore": _("Back to the volume's own grid"),
         "postprocess": _("Cleaning the segments"),

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import numpy as np
 
 from medseg.bundles.catalogue import find_bundle
+from medseg.inference.run_plan import result_labels
 from medseg.io.atomic import check_target
 from medseg.io.formats import WRITE_SUFFIXES, output_suffix
 from medseg.io.read import read_labels
@@ -181,7 +182,8 @@ def _run(
 
     job = Job(inputs=case.inputs, model=runner.manifest.model_id, output=str(unfinished), options=runner.options)
     runner.run(job, hear, runner.cancelled)
-    image, labels = read_labels(unfinished), runner.manifest.labels  # measured in the file as it was written
+    image = read_labels(unfinished)  # measured in the file as it was written
+    labels = result_labels(image.shape, image.affine, runner.manifest, runner.options)
     counts = np.bincount(image.array.ravel(), minlength=max(label.value for label in labels) + 1)
     volumes = {label.name: image.volume_ml(counts[label.value]) for label in labels}
     check_target(output, overwrite=may_replace)  # a file that came meanwhile is kept

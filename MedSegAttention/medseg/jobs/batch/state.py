@@ -114,7 +114,7 @@ class BatchState:
     def put(self, row: CaseRow) -> None:
         """Take a row and write the report; where that is in use now, the next time will do."""
         self._rows[row.case] = row
-        labels = [label.name for label in self._manifest.labels]
+        labels = self._label_names()
         others = [each for name, each in self._rows.items() if name not in {case.name for case in self._cases}]
         html = page(self._manifest.title, self.rows, len(self._cases), labels, self._properties())
         try:
@@ -122,6 +122,12 @@ class BatchState:
             self._write_error = None
         except JobError as error:
             self._write_error = error
+
+    def _label_names(self) -> list[str]:
+        """The segments of the cases that are done: a model may name those of a whole image and of a crop apart."""
+        known = dict.fromkeys(label.name for label in (*self._manifest.labels, *self._manifest.located_labels))
+        found = {name for row in self._rows.values() for name in row.volumes_ml}
+        return [name for name in known if name in found] or [label.name for label in self._manifest.labels]
 
     def clear(self) -> None:
         """Remove what is not whole."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import nn
 
 from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import load_network
+from medseg.imaging.domain import check_scan, check_volumes
 from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.measure import measure
@@ -21,15 +22,17 @@ from medseg.imaging.preprocess import Prepared, check_channels, prepare
 from medseg.inference.device import choose_device, device_name
 from medseg.inference.forecast import Forecast, forecast
 from medseg.inference.network_memory import has_openvino
-from medseg.inference.run_plan import RunPlan, plan_run
+from medseg.inference.run_plan import RunPlan, plan_boxes, plan_forecast, result_labels
 from medseg.io.read import read_image
 from medseg.jobs.run.kept_engines import KeptEngines
+from medseg.jobs.run.located import BoxRuns, locate
 from medseg.jobs.run.network_run import Answer, NetworkRun
 from medseg.jobs.run.progress import IsCancelled, OnEvent, ProgressReporter, ignore_event, never
 from medseg.jobs.run.results import Outputs, Segmentation, Source
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.events import Finished
 from medseg.spec.job import Options
+from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import ModelManifest
 
 
@@ -79,33 +82,30 @@ def segment_case(
     with progress.stage("preprocess"):
         image = _one_image(images, bundle.manifest)
         del images
-        plan = plan_run(image, bundle.manifest, options, device=device)
+        plan = plan_forecast(image, bundle.manifest, options, device=device)
         if on_forecast is not None:
             on_forecast(_forecast(plan, bundle, image, probabilities=want_probabilities))
-        network = load(bundle)
-        prepared = prepare(image, bundle.manifest, plan.grids)
-    run = NetworkRun(
-        prepared=prepared,
-        network=network,
-        plan=plan,
-        engines=engines or KeptEngines(),
-        progress=progress,
-        want_scores=want_probabilities,
-    )
-    with progress.stage("windows", total=0) as step:
-        found = run.answer(step)
-    labels, probabilities = _on_input_grid(found, prepared, progress)
-    del prepared, run  # the prepared image and the scores are not needed any more, and large
-    found = replace(found, values=labels)
+        for remark in check_scan(image, bundle.manifest):
+            progress.warn(remark)
+    asked = _Asked(bundle, options, device, load, engines or KeptEngines(), progress, want_probabilities)
+    specs = result_labels(image.shape, image.affine, bundle.manifest, options)
+    rule = bundle.manifest.locate
+    if rule is not None and plan.boxes:
+        found, probabilities = asked.located(image, rule)
+    else:
+        found, probabilities = asked.whole(image, plan)
+    labels = found.values
     with progress.stage("postprocess"):
         segments = postprocess(Image(labels[None], image.affine), plan.postprocess)
-        measures = measure(segments, image, bundle.manifest.labels)
+        measures = measure(segments, image, specs)
     if not segments.array.any():
         progress.warn("nothing was segmented: every voxel is background; check that the model fits this image")
+    for remark in check_volumes({row.name: row.volume_ml for row in measures}, specs, bundle.manifest):
+        progress.warn(remark)
     result = Segmentation(
         labels=segments,
         image=image,
-        specs=bundle.manifest.labels,
+        specs=specs,
         measures=measures,
         probabilities=None if probabilities is None else Image(probabilities, image.affine),
         device=device_name(torch.device(found.plan.device)),
@@ -148,7 +148,7 @@ def forecast_case(
     """
     device = str(choose_device(options.device))
     image = _one_image(_read(inputs, frame, ProgressReporter()), bundle.manifest)
-    plan = plan_run(image, bundle.manifest, options, device=device)
+    plan = plan_forecast(image, bundle.manifest, options, device=device)
     return _forecast(plan, bundle, image, probabilities=probabilities)
 
 
@@ -161,6 +161,55 @@ def _forecast(plan: RunPlan, bundle: Bundle, image: Image, *, probabilities: boo
         probabilities=probabilities,
         openvino=has_openvino(),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What was asked for, and what it takes to answer."""
+
+    bundle: Bundle
+    options: Options
+    device: str
+    load: Callable[[Bundle], nn.Module]
+    engines: KeptEngines
+    progress: ProgressReporter
+    wants_probabilities: bool
+
+    def whole(self, image: Image, plan: RunPlan) -> tuple[Answer, NDArray[np.float32] | None]:
+        """Run the model over an image; gives labels ``(I, J, K)`` on its grid, and probabilities if they are wanted."""
+        with self.progress.stage("preprocess"):
+            network = self.load(self.bundle)
+            prepared = prepare(image, self.bundle.manifest, plan.grids)
+        run = NetworkRun(
+            prepared=prepared,
+            network=network,
+            plan=plan,
+            engines=self.engines,
+            progress=self.progress,
+            want_scores=self.wants_probabilities,
+        )
+        with self.progress.stage("windows", total=0) as step:
+            found = run.answer(step)
+        labels, probabilities = _on_input_grid(found, prepared, self.progress)
+        return replace(found, values=labels), probabilities
+
+    def located(self, image: Image, rule: LocateRule) -> tuple[Answer, NDArray[np.float32] | None]:
+        """The same where the model applies to parts of the image alone, which are found first."""
+        with self.progress.stage("locate"):
+            boxes = locate(image, self.bundle, rule, self.progress)
+        self.progress.stop_if_asked()
+        runs = BoxRuns(
+            bundle=self.bundle,
+            network=self.load(self.bundle),
+            options=self.options,
+            plan=plan_boxes(image, boxes, self.bundle.manifest, self.options, device=self.device),
+            engines=self.engines,
+            progress=self.progress,
+        )
+        with self.progress.stage("windows", total=0) as step:
+            found = runs.answer(image, step, want_probabilities=self.wants_probabilities)
+        with self.progress.stage("restore"):  # it was done box by box
+            return found
 
 
 def _on_input_grid(

@@ -57,7 +57,10 @@ def adapt(
     else:  # colours and codes of labels that have a known name stay
         labels = tuple(dataclasses.replace(known.get(label.name.lower(), label), value=label.value) for label in labels)
     arguments = {**storable(manifest), label_argument(manifest.network): len(labels) + 1}
-    model = dataclasses.replace(manifest, version="1.0.0", labels=labels, arguments=arguments, scores=(), timings=())
+    locate = manifest.locate if labels == manifest.labels else None  # its boxes name the labels of the model
+    model = dataclasses.replace(
+        manifest, version="1.0.0", labels=labels, arguments=arguments, locate=locate, scores=(), timings=()
+    )
     if model_id is not None:
         history = f"{training_data(dataset, fingerprint)}. Started from {manifest.model_id}: {manifest.training_data}"
         model = dataclasses.replace(

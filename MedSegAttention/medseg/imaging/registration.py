@@ -1,0 +1,284 @@
+"""Where a template lies in a patient: rigid, then affine, by mutual information, from several starts. SimpleITK only.
+
+Images are handed to ITK with their RAS millimetres as they are: it never asks which way the axes point.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg.imaging._itk import sitk
+from medseg.imaging.geometry import closest_axes, resample_to
+from medseg.imaging.image import Affine, Image
+from medseg.imaging.intensity import as_finite
+from medseg.imaging.steps import Resample
+
+_FINE_MM = 3.0
+_COARSE_MM = 8.0
+_BINS = 32
+_SAMPLES = 15_000  # voxels of the patient that are looked at in each step
+_PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
+_TURN = 0.5
+_TURNS = tuple(
+    (sign * a, sign * b, sign * c)
+    for a, b, c in ((_TURN, 0.0, 0.0), (0.0, _TURN, 0.0), (0.0, 0.0, _TURN))
+    for sign in (-1, 1)
+)
+_GOOD = 0.40  # a quality at which no other orientation is tried
+_CT_HU = (-20.0, 100.0)  # what brain and water are in CT, with some room
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A head whose anatomy is known.
+
+    Attributes:
+        image: ``(1, I, J, K)``, whole head.
+        regions: ``(1, I, J, K)`` on the same grid: 0 outside the brain, 1 its fluid, 2 grey, 3 white matter, 4 the
+            rest of the brain.
+    """
+
+    image: Image
+    regions: Image
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """How a template lies in a patient.
+
+    Attributes:
+        to_patient: ``(4, 4)``, template mm -> patient mm, both RAS.
+        quality: how much the two have in common inside the head, 0..1: the correlation of two normal variables
+            with the same mutual information.
+    """
+
+    to_patient: Affine
+    quality: float
+
+
+def looks_like_ct(image: Image) -> bool:
+    """Whether the values of the first channel are Hounsfield units: air around -1000, and soft tissue around 50."""
+    values = image.array[0, ::2, ::2, ::2]
+    values = values[np.isfinite(values)]
+    if values.size == 0 or values.min() > -800:
+        return False
+    soft = np.mean((values > -150) & (values < 150))
+    return bool(np.mean(values < -800) > 0.02 and soft > 0.05)
+
+
+def register(image: Image, template: Template) -> Registration:
+    """Find the affine that brings a template to a patient.
+
+    The same answer every time: samples are drawn with a fixed seed, in one thread.
+
+    Args:
+        image: ``(C, I, J, K)`` of any orientation; the first channel counts.
+        template: a whole head; the patient may be stripped of its skull.
+    """
+    prepared = _windowed(Image(as_finite(image.array[:1]), image.affine), is_ct=looks_like_ct(image))
+    target = _windowed(template.image, is_ct=False)
+    air = float(target.array.min())
+    brain = Image(np.where(template.regions.array > 0, target.array, air), target.affine)
+    coarse, fine = _to_itk(_shrunk(prepared, _COARSE_MM)), _to_itk(_shrunk(prepared, _FINE_MM))
+    pairs = [
+        (_Pair(coarse, _to_itk(_shrunk(moving, _COARSE_MM))), _Pair(fine, _to_itk(moving)))
+        for moving in (target, brain)  # the patient may be stripped, too
+    ]
+    search = _Search(pairs, template, prepared)
+    best = search.from_turns([(pitch, 0.0, 0.0) for pitch in _PITCHES])
+    if best.quality < _GOOD:
+        best = max(best, search.from_turns(_TURNS), key=lambda found: found.quality)
+    return best
+
+
+@dataclass(frozen=True, eq=False)
+class _Pair:
+    """The patient, and the template that is moved to it."""
+
+    fixed: Any
+    moving: Any
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Two resolutions of both images, and what says how well they agree."""
+
+    pairs: list[tuple[_Pair, _Pair]]  # coarse and fine: the whole template, and its brain alone
+    template: Template
+    patient: Image
+
+    def from_turns(self, turns: Sequence[tuple[float, float, float]]) -> Registration:
+        """Begin at several centres with each turn, keep the best after the coarse level, and finish that."""
+        found = []
+        for coarse, fine in self.pairs:
+            starts = [self._rigid(centre, shift, turn) for centre, shift in self._centres(coarse) for turn in turns]
+            for start in sorted(starts, key=lambda start: _value(coarse, start))[:2]:
+                found.append((*self._descend(coarse, start, rate=4.0, steps=40), coarse, fine))
+        _, rigid, coarse, fine = min(found, key=lambda each: each[0])
+        affine = sitk.AffineTransform(3)
+        affine.SetMatrix(rigid.GetMatrix())
+        affine.SetTranslation(rigid.GetTranslation())
+        affine.SetCenter(rigid.GetCenter())
+        self._descend(coarse, affine, rate=2.0, steps=60)
+        self._descend(fine, affine, rate=1.0, steps=60)
+        to_patient = np.linalg.inv(_matrix(affine)).astype(np.float64)
+        return Registration(to_patient, quality(self.patient, self.template, to_patient))
+
+    @staticmethod
+    def _centres(pair: _Pair) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Points of the patient, and the way from each to its point of the template."""
+        fixed, moving = pair.fixed, pair.moving
+        pairs = [(_mass_centre(fixed), _mass_centre(moving)), (_middle(fixed), _middle(moving))]
+        pairs.append((_below_top(fixed), _below_top(moving)))
+        return [(a, b - a) for a, b in pairs]
+
+    @staticmethod
+    def _rigid(centre: NDArray[np.float64], shift: NDArray[np.float64], turn: tuple[float, float, float]) -> Any:
+        transform = sitk.Euler3DTransform()
+        transform.SetCenter(centre.tolist())
+        transform.SetTranslation(shift.tolist())
+        transform.SetRotation(*turn)
+        return transform
+
+    @staticmethod
+    def _descend(pair: _Pair, transform: Any, *, rate: float, steps: int) -> tuple[float, Any]:
+        method = _method(share=min(1.0, _SAMPLES / pair.fixed.GetNumberOfPixels()))
+        method.SetOptimizerAsRegularStepGradientDescent(rate, 1e-3, steps, gradientMagnitudeTolerance=1e-5)
+        method.SetOptimizerScalesFromPhysicalShift()
+        method.SetInitialTransform(transform, inPlace=True)
+        method.Execute(pair.fixed, pair.moving)
+        return float(method.GetMetricValue()), transform
+
+
+def quality(patient: Image, template: Template, to_patient: Affine) -> float:
+    """How much a patient has in common with a template that was moved to it, as ``Registration`` says it."""
+    step = 2
+    regions = template.regions.array[0, ::step, ::step, ::step]
+    brain = regions > 0
+    grid = template.image.affine @ np.diag([step, step, step, 1.0])
+    seen = resample_to(patient, brain.shape, to_patient @ grid, order="linear", outside=np.nan).array[0]
+    known = brain & np.isfinite(seen)
+    if known.sum() < 1000:
+        return 0.0
+    own = template.image.array[0, ::step, ::step, ::step]
+    information = _mutual_information(seen[known], own[known]) * known.sum() / brain.sum()
+    return float(np.sqrt(1 - np.exp(-2 * information)))
+
+
+def _mutual_information(first: NDArray[Any], second: NDArray[Any]) -> float:
+    """In nats, of 16 equally filled bins each."""
+    bins = [np.searchsorted(np.quantile(each, np.linspace(0, 1, 17)[1:-1]), each) for each in (first, second)]
+    joint = np.bincount(16 * bins[0] + bins[1], minlength=256).reshape(16, 16) / len(first)
+    apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    some = joint > 0
+    return float((joint[some] * np.log(joint[some] / apart[some])).sum())
+
+
+def _windowed(image: Image, *, is_ct: bool) -> Image:
+    if is_ct:  # bone as dark as air, as it is in MR
+        low, high = _CT_HU
+        return Image(
+            np.where(image.array > 1.5 * high, low, np.clip(image.array, low, high)).astype(np.float32), image.affine
+        )
+    low, high = np.percentile(image.array, [1, 99.5])
+    return Image(np.clip(image.array, low, high).astype(np.float32), image.affine)
+
+
+def _shrunk(image: Image, size_mm: float) -> Image:
+    """Sample at about this spacing along the image's own axes."""
+    spacing = image.spacing
+    i, j, k = (min(n, max(8, round(n * mm / size_mm))) for n, mm in zip(image.shape, spacing, strict=True))
+    return Resample.to_shape(image, (i, j, k)).apply(image)
+
+
+def _to_itk(image: Image) -> Any:
+    """Hand an image over with its place in RAS mm; axes are turned so that ITK's directions are close to the body's.
+
+    ITK takes right-angled directions alone: a sheared grid is sampled on the nearest one.
+    """
+    have = closest_axes(image.affine)
+    order = [next(axis for axis, (row, _) in enumerate(have) if row == wanted) for wanted in range(3)]
+    array = image.array[0].transpose(order)
+    affine = image.affine[:, [*order, 3]].copy()
+    for axis, (_, sign) in enumerate(have[old] for old in order):
+        if sign < 0:
+            array = np.flip(array, axis)
+            affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
+            affine[:3, axis] *= -1
+    left, _, right = np.linalg.svd(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
+    directions, spacing = left @ right, np.linalg.norm(affine[:3, :3], axis=0)
+    straight = affine.copy()
+    straight[:3, :3] = directions * spacing
+    if not np.allclose(straight, affine, atol=1e-4):
+        middle = (np.array(array.shape) - 1) / 2
+        straight[:3, 3] = affine[:3, :3] @ middle + affine[:3, 3] - straight[:3, :3] @ middle
+        outside = float(array.min())
+        array = resample_to(Image(array[None], affine), array.shape, straight, order="linear", outside=outside).array[0]
+    made = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
+    made.SetSpacing(spacing.tolist())
+    made.SetOrigin(straight[:3, 3].tolist())
+    made.SetDirection(directions.ravel().tolist())
+    return made
+
+
+def _method(*, share: float = 1.0) -> Any:
+    method = sitk.ImageRegistrationMethod()
+    method.SetNumberOfThreads(1)
+    method.SetMetricAsMattesMutualInformation(_BINS)
+    if share < 1:
+        method.SetMetricSamplingStrategy(method.RANDOM)
+        method.SetMetricSamplingPercentage(share, 1)
+    method.SetInterpolator(sitk.sitkLinear)
+    return method
+
+
+def _value(pair: _Pair, transform: Any) -> float:
+    method = _method()
+    method.SetInitialTransform(transform)
+    try:
+        return float(method.MetricEvaluate(pair.fixed, pair.moving))
+    except RuntimeError:  # they hardly overlap
+        return np.inf
+
+
+def _matrix(affine: Any) -> NDArray[np.float64]:
+    linear, centre = np.array(affine.GetMatrix()).reshape(3, 3), np.array(affine.GetCenter())
+    matrix = np.eye(4)
+    matrix[:3, :3] = linear
+    matrix[:3, 3] = np.array(affine.GetTranslation()) + centre - linear @ centre
+    return matrix
+
+
+def _middle(image: Any) -> NDArray[np.float64]:
+    return np.array(image.TransformContinuousIndexToPhysicalPoint([(size - 1) / 2 for size in image.GetSize()]))
+
+
+def _mass_centre(image: Any) -> NDArray[np.float64]:
+    array = sitk.GetArrayViewFromImage(image).astype(np.float64).T
+    return _centre(image, array - array.min())
+
+
+def _below_top(image: Any) -> NDArray[np.float64]:
+    """The middle of the upper 150 mm of what is not air: the brain, however long the neck is."""
+    array = sitk.GetArrayViewFromImage(image).astype(np.float64).T
+    head = array > array.min() + 0.2 * (np.percentile(array, 98) - array.min())
+    levels = np.flatnonzero(head.mean(axis=(0, 1)) > 0.02)
+    top = int(levels[-1]) if levels.size else array.shape[2] - 1
+    first = max(0, top - round(150 / image.GetSpacing()[2]))
+    part = np.zeros(array.shape)
+    part[:, :, first : top + 1] = head[:, :, first : top + 1]
+    return _centre(image, part)
+
+
+def _centre(image: Any, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = weights.sum()
+    if not total > 0:
+        return _middle(image)
+    index = [
+        float((weights.sum(axis=tuple(other for other in range(3) if other != axis)) * np.arange(size)).sum() / total)
+        for axis, size in enumerate(weights.shape)
+    ]
+    return np.array(image.TransformContinuousIndexToPhysicalPoint(index))
