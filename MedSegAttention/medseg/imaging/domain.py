@@ -103,7 +103,7 @@ def check_volumes(
         total = sum(volumes_ml[name] for name in own)
         totals.append(total)
         if box.volume_ml is not None:
-            yield from _check_volume("the " + (manifest.anatomy if is_crop else box.name), total, box.volume_ml)
+            yield from _check_volume(manifest.anatomy if is_crop else box.name, total, box.volume_ml)
         if is_crop:
             return
     if rule.asymmetry is not None and len(totals) == 2 and sum(totals) > 0:
@@ -120,8 +120,8 @@ def _check_volume(name: str, total: float, known: tuple[float, float]) -> Iterat
     low, high = known
     if total < _NOT_A_RESULT * low:
         yield (
-            f"{total:.2f} ml of {name} is not a result: an adult has {low:g} to {high:g} ml, so the model did not "
+            f"{total:.2f} ml of the {name} is not a result: an adult has {low:g} to {high:g} ml, so the model did not "
             "recognise it in this scan; do not use this volume"
         )
     elif not low <= total <= high:
-        yield f"{name} has {total:.2f} ml here, an adult {low:g} to {high:g} ml: check it before you use it"
+        yield f"the {name} has {total:.2f} ml here, an adult {low:g} to {high:g} ml: check it before you use it"

@@ -5,7 +5,7 @@ Images are handed to ITK with their RAS millimetres as they are: it never asks w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from medseg.imaging.steps import Resample
 _FINE_MM = 3.0
 _COARSE_MM = 8.0
 _BINS = 32
+_SEED = 1
+_Level: TypeAlias = tuple[int, float]  # shrink factor, smoothing in mm
+_BOTH: tuple[_Level, ...] = ((2, 3.0), (1, 1.0))
+_PAD_MM = 40.0  # of air around the template: what is mapped beyond an image does not count, and would be sought
 _SAMPLES = 15_000  # voxels of the patient that are looked at in each step
 _PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
 _TURN = 0.5
@@ -79,9 +83,9 @@ def register(image: Image, template: Template) -> Registration:
         template: a whole head; the patient may be stripped of its skull.
     """
     prepared = _windowed(Image(as_finite(image.array[:1]), image.affine), is_ct=looks_like_ct(image))
-    target = _windowed(template.image, is_ct=False)
+    target = _padded(_windowed(template.image, is_ct=False))
     air = float(target.array.min())
-    brain = Image(np.where(template.regions.array > 0, target.array, air), target.affine)
+    brain = Image(np.where(_padded(template.regions).array > 0, target.array, air), target.affine)
     coarse, fine = _to_itk(_shrunk(prepared, _COARSE_MM)), _to_itk(_shrunk(prepared, _FINE_MM))
     pairs = [
         (_Pair(coarse, _to_itk(_shrunk(moving, _COARSE_MM))), _Pair(fine, _to_itk(moving)))
@@ -118,12 +122,12 @@ class _Search:
             for start in sorted(starts, key=lambda start: _value(coarse, start))[:2]:
                 found.append((*self._descend(coarse, start, rate=4.0, steps=40), coarse, fine))
         _, rigid, coarse, fine = min(found, key=lambda each: each[0])
+        self._descend(fine, rigid, rate=4.0, steps=60, levels=_BOTH[:1])
         affine = sitk.AffineTransform(3)
         affine.SetMatrix(rigid.GetMatrix())
         affine.SetTranslation(rigid.GetTranslation())
         affine.SetCenter(rigid.GetCenter())
-        self._descend(coarse, affine, rate=2.0, steps=60)
-        self._descend(fine, affine, rate=1.0, steps=60)
+        self._descend(fine, affine, rate=2.0, steps=100, levels=_BOTH)
         to_patient = np.linalg.inv(_matrix(affine)).astype(np.float64)
         return Registration(to_patient, quality(self.patient, self.template, to_patient))
 
@@ -144,8 +148,18 @@ class _Search:
         return transform
 
     @staticmethod
-    def _descend(pair: _Pair, transform: Any, *, rate: float, steps: int) -> tuple[float, Any]:
-        method = _method(share=min(1.0, _SAMPLES / pair.fixed.GetNumberOfPixels()))
+    def _descend(
+        pair: _Pair, transform: Any, *, rate: float, steps: int, levels: Sequence[_Level] = ()
+    ) -> tuple[float, Any]:
+        method = _method()
+        if levels:
+            voxels = pair.fixed.GetNumberOfPixels()
+            shares = [min(1.0, _SAMPLES * shrink**3 / voxels) for shrink, _ in levels]
+            method.SetMetricSamplingStrategy(method.RANDOM)
+            method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
+            method.SetShrinkFactorsPerLevel([shrink for shrink, _ in levels])
+            method.SetSmoothingSigmasPerLevel([sigma for _, sigma in levels])
+            method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
         method.SetOptimizerAsRegularStepGradientDescent(rate, 1e-3, steps, gradientMagnitudeTolerance=1e-5)
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetInitialTransform(transform, inPlace=True)
@@ -187,6 +201,14 @@ def _windowed(image: Image, *, is_ct: bool) -> Image:
     return Image(np.clip(image.array, low, high).astype(np.float32), image.affine)
 
 
+def _padded(image: Image) -> Image:
+    """Air, the value 0, around a template."""
+    voxels = [round(_PAD_MM / size) for size in image.spacing]
+    affine = image.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ voxels
+    return Image(np.pad(image.array, [(0, 0), *((n, n) for n in voxels)]), affine)
+
+
 def _shrunk(image: Image, size_mm: float) -> Image:
     """Sample at about this spacing along the image's own axes."""
     spacing = image.spacing
@@ -224,13 +246,10 @@ def _to_itk(image: Image) -> Any:
     return made
 
 
-def _method(*, share: float = 1.0) -> Any:
+def _method() -> Any:
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
-    if share < 1:
-        method.SetMetricSamplingStrategy(method.RANDOM)
-        method.SetMetricSamplingPercentage(share, 1)
     method.SetInterpolator(sitk.sitkLinear)
     return method
 

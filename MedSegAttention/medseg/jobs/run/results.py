@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from medseg.imaging.image import Image
+from medseg.imaging.locate import LocatedBox
 from medseg.imaging.measure import SegmentMeasures
 from medseg.io.atomic import check_target, replacing_all
 from medseg.io.dicom_slice import is_dicom
@@ -126,6 +127,7 @@ class Segmentation:
         engine: what ran the network, as ``Engine.description`` says it.
         parts: seconds within the stage "windows": "engine" (getting it ready), "network", "stitch", "decode".
         inputs: files the case was read from.
+        boxes: where the model was located; none where it went over the whole image.
     """
 
     labels: Image
@@ -141,6 +143,7 @@ class Segmentation:
     engine: str = ""
     parts: dict[str, float] = field(default_factory=dict)
     inputs: tuple[Path, ...] = ()
+    boxes: tuple[LocatedBox, ...] = ()
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the labels; the ending says the format, and ``.seg.nrrd`` keeps names, colours and codes.

@@ -115,6 +115,7 @@ def segment_case(
         window_count=found.window_count,
         engine=found.engine,
         parts=found.parts,
+        boxes=found.plan.boxes,
         inputs=tuple(Path(source) for source in inputs if not isinstance(source, Image)),
     )
     if outputs.paths:
