@@ -115,3 +115,29 @@ def test_models_lists_and_shows_what_is_shipped(model):
     assert shown.exit_code == 0
     for words in ("anterior hippocampus", "5366008", "CC-BY-SA", "Dice"):
         assert words in shown.output
+
+
+def test_a_whole_head_gives_both_sides_on_its_own_grid(checkout):
+    """The template itself, stored in another orientation: at 2 mm, so little is asked of the outlines."""
+    bundle = SHIPPED.bundles["hippocampus-ultralight3d"]
+    head = read_image(checkout / "Models" / "templates" / "colin27" / "t1.nii.gz").image
+    turned = Image(head.array[:, ::-1].transpose(0, 2, 3, 1), (head.affine @ TURNED)[:, [1, 2, 0, 3]])
+    found = segment_case([turned], bundle)
+    assert [spec.name for spec in found.specs] == [label.name for label in bundle.manifest.located_labels]
+    assert found.labels.shape == turned.shape
+    sides = {"left": (1, 2), "right": (3, 4)}
+    for side, values in sides.items():
+        atlas = read_labels(checkout / "Resources" / "SampleData" / f"colin27_{side}_aal_hippocampus.nii.gz")
+        centres = [centre(np.isin(each.array[0], v), each.affine) for each, v in ((found.labels, values), (atlas, 1))]
+        assert np.linalg.norm(centres[0] - centres[1]) < 5
+        assert 1.5 < sum(row.volume_ml for row in found.measures if row.value in values) < 6
+    codes = {spec.region_modifier.meaning for spec in found.specs}
+    assert codes == {"Left", "Right"}
+    assert {box.spec.name for box in found.boxes} == {"left hippocampus", "right hippocampus"}
+
+
+TURNED = np.array([[-1.0, 0, 0, 90], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])  # 91 voxels along i run backwards
+
+
+def centre(mask, affine):
+    return (np.array([*np.argwhere(mask).mean(axis=0), 1.0]) @ affine.T)[:3]

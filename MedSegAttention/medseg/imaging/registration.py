@@ -22,8 +22,9 @@ _BINS = 32
 _SEED = 1
 _Level: TypeAlias = tuple[int, float]  # shrink factor, smoothing in mm
 _BOTH: tuple[_Level, ...] = ((2, 3.0), (1, 1.0))
+_LEAST_STEP_MM = 0.03
 _PAD_MM = 40.0  # of air around the template: what is mapped beyond an image does not count, and would be sought
-_SAMPLES = 15_000  # voxels of the patient that are looked at in each step
+_SAMPLES = 7_000  # voxels of the patient that are looked at in each step
 _PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
 _TURN = 0.5
 _TURNS = tuple(
@@ -120,14 +121,14 @@ class _Search:
         for coarse, fine in self.pairs:
             starts = [self._rigid(centre, shift, turn) for centre, shift in self._centres(coarse) for turn in turns]
             for start in sorted(starts, key=lambda start: _value(coarse, start))[:2]:
-                found.append((*self._descend(coarse, start, rate=4.0, steps=40), coarse, fine))
+                found.append((*self._descend(coarse, start, rate=4.0, steps=30), coarse, fine))
         _, rigid, coarse, fine = min(found, key=lambda each: each[0])
-        self._descend(fine, rigid, rate=4.0, steps=60, levels=_BOTH[:1])
+        self._descend(fine, rigid, rate=3.0, steps=40, levels=_BOTH[:1])
         affine = sitk.AffineTransform(3)
         affine.SetMatrix(rigid.GetMatrix())
         affine.SetTranslation(rigid.GetTranslation())
         affine.SetCenter(rigid.GetCenter())
-        self._descend(fine, affine, rate=2.0, steps=100, levels=_BOTH)
+        self._descend(fine, affine, rate=2.0, steps=60, levels=_BOTH)
         to_patient = np.linalg.inv(_matrix(affine)).astype(np.float64)
         return Registration(to_patient, quality(self.patient, self.template, to_patient))
 
@@ -149,18 +150,17 @@ class _Search:
 
     @staticmethod
     def _descend(
-        pair: _Pair, transform: Any, *, rate: float, steps: int, levels: Sequence[_Level] = ()
+        pair: _Pair, transform: Any, *, rate: float, steps: int, levels: Sequence[_Level] = ((1, 0.0),)
     ) -> tuple[float, Any]:
         method = _method()
-        if levels:
-            voxels = pair.fixed.GetNumberOfPixels()
-            shares = [min(1.0, _SAMPLES * shrink**3 / voxels) for shrink, _ in levels]
-            method.SetMetricSamplingStrategy(method.RANDOM)
-            method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
-            method.SetShrinkFactorsPerLevel([shrink for shrink, _ in levels])
-            method.SetSmoothingSigmasPerLevel([sigma for _, sigma in levels])
-            method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
-        method.SetOptimizerAsRegularStepGradientDescent(rate, 1e-3, steps, gradientMagnitudeTolerance=1e-5)
+        voxels = pair.fixed.GetNumberOfPixels()
+        shares = [min(1.0, _SAMPLES * shrink**3 / voxels) for shrink, _ in levels]
+        method.SetMetricSamplingStrategy(method.RANDOM)
+        method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
+        method.SetShrinkFactorsPerLevel([shrink for shrink, _ in levels])
+        method.SetSmoothingSigmasPerLevel([sigma for _, sigma in levels])
+        method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
+        method.SetOptimizerAsRegularStepGradientDescent(rate, _LEAST_STEP_MM, steps, gradientMagnitudeTolerance=1e-5)
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetInitialTransform(transform, inPlace=True)
         method.Execute(pair.fixed, pair.moving)
