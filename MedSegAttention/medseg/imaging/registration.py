@@ -5,7 +5,7 @@ Images are handed to ITK with their RAS millimetres as they are: it never asks w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,14 @@ _FINE_MM = 3.0
 _COARSE_MM = 8.0
 _BINS = 32
 _SEED = 1
+_Turn: TypeAlias = tuple[float, float, float]  # radians about R, A, S
 _Level: TypeAlias = tuple[int, float]  # shrink factor, smoothing in mm
-_BOTH: tuple[_Level, ...] = ((2, 3.0), (1, 1.0))
+_LEVELS: tuple[_Level, ...] = ((2, 3.0), (1, 1.0))
 _LEAST_STEP_MM = 0.03
 _PAD_MM = 40.0  # of air around the template: what is mapped beyond an image does not count, and would be sought
 _SAMPLES = 7_000  # voxels of the patient that are looked at in each step
 _PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
+_STARTS = 2  # that are followed
 _TURN = 0.5
 _TURNS = tuple(
     (sign * a, sign * b, sign * c)
@@ -87,12 +89,12 @@ def register(image: Image, template: Template) -> Registration:
     target = _padded(_windowed(template.image, is_ct=False))
     air = float(target.array.min())
     brain = Image(np.where(_padded(template.regions).array > 0, target.array, air), target.affine)
-    coarse, fine = _to_itk(_shrunk(prepared, _COARSE_MM)), _to_itk(_shrunk(prepared, _FINE_MM))
+    fine = _shrunk(prepared, _FINE_MM)
     pairs = [
-        (_Pair(coarse, _to_itk(_shrunk(moving, _COARSE_MM))), _Pair(fine, _to_itk(moving)))
+        (_Pair.of(_shrunk(fine, _COARSE_MM), _shrunk(moving, _COARSE_MM)), _Pair.of(fine, moving))
         for moving in (target, brain)  # the patient may be stripped, too
     ]
-    search = _Search(pairs, template, prepared)
+    search = _Search(pairs, template, fine)
     best = search.from_turns([(pitch, 0.0, 0.0) for pitch in _PITCHES])
     if best.quality < _GOOD:
         best = max(best, search.from_turns(_TURNS), key=lambda found: found.quality)
@@ -106,6 +108,10 @@ class _Pair:
     fixed: Any
     moving: Any
 
+    @classmethod
+    def of(cls, fixed: Image, moving: Image) -> Self:
+        return cls(_to_itk(fixed), _to_itk(moving))
+
 
 @dataclass(frozen=True, eq=False)
 class _Search:
@@ -115,21 +121,31 @@ class _Search:
     template: Template
     patient: Image
 
-    def from_turns(self, turns: Sequence[tuple[float, float, float]]) -> Registration:
+    def from_turns(self, turns: Sequence[_Turn]) -> Registration:
         """Begin at several centres with each turn, keep the best after the coarse level, and finish that."""
-        found = []
-        for coarse, fine in self.pairs:
-            starts = [self._rigid(centre, shift, turn) for centre, shift in self._centres(coarse) for turn in turns]
-            for start in sorted(starts, key=lambda start: _value(coarse, start))[:2]:
-                found.append((*self._descend(coarse, start, rate=4.0, steps=30), coarse, fine))
-        _, rigid, coarse, fine = min(found, key=lambda each: each[0])
-        self._descend(fine, rigid, rate=3.0, steps=40, levels=_BOTH[:1])
+        found = [self._from_turns(coarse, fine, turns) for coarse, fine in self.pairs]
+        affine, fine = max(found, key=lambda each: self._registration(each[0]).quality)
+        self._descend(fine, affine, rate=1.0, steps=40, levels=_LEVELS[1:])
+        return self._registration(affine)
+
+    def _from_turns(self, coarse: _Pair, fine: _Pair, turns: Sequence[_Turn]) -> tuple[Any, _Pair]:
+        """Do so with one form of the template, as far as the middle level."""
+        starts = [self._rigid(centre, shift, turn) for centre, shift in self._centres(coarse) for turn in turns]
+        chosen = sorted(starts, key=lambda start: _value(coarse, start))[:_STARTS]
+        _, rigid = min((self._descend(coarse, start, rate=4.0, steps=20) for start in chosen), key=lambda each: each[0])
+        self._descend(fine, rigid, rate=3.0, steps=25, levels=_LEVELS[:1])
         affine = sitk.AffineTransform(3)
         affine.SetMatrix(rigid.GetMatrix())
         affine.SetTranslation(rigid.GetTranslation())
         affine.SetCenter(rigid.GetCenter())
-        self._descend(fine, affine, rate=2.0, steps=60, levels=_BOTH)
-        to_patient = np.linalg.inv(_matrix(affine)).astype(np.float64)
+        self._descend(fine, affine, rate=2.0, steps=30, levels=_LEVELS[:1])
+        return affine, fine
+
+    def _registration(self, affine: Any) -> Registration:
+        try:
+            to_patient = np.linalg.inv(_matrix(affine)).astype(np.float64)
+        except np.linalg.LinAlgError:
+            return Registration(np.eye(4), 0.0)
         return Registration(to_patient, quality(self.patient, self.template, to_patient))
 
     @staticmethod
@@ -141,7 +157,7 @@ class _Search:
         return [(a, b - a) for a, b in pairs]
 
     @staticmethod
-    def _rigid(centre: NDArray[np.float64], shift: NDArray[np.float64], turn: tuple[float, float, float]) -> Any:
+    def _rigid(centre: NDArray[np.float64], shift: NDArray[np.float64], turn: _Turn) -> Any:
         transform = sitk.Euler3DTransform()
         transform.SetCenter(centre.tolist())
         transform.SetTranslation(shift.tolist())
@@ -163,7 +179,10 @@ class _Search:
         method.SetOptimizerAsRegularStepGradientDescent(rate, _LEAST_STEP_MM, steps, gradientMagnitudeTolerance=1e-5)
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetInitialTransform(transform, inPlace=True)
-        method.Execute(pair.fixed, pair.moving)
+        try:
+            method.Execute(pair.fixed, pair.moving)
+        except RuntimeError:  # they lost each other, or the image is a few voxels thin: the start stays as it was
+            return np.inf, transform
         return float(method.GetMetricValue()), transform
 
 
@@ -197,7 +216,7 @@ def _windowed(image: Image, *, is_ct: bool) -> Image:
         return Image(
             np.where(image.array > 1.5 * high, low, np.clip(image.array, low, high)).astype(np.float32), image.affine
         )
-    low, high = np.percentile(image.array, [1, 99.5])
+    low, high = np.percentile(image.array[:, ::2, ::2, ::2], [1, 99.5])
     return Image(np.clip(image.array, low, high).astype(np.float32), image.affine)
 
 
