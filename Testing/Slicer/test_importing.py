@@ -61,7 +61,7 @@ def run(tmp_path, specs, array, scores, volume):
         )
         write_image(folder / "labels.nii", Image(array, image.affine), overwrite=True)
         write_image(probabilities, Image(scores, image.affine), overwrite=True)
-        bundle = Bundle(tmp_path, SimpleNamespace(model_id="m", version="1", labels=specs))
+        bundle = Bundle(tmp_path, SimpleNamespace(model_id="m", version="1", labels=specs, locate=None))
         whole = {"volume_id": volume.GetID(), "target_id": None, "mode": "add", **fields}
         return PendingRun(request=Request(folder, job), bundle=bundle, image=image, **whole)
 
