@@ -55,26 +55,22 @@ def normalise(array: NDArray[Any], rule: IntensityRule) -> NDArray[np.float32]:
         ``(C, I, J, K)`` float32 without NaN or infinity; a new array.
     """
     result = as_finite(array)
-    for channel, target in zip(array, result, strict=True):
-        _normalise_channel(target, _usable(channel), rule)
+    for channel, values in zip(array, result, strict=True):
+        usable = _usable(channel)  # voxels that statistics may use; None: all
+        if rule.kind == "zscore":
+            if rule.nonzero_only:
+                usable = values != 0 if usable is None else usable & (values != 0)
+            centre, scale = _moments(values, usable)
+            _rescale(values, -np.inf, np.inf, centre, scale, usable if rule.nonzero_only else None)
+        elif rule.kind == "clip_zscore":
+            _rescale(values, _number(rule.lower), _number(rule.upper), _number(rule.mean), _number(rule.std))
+        elif rule.kind == "clip_unit":
+            lower, upper = _number(rule.lower), _number(rule.upper)
+            _rescale(values, lower, upper, lower, upper - lower)
+        elif rule.kind == "percentile":
+            lower, upper = _percentiles(values, usable, _number(rule.lower), _number(rule.upper))
+            _rescale(values, lower, upper, lower, upper - lower)
     return result
-
-
-def _normalise_channel(values: NDArray[np.float32], usable: NDArray[np.bool_] | None, rule: IntensityRule) -> None:
-    """Change one finite channel ``(I, J, K)`` in place; ``usable`` marks the voxels statistics may use, None all."""
-    if rule.kind == "zscore":
-        if rule.nonzero_only:
-            usable = values != 0 if usable is None else usable & (values != 0)
-        centre, scale = _moments(values, usable)
-        _rescale(values, -np.inf, np.inf, centre, scale, usable if rule.nonzero_only else None)
-    elif rule.kind == "clip_zscore":
-        _rescale(values, _number(rule.lower), _number(rule.upper), _number(rule.mean), _number(rule.std))
-    elif rule.kind == "clip_unit":
-        lower, upper = _number(rule.lower), _number(rule.upper)
-        _rescale(values, lower, upper, lower, upper - lower)
-    elif rule.kind == "percentile":
-        lower, upper = _percentiles(values, usable, _number(rule.lower), _number(rule.upper))
-        _rescale(values, lower, upper, lower, upper - lower)
 
 
 def _rescale(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging._itk import Order
-from medseg.imaging.geometry import closest_axes, parse_orientation, resample_to
+from medseg.imaging.geometry import closest_axes, parse_orientation, resample_to, voxel_corners
 from medseg.imaging.image import Affine, Image, Shape, Spacing
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import IntTriple
@@ -123,7 +123,9 @@ class Crop:
         start = np.maximum(first, 0)
         stop = np.minimum(np.maximum(last, first + 1), image.shape)
         if not (start < stop).all():
-            msg = f"the ROI {_words(region)} mm misses the volume, which spans {_extent(image)} mm; move it inside"
+            outer = (voxel_corners(image.shape) @ image.affine.T)[:, :3]
+            extent = np.stack([outer.min(axis=0), outer.max(axis=0)], axis=1).ravel()
+            msg = f"the ROI {_words(region)} mm misses the volume, which spans {_words(extent)} mm; move it inside"
             raise JobError(msg)
         return cls.to_box(image, _triple(start), _triple(stop))
 
@@ -261,13 +263,6 @@ def _triple(values: np.ndarray[Any, Any]) -> IntTriple:
 def _words(region: np.ndarray[Any, Any]) -> str:
     """R-,R+,A-,A+,S-,S+ in one tenth of a millimetre."""
     return ",".join(f"{value:.1f}" for value in region)
-
-
-def _extent(image: Image) -> str:
-    """Bounds of an image in RAS mm, in the order of a ROI."""
-    ends = [(-0.5, size - 0.5) for size in image.shape]
-    corners = np.array([(i, j, k, 1.0) for i in ends[0] for j in ends[1] for k in ends[2]]) @ image.affine.T
-    return _words(np.stack([corners.min(axis=0), corners.max(axis=0)], axis=1)[:3].ravel())
 
 
 def _too_large(image: Image, spacing_mm: Spacing) -> str:

@@ -81,39 +81,34 @@ class Stitcher:
 
     def _begin(self, layer: int, column: int, count: int) -> None:
         """Fill columns of the row with what the layer before left there."""
-        known = self._known(layer)
+        starts = self._plan.starts[0]  # the layer before saw the first planes of this one too
+        known = max(0, starts[layer - 1] + self._window[0] - starts[layer]) if layer else 0
         for ring, part in _ring(column, count, self._window[1]):
             sums = self._row[:, :, ring]
             sums[:, :known] = self._left[:, :known, column + part.start : column + part.stop]
             sums[:, known:] = 0
 
-    def _known(self, layer: int) -> int:
-        """First planes of a layer that the layer before saw too."""
-        starts = self._plan.starts[0]
-        return max(0, starts[layer - 1] + self._window[0] - starts[layer]) if layer else 0
-
     def _finish_row(self, layer: int, row: int) -> None:
-        """Part with the columns that no later row of the layer touches, and make place for those that follow."""
+        """Part with the columns that no later row of the layer touches, and make place for those that follow.
+
+        Their planes that no later layer touches are handed on; the others are left to the next.
+        """
+        layers, depth = self._plan.starts[0], self._window[0]
+        finished = layers[layer + 1] - layers[layer] if layer + 1 < len(layers) else depth
         starts, size = self._plan.starts[1], self._window[1]
         column = starts[row]
         stop = starts[row + 1] if row + 1 < len(starts) else column + size
         for ring, part in _ring(column, min(size, stop - column), size):
-            self._finish_block(layer, column + part.start, self._row[:, :, ring])
+            block, place = self._row[:, :, ring], column + part.start
+            at_once = block.shape[1]
+            if block.device.type == "cpu":
+                at_once = max(1, PIECE_BYTES // (4 * block.shape[0] * block.shape[2] * block.shape[3]))
+            for start in range(0, finished, at_once):
+                self._take(block[:, start : min(start + at_once, finished)], layers[layer] + start, place, start)
+            if finished < depth:
+                self._left[:, : depth - finished, place : place + block.shape[2]] = block[:, finished:]
         if row + 1 < len(starts):
             self._begin(layer, column + size, stop - column)
-
-    def _finish_block(self, layer: int, column: int, block: Tensor) -> None:
-        """Hand on the planes of a block that no later layer touches and leave the others to the next."""
-        starts, depth = self._plan.starts[0], self._window[0]
-        first = starts[layer]
-        finished = starts[layer + 1] - first if layer + 1 < len(starts) else depth
-        at_once = block.shape[1]
-        if block.device.type == "cpu":
-            at_once = max(1, PIECE_BYTES // (4 * block.shape[0] * block.shape[2] * block.shape[3]))
-        for start in range(0, finished, at_once):
-            self._take(block[:, start : min(start + at_once, finished)], first + start, column, start)
-        if finished < depth:
-            self._left[:, : depth - finished, column : column + block.shape[2]] = block[:, finished:]
 
 
 def _ring(first: int, count: int, size: int) -> Iterator[tuple[slice, slice]]:

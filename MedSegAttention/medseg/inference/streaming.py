@@ -188,7 +188,7 @@ def is_air(air: NDArray[np.bool_] | None, window: Window, inside: tuple[slice, s
     """Whether every voxel of a window is air; what the image was padded with is.
 
     Args:
-        air: ``(i, j, k)`` of the prepared image; None: nobody knows, and no window is air.
+        air: ``(i, j, k)`` of the prepared image; None: unknown, and no window is air.
         window: of the padded image.
         inside: where the prepared image lies in the padded one.
     """

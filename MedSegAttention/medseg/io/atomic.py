@@ -98,7 +98,7 @@ def _rename_all(moves: Sequence[tuple[Path, Path, Path]], *, overwrite: bool) ->
                 if not existed:
                     undoing.callback(target.unlink, missing_ok=True)
             except OSError as error:
-                if not temporary.exists():  # nobody wrote it: our mistake, not the user's
+                if not temporary.exists():  # the caller did not write it: a bug, not the user's mistake
                     raise
                 msg = f"{path} is in use or protected ({error.strerror or error}); close it or choose another name"
                 raise JobError(msg) from error

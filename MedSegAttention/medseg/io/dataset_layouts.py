@@ -27,8 +27,8 @@ class CaseFiles:
         image: the first channel, or all of them in one file.
         labels: the expert's labels.
         more: further channels, in order.
-        labelled: label values the expert looked for; None: all. Where others are, the labels say background.
-        ignore: value of voxels nobody looked at; None: there are none.
+        labelled: label values that were annotated; None: all. Voxels of the other labels are marked as background.
+        ignore: value of unlabelled voxels; None: there are none.
     """
 
     name: str

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medseg.imaging.image import Affine, Image
 from medseg.io.checks import SHEAR_DEGREES, shear_degrees
 from medseg.io.packed import read_plain, read_zlib
-from medseg.io.stored import LPS_TO_RAS, Stored, pick_frame, refusal
+from medseg.io.stored import LPS_TO_RAS, Stored, detached_file, pick_frame, refusal
 from medseg.spec.errors import JobError
 
 MAX_HEADER_BYTES = 1 << 16
@@ -90,12 +90,14 @@ def _voxels(path: Path, fields: dict[str, str], length: int, count: int) -> NDAr
         raise refusal(path, "voxels are read as binary, and these are text (BinaryData = False); save it as binary")
     big = _is_true(fields, "BinaryDataByteOrderMSB") or _is_true(fields, "ElementByteOrderMSB")
     dtype = np.dtype(DTYPES[kind]).newbyteorder(">" if big else "<")
-    source, start = _source(path, fields, length)
+    source, start = path, length
+    if (name := fields["ElementDataFile"]).upper() != "LOCAL":
+        source, start = detached_file(path, name, whole=".mha"), 0
     needed = count * dtype.itemsize
     if _is_true(fields, "CompressedData"):
         return np.frombuffer(read_zlib(source, start, needed), dtype, count)
     held = source.stat().st_size
-    skip = 0 if fields["ElementDataFile"].upper() == "LOCAL" else int(_numbers(path, fields, "HeaderSize", "0")[0])
+    skip = 0 if name.upper() == "LOCAL" else int(_numbers(path, fields, "HeaderSize", "0")[0])
     start = held - needed if skip == -1 else start + skip
     if start < 0 or held - start != needed:
         rule = f"DimSize promises {needed:,} bytes and {source.name} holds {held - max(start, 0):,}; get a whole copy"
@@ -105,18 +107,6 @@ def _voxels(path: Path, fields: dict[str, str], length: int, count: int) -> NDAr
 
 def _is_true(fields: dict[str, str], name: str, default: str = "False") -> bool:
     return fields.get(name, default).strip().lower() in {"true", "1", "t"}
-
-
-def _source(path: Path, fields: dict[str, str], length: int) -> tuple[Path, int]:
-    name = fields["ElementDataFile"]
-    if name.upper() == "LOCAL":
-        return path, length
-    if name.upper().startswith("LIST") or "%" in name:
-        raise refusal(path, f"its voxels lie in several files ({name!r}); save the image as one .mha")
-    source = path.parent / name
-    if not source.is_file():
-        raise refusal(path, f"its voxels lie in {name!r}, which is missing; put that file beside the header")
-    return source, 0
 
 
 def _affine(path: Path, fields: dict[str, str]) -> tuple[NDArray[np.float64], list[str]]:

@@ -20,7 +20,7 @@ from medseg.io.nrrd_header import (
     sizes_of,
 )
 from medseg.io.packed import read_bzip2, read_gzip, read_plain
-from medseg.io.stored import LPS_TO_RAS, Stored, pick_frame, refusal
+from medseg.io.stored import LPS_TO_RAS, Stored, detached_file, pick_frame, refusal
 from medseg.spec.errors import JobError
 
 
@@ -60,7 +60,9 @@ def read_nrrd(path: Path, *, frame: int | None = None, layers: bool = False) -> 
 
 
 def _voxels(path: Path, header: NrrdHeader, dtype: np.dtype[np.generic], count: int) -> tuple[NDArray[Any], list[str]]:
-    source, start = _source(path, header)
+    source, start = path, header.length
+    if (name := header.fields.get("data file")) is not None:
+        source, start = detached_file(path, name, whole=".nrrd"), 0
     encoding = header.fields.get("encoding", "raw").lower()
     needed = count * dtype.itemsize
     if encoding in {"ascii", "text", "txt"}:
@@ -86,18 +88,6 @@ def _voxels(path: Path, header: NrrdHeader, dtype: np.dtype[np.generic], count: 
     if encoding in {"bz2", "bzip2"}:
         return np.frombuffer(read_bzip2(source, start, needed + skip), dtype, offset=skip), []
     raise refusal(path, f"the encoding is raw, gzip, bzip2 or ascii, got {encoding!r}; save it with one of these")
-
-
-def _source(path: Path, header: NrrdHeader) -> tuple[Path, int]:
-    name = header.fields.get("data file")
-    if name is None:
-        return path, header.length
-    if name.upper().startswith("LIST") or "%" in name:
-        raise refusal(path, f"its voxels lie in several files ({name!r}); save the image as one .nrrd")
-    source = path.parent / name
-    if not source.is_file():
-        raise refusal(path, f"its voxels lie in {name!r}, which is missing; put that file beside the header")
-    return source, 0
 
 
 def _whole_number(path: Path, header: NrrdHeader, name: str) -> int:

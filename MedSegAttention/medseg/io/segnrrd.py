@@ -16,7 +16,7 @@ from medseg.spec.manifest import Code, LabelSpec
 
 TYPES_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGIONS_CONTEXT = "Anatomic codes - DICOM master list"
-UNCODED = Code("SCT", "85756007", "Tissue")  # what Slicer itself gives a segment nobody coded
+UNCODED = Code("SCT", "85756007", "Tissue")  # what Slicer itself gives a segment without a code
 NO_CODE = "^^"
 EMPTY_EXTENT = "0 -1 0 -1 0 -1"
 

@@ -37,6 +37,25 @@ def refusal(path: Path, rule: str) -> ImageError:
     return ImageError(f"{path}: {rule}")
 
 
+def detached_file(path: Path, name: str, *, whole: str) -> Path:
+    """The file beside a header that holds its voxels.
+
+    Args:
+        path: the header.
+        name: of the other file, as the header says it.
+        whole: ending of files that hold header and voxels, for the message.
+
+    Raises:
+        ImageError: if there are several such files, or the one is missing.
+    """
+    if name.upper().startswith("LIST") or "%" in name:
+        raise refusal(path, f"its voxels lie in several files ({name!r}); save the image as one {whole}")
+    source = path.parent / name
+    if not source.is_file():
+        raise refusal(path, f"its voxels lie in {name!r}, which is missing; put that file beside the header")
+    return source
+
+
 def pick_frame(path: Path, frames: NDArray[Any], frame: int | None) -> NDArray[Any]:
     """One of several time points as a single-channel array.
 

@@ -1,4 +1,4 @@
-"""Dice and cross-entropy together, which pass over voxels and labels that nobody looked for."""
+"""Dice and cross-entropy together, which ignore unlabelled voxels and unknown labels."""
 
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,4 @@
-"""Several processes of one run, as torchrun or Slurm start them; one process when nobody did."""
+"""Several processes of one run, as torchrun or Slurm start them; else one process."""
 
 import os
 from dataclasses import dataclass

@@ -32,7 +32,7 @@ def adapt(
     """Plan the training of another bundle's network on a data set.
 
     Args:
-        manifest: of the bundle, or a metadata.json that somebody wrote.
+        manifest: of the bundle, or a metadata.json written by hand.
         dataset: its cases.
         fingerprint: of them.
         model_id: of the new model, which begins with the bundle's weights, and so with smaller steps. None: the model

@@ -1,4 +1,4 @@
-"""Propose a plan from a fingerprint, the way a senior engineer would, and say why."""
+"""Propose a plan from a fingerprint, and give the reason for every choice."""
 
 import dataclasses
 import math
@@ -111,7 +111,7 @@ def propose_recipe(
         )
     rate = LEARNING_RATES.get(network, CAREFUL_RATE)
     reasons["training.learning_rate"] = (
-        "trained well with this network" if network in LEARNING_RATES else "careful, as attention likes it"
+        "trained well with this network" if network in LEARNING_RATES else "low, since attention diverges at high rates"
     )
     share, rarest = fingerprint.foreground_share(), min(fingerprint.label_shares().values(), default=1.0)
     foreground = 1 / 3 if share > 0.005 else 2 / 3

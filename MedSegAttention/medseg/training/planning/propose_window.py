@@ -72,7 +72,10 @@ def choose_window(budget: MemoryBudget, median: Triple, reasons: dict[str, str])
         JobError: when not even the smallest window fits.
     """
     multiple = window_multiple(budget.network)
-    sides = [1 if axis == budget.slice_axis else _up(size, multiple) for axis, size in enumerate(median)]
+    sides = [
+        1 if axis == budget.slice_axis else max(multiple, math.ceil(size / multiple) * multiple)
+        for axis, size in enumerate(median)
+    ]
     whole = list(sides)
     allowed: float = _MOST_VOXELS[_kind(budget.device), budget.dims]
     at_most_mb = _SHARE * memory_at_hand_mb(budget.device)
@@ -119,7 +122,3 @@ def choose_batch(budget: MemoryBudget, window: IntTriple, reasons: dict[str, str
 
 def _kind(device: torch.device) -> str:
     return "cuda" if device.type == "cuda" else "cpu"
-
-
-def _up(size: float, multiple: int) -> int:
-    return max(multiple, math.ceil(size / multiple) * multiple)
