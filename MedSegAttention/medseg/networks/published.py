@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
 from medseg.networks import build_network
 from medseg.networks.cost import Kind, count_cost
 from medseg.networks.dlka_net import VARIANTS as DLKA
@@ -67,10 +69,10 @@ def measure(row: Published) -> Measured:
     Raises:
         ImportError: when the network needs an optional package that is not installed.
     """
-    parameters, cost = count_cost(lambda: build_network(row.network, **row.arguments), row.shape)
-    counted = cost
-    if row.in_training:
-        _, counted = count_cost(lambda: build_network(row.network, **row.arguments), row.shape, training=True)
+    with torch.device("meta"):
+        network = build_network(row.network, **row.arguments)
+    parameters, cost = count_cost(lambda: network, row.shape)
+    counted = count_cost(lambda: network, row.shape, training=True)[1] if row.in_training else cost
     macs = sum(cost[kind] for kind in _ARITHMETIC)
     return Measured(parameters, macs, sum(counted[kind] for kind in row.counted))
 

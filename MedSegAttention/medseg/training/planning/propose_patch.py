@@ -6,13 +6,10 @@ from typing import Any
 
 import torch
 
-from medseg.bundles.build import build_any
-from medseg.networks.cost import count_cost
 from medseg.spec.manifest import IntTriple
-from medseg.training.planning.memory import step_memory_mb
+from medseg.training.planning.memory import step_cost
 from medseg.training.planning.network_plan import window_multiple
 from medseg.training.planning.propose_window import MemoryBudget
-from medseg.training.planning.side_heads import SUPERVISION, has_side_heads
 
 _ENOUGH_STEPS = 4_000  # with more of them a larger patch is worth its time
 _LEAST_SIDE = 0.75  # of the window: what lies far away must still be seen
@@ -66,14 +63,12 @@ def choose_patch(
 def _steps(budget: MemoryBudget, arguments: Mapping[str, Any], patch: IntTriple, batch: int, seconds: float) -> float:
     """About how many steps the time holds, by what one computes and keeps; infinite where the network takes none."""
     shape = (batch, budget.channel_count, *budget.seen(patch))
-    trained = {**arguments, **({SUPERVISION: True} if has_side_heads(budget.network) else {})}
     try:
-        _, kinds = count_cost(lambda: build_any(budget.network, **trained), shape, training=True)
-        kept_mb = step_memory_mb(lambda: build_any(budget.network, **trained), shape)
+        cost = step_cost(budget.network, arguments, shape)
     except (TypeError, ValueError, RuntimeError):  # as networks refuse a shape
         return math.inf
-    gmacs = (kinds["convolution"] + kinds["product"]) / 1e9
-    return seconds * torch.get_num_threads() / (_SECONDS_PER_GMAC * gmacs + _SECONDS_PER_MB * kept_mb)
+    needed = _SECONDS_PER_GMAC * cost.macs / 1e9 + _SECONDS_PER_MB * cost.memory_mb
+    return seconds * torch.get_num_threads() / needed
 
 
 def _smaller(patch: IntTriple, window: IntTriple, multiple: int) -> IntTriple | None:

@@ -6,12 +6,10 @@ from typing import Any
 
 import torch
 
-from medseg.bundles.build import build_any
 from medseg.spec.errors import JobError, ManifestError
 from medseg.spec.manifest import IntTriple, Triple
-from medseg.training.planning.memory import memory_at_hand_mb, step_memory_mb
+from medseg.training.planning.memory import memory_at_hand_mb, step_cost
 from medseg.training.planning.network_plan import network_arguments, window_multiple
-from medseg.training.planning.side_heads import SUPERVISION, has_side_heads
 
 _SHARE = 0.7  # of the free memory
 _MOST_VOXELS = {("cpu", 3): 64**3, ("cpu", 2): 256**2, ("cuda", 3): 160**3, ("cuda", 2): 512**2}
@@ -51,12 +49,9 @@ class MemoryBudget:
         Raises:
             ManifestError: when the network does not take the window.
         """
-        arguments = self.arguments(window)
-        if has_side_heads(self.network):
-            arguments = arguments | {SUPERVISION: True}
         try:
             shape = (batch, self.channel_count, *self.seen(window))
-            return step_memory_mb(lambda: build_any(self.network, **arguments), shape)
+            return step_cost(self.network, self.arguments(window), shape).memory_mb
         except (TypeError, ValueError, RuntimeError) as error:
             msg = f"{self.network} does not take a window of {self.seen(window)} voxels: {error}; choose another window"
             raise ManifestError(msg) from error

@@ -13,7 +13,7 @@ from medseg.io.dataset import describe_dataset
 from medseg.spec.errors import JobError
 from medseg.training.planning import propose_window
 from medseg.training.planning.fingerprint import CaseFacts, ChannelFacts, Fingerprint, take_fingerprint
-from medseg.training.planning.memory import step_memory_mb
+from medseg.training.planning.memory import count_step
 from medseg.training.planning.network_plan import halvings
 from medseg.training.planning.plan import describe_plan, override, parse_changes, read_plan, write_plan
 from medseg.training.planning.propose import propose
@@ -108,7 +108,9 @@ def test_little_memory_makes_a_smaller_window_and_too_little_is_refused(tmp_path
     assert "fit into 140 MiB" in plan.reasons["model.window_shape"]
     from medseg.networks import build_network
 
-    assert step_memory_mb(lambda: build_network(NETWORK, **plan.model.arguments), shape) < 140
+    with torch.device("meta"):
+        network = build_network(NETWORK, **plan.model.arguments)
+    assert count_step(network, shape).memory_mb < 140
     monkeypatch.setattr(propose_window, "memory_at_hand_mb", lambda _: 1.0)
     with pytest.raises(JobError, match="too little to train"):
         propose(dataset, fingerprint, config, CPU)
