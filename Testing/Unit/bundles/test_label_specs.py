@@ -27,7 +27,7 @@ def test_many_segments_have_many_colours():
 
 
 def test_structures_of_the_brain_have_the_codes_of_dicom_for_volumetry():
-    left, stem, part = label_specs(["left lateral ventricle", "Brain stem", "ventricle"])
+    left, stem, part = label_specs.label_specs(["left lateral ventricle", "Brain stem", "ventricle"])
     assert (left.type.value, left.type.meaning) == ("66720007", "Lateral Ventricle")
     assert left.type_modifier is not None
     assert left.type_modifier.meaning == "Left"
