@@ -3,9 +3,9 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from cost import count_cost
+from learning import learn_two_classes
 from medseg.bundles.official import mslau_net as official
 from medseg.networks.mslau_net import OFFICIAL, MSLAUNet, enlarge
 from official_weights import load_official, load_official_encoder
@@ -231,10 +231,4 @@ def test_it_learns_two_classes():
     x = labels[:, None] + 0.5 * torch.randn(1, 1, 32, 32)
     pair, truth = torch.cat([x, x.mT]), torch.cat([labels, labels.mT])
     network = tiny(spatial_dims=2, label_count=2).train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    for _ in range(200):
-        optimiser.zero_grad()
-        F.cross_entropy(network(pair), truth).backward()
-        optimiser.step()
-    found = network.eval()(pair).argmax(1)
-    assert 2 * (found * truth).sum() / (found.sum() + truth.sum()) > 0.95
+    assert learn_two_classes(network, pair, truth, steps=200, rate=3e-3) > 0.95
