@@ -8,9 +8,11 @@ from math import ceil
 
 import numpy as np
 import pytest
+import torch
 
 from Integration.tiny import MODEL
 from medseg.bundles.catalogue import built_in_folder, scan
+from medseg.cli.main import run
 from medseg.io.read import read_image, read_labels
 from medseg.jobs.run.kept_engines import KeptEngines
 from medseg.jobs.run.segment import segment_case
@@ -26,8 +28,21 @@ needs_openvino = pytest.mark.skipif(not openvino_is_installed(), reason="needs t
 
 
 @pytest.fixture
-def command(checkout, tmp_path, scan_file):
-    """Starts ``medseg segment`` with a cache of its own: a shipped model on its sample, or the tiny one."""
+def words_of(checkout, scan_file):
+    """The words of ``medseg segment``: a shipped model on its sample, or the tiny one."""
+
+    def words(output, *options, model=MODEL):
+        sample = checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
+        scan = scan_file if model == MODEL else sample
+        chosen = ["segment", scan, "--model", model, "--output", output, "--device", "cpu", *options]
+        return [str(word) for word in chosen]
+
+    return words
+
+
+@pytest.fixture
+def command(checkout, tmp_path, words_of):
+    """Starts ``medseg segment`` in a process, with a cache of its own."""
 
     def start(output, *options, model=MODEL, path=""):
         environment = os.environ | {
@@ -35,11 +50,8 @@ def command(checkout, tmp_path, scan_file):
             "OMP_NUM_THREADS": "1",
             "MEDSEG_ENGINE_CACHE": str(tmp_path / "cache"),
         }
-        sample = checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
-        scan = scan_file if model == MODEL else sample
-        arguments = ["segment", scan, "--model", model, "--output", output, "--device", "cpu", *options]
         return subprocess.Popen(
-            [sys.executable, "-m", "medseg", *map(str, arguments)],
+            [sys.executable, "-m", "medseg", *words_of(output, *options, model=model)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -50,17 +62,26 @@ def command(checkout, tmp_path, scan_file):
 
 
 @pytest.fixture
-def segment(command, tmp_path):
-    """Segments, waits, and gives the labels and the line that names the engine."""
+def segment(command, words_of, tmp_path, monkeypatch, capsys):
+    """Segments, waits, and gives the labels and the line that names the engine; here, or in a process of its own."""
 
-    def run(name, *options, model=MODEL):
-        process = command(tmp_path / name, *options, model=model)
-        output, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
+    def segment(name, *options, model=MODEL, elsewhere=False):
+        if elsewhere:
+            process = command(tmp_path / name, *options, model=model)
+            output, errors = process.communicate(timeout=300)
+            code = process.returncode
+        else:
+            monkeypatch.setenv("MEDSEG_ENGINE_CACHE", str(tmp_path / "cache"))
+            code = run(words_of(tmp_path / name, *options, model=model))
+            output, errors = capsys.readouterr()
+        assert code == 0, errors
         (line,) = re.findall("^engine: (.*)$", output, re.MULTILINE)
         return read_labels(tmp_path / name).array, line
 
-    return run
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the processes: a compiled network is kept for so many
+    yield segment
+    torch.set_num_threads(before)
 
 
 def are_the_same(found, expected):
@@ -75,7 +96,7 @@ def test_the_second_command_takes_the_compiled_network_from_the_cache_and_all_en
     first, engine = segment("first.nii.gz", "--engine", "openvino", model=HIPPOCAMPUS)
     assert engine.startswith("OpenVINO")
     assert "cache" not in engine
-    second, again = segment("second.nii.gz", "--engine", "openvino", model=HIPPOCAMPUS)
+    second, again = segment("second.nii.gz", "--engine", "openvino", model=HIPPOCAMPUS, elsewhere=True)
     assert again == f"{engine}, compiled network from the cache"
     assert are_the_same(first, plain)
     assert np.array_equal(second, first)
@@ -114,7 +135,7 @@ def test_a_warm_worker_compiles_once_and_tells_which_engine_it_used(models_folde
     }
     with WorkerProcess(environment=worker_environment(environment)) as worker:
 
-        def run(engine):
+        def answered(engine):
             options = Options(device="cpu", engine=engine)
             out = str(tmp_path / f"{engine}.nii.gz")
             job = Job(inputs=(str(scan_file),), model=MODEL, output=out, options=options, overwrite=True)
@@ -123,13 +144,13 @@ def test_a_warm_worker_compiles_once_and_tells_which_engine_it_used(models_folde
             assert {event.engine for event in events if isinstance(event, Using)} == {finished.engine}
             return finished.engine
 
-        first = run("openvino")
+        first = answered("openvino")
         (compiled,) = (tmp_path / "cache").iterdir()
         compiled.unlink()
         assert first.startswith("OpenVINO")
-        assert run("openvino") == first  # the cache is empty: it was kept
-        assert run("torch").startswith("PyTorch")
-        assert run("openvino") == first
+        assert answered("openvino") == first  # the cache is empty: it was kept
+        assert answered("torch").startswith("PyTorch")
+        assert answered("openvino") == first
         assert list((tmp_path / "cache").iterdir()) == []
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="a limit of a process' memory, and what it took at most, are told by Linux alone"
 )
 
-BATCH = 4
+BATCH = 2
 CHILD = """
 import resource, sys
 from pathlib import Path
@@ -49,18 +50,38 @@ def hungry(models_folder):
     return manifest.model_id
 
 
-@pytest.fixture
-def scan(tmp_path):
-    path = tmp_path / "in" / "scan.nii"
-    path.parent.mkdir()
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """A volume of so many windows as a step shall hold."""
+    path = tmp_path_factory.mktemp("in") / "scan.nii"
     noise = np.random.default_rng(0).normal(100, 30, (1, 80, 80, 80 * BATCH)).astype(np.float32)
     write_image(path, Image(noise, np.eye(4)))
     return path
 
 
-def segment(checkout, scan, model, output, *, batch=1, limit=0):
+@pytest.fixture(scope="module")
+def segment(checkout, models_folder, scan):
     """Run the command in a process that may take ``limit`` bytes of addresses; gives the process and what it took."""
-    environment = os.environ | {"PYTHONPATH": str(checkout / "MedSegAttention"), "OMP_NUM_THREADS": "1"}
+    return partial(
+        _segment,
+        os.environ
+        | {
+            "PYTHONPATH": str(checkout / "MedSegAttention"),
+            "OMP_NUM_THREADS": "1",
+            "MEDSEG_MODELS": str(models_folder),
+        },
+        scan,
+    )
+
+
+@pytest.fixture(scope="module")
+def one_by_one(segment, hungry, tmp_path_factory):
+    """A run with enough memory that takes one window at a time: the process, what it took, its labels."""
+    path = tmp_path_factory.mktemp("free") / "free.nrrd"
+    return *segment(hungry, path), path
+
+
+def _segment(environment, scan, model, output, *, batch=1, limit=0):
     flags = ["--device", "cpu", "--engine", "torch", "--overlap", "0", "--window-batch", str(batch)]
     done = subprocess.run(
         [sys.executable, "-c", CHILD, str(limit), "segment", str(scan), "-m", model, "-o", str(output), *flags],
@@ -71,14 +92,14 @@ def segment(checkout, scan, model, output, *, batch=1, limit=0):
 
 
 def test_with_half_of_the_memory_it_wants_a_run_takes_fewer_windows_at_a_time_and_finds_the_same(
-    checkout, tmp_path, scan, hungry
+    segment, one_by_one, hungry, tmp_path
 ):
-    free, output = tmp_path / "free.nrrd", tmp_path / "limited.nrrd"
-    one, least = segment(checkout, scan, hungry, free)
-    many, most = segment(checkout, scan, hungry, tmp_path / "many.nrrd", batch=BATCH)
+    output = tmp_path / "limited.nrrd"
+    one, least, free = one_by_one
+    many, most = segment(hungry, tmp_path / "many.nrrd", batch=BATCH)
     assert (one.returncode, many.returncode) == (0, 0), one.stderr + many.stderr
     assert most - least > 200 * 2**20  # or the limit between them means nothing
-    done, _ = segment(checkout, scan, hungry, output, batch=BATCH, limit=(least + most) // 2)
+    done, _ = segment(hungry, output, batch=BATCH, limit=(least + most) // 2)
     assert done.returncode == 0, done.stderr
     assert "out of memory" in done.stderr
     assert "out of memory" not in one.stderr + many.stderr
@@ -87,14 +108,14 @@ def test_with_half_of_the_memory_it_wants_a_run_takes_fewer_windows_at_a_time_an
     assert np.mean(found == expected) > 1 - 1e-6
 
 
-def test_where_not_even_one_window_fits_a_region_is_advised_and_nothing_is_left(checkout, tmp_path, scan, hungry):
+def test_where_not_even_one_window_fits_a_region_is_advised_and_nothing_is_left(segment, one_by_one, hungry, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    _, least = segment(checkout, scan, hungry, tmp_path / "free.nrrd")
-    small, floor = segment(checkout, scan, MODEL, tmp_path / "small.nrrd")
+    _, least, _ = one_by_one
+    small, floor = segment(MODEL, tmp_path / "small.nrrd")
     assert small.returncode == 0, small.stderr
     assert least - floor > 150 * 2**20
-    done, _ = segment(checkout, scan, hungry, out / "labels.nrrd", batch=BATCH, limit=(floor + least) // 2)
+    done, _ = segment(hungry, out / "labels.nrrd", batch=BATCH, limit=(floor + least) // 2)
     assert done.returncode == 2, done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert "--roi" in done.stderr

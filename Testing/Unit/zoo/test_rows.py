@@ -3,8 +3,6 @@
 import itertools
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,9 @@ import pytest
 from medseg.cli.flag_values import read_axis, read_duration, read_voxels
 from medseg.training.planning.plan import parse_changes
 from Unit.training.phantoms import write_phantoms
+from Zoo.results import collect, keep
 from Zoo.rows import ROWS, read_rows
+from Zoo.zoo import run_row
 
 ROOT = Path(__file__).parents[3]
 SMALL = """
@@ -69,28 +69,19 @@ def test_two_rows_with_one_key_are_refused(tmp_path):
         read_rows(twice)
 
 
-def test_a_row_trains_scores_and_is_collected(tmp_path):
+def test_a_row_trains_scores_and_is_collected(tmp_path, monkeypatch):
     """The whole way with five steps on phantoms, each step in a process of its own, as the zoo does it."""
     write_phantoms(tmp_path, 4)
     names = [f"image_{n}" for n in range(4)]
     (tmp_path / "splits_final.json").write_text(json.dumps([{"train": names[:3], "val": names[3:]}]))
     rows = tmp_path / "rows.toml"
     rows.write_text(SMALL, encoding="utf-8")
-    code = (
-        "import sys; from pathlib import Path; import Zoo.zoo as zoo; from Zoo.results import collect, keep; "
-        "row, = zoo.read_rows(Path(sys.argv[1]) / 'rows.toml'); folder = Path(sys.argv[1]) / 'small'; "
-        "zoo.run_row(row, Path(sys.argv[1]), folder, 1.0, check=True); keep(collect(row, folder), folder / 'kept.json')"
-    )
-    paths = os.pathsep.join((str(ROOT / "MedSegAttention"), str(ROOT / "Testing")))
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        check=False,
-        encoding="utf-8",
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    kept = json.loads((tmp_path / "small" / "kept.json").read_text(encoding="utf-8"))
+    (row,) = read_rows(rows)
+    folder = tmp_path / "small"
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT / "MedSegAttention"), str(ROOT / "Testing"))))
+    run_row(row, tmp_path, folder, 1.0, check=True)
+    keep(collect(row, folder), folder / "kept.json")
+    kept = json.loads((folder / "kept.json").read_text(encoding="utf-8"))
     assert kept["cases"] == ["image_3"]
     assert kept["training"]["steps"] == 5
     assert kept["training"]["learning_rate"] == 0.01
