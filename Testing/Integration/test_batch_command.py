@@ -213,6 +213,8 @@ def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(checkout, slow, tmp_path)
         process.send_signal(signal.SIGINT)
         said = process.stderr.read()
     assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("interrupted: medseg batch was stopped; no half-written file is left; ")
     assert "the same command goes on" in said
+    assert said.count("interrupted") == 1
     assert [row["status"] for row in table(out).values()] == ["done", "cancelled"]
     assert sorted(path.name for path in out.iterdir()) == ["a.seg.nrrd", "report.csv", "report.html"]

@@ -68,6 +68,30 @@ def test_a_planar_simpleitk_image_and_an_empty_sequence_are_refused():
         medseg.segment([], model=MODEL)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "found"),
+    [
+        (None, "got a NoneType;"),
+        (3, "got a int;"),
+        (np.zeros((3, 4, 5)), "got a ndarray of ndarray;"),
+        (np.float32(1), "got a float32;"),
+        ([None], "got a list of NoneType;"),
+        ({1: "a.nii"}, "got a dict of int;"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_what_is_one(wrong, found):
+    with pytest.raises(ImageError, match=r"a path, a medseg\.Image, a SimpleITK image, or a sequence") as refused:
+        medseg.segment(wrong, model=MODEL)
+    assert found in str(refused.value)
+    assert "medseg.Image(array[None], affine)" in str(refused.value)
+
+
+def test_a_frame_is_refused_beside_an_image_in_memory(volume, scan_file):
+    for image in (volume, SimpleITK.ReadImage(str(scan_file))):
+        with pytest.raises(JobError, match="got frame 0 and an image in memory"):
+            medseg.segment(image, model=MODEL, frame=0)
+
+
 def test_out_of_memory_is_said_aloud_and_tried_with_less(volume, monkeypatch):
     calls = []
     honest = network_run.predict_labels

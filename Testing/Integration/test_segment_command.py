@@ -1,6 +1,7 @@
 """``medseg segment`` from end to end."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -142,14 +143,32 @@ def test_a_bug_shows_its_traceback_and_leaves_nothing(tmp_path, scan_file, capsy
     assert names_in(tmp_path) == [scan_file.name]
 
 
-def test_an_interrupt_is_exit_code_130_and_leaves_nothing(tmp_path, scan_file, monkeypatch):
+def test_an_interrupt_is_exit_code_130_and_leaves_nothing(tmp_path, scan_file, monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(preview, "draw_preview", interrupted)
     outputs = ["--output", str(tmp_path / "l.nrrd"), "--preview", str(tmp_path / "p.png")]
     assert run(["segment", str(scan_file), "--model", MODEL, *outputs]) == 130
+    assert "medseg segment was stopped; no half-written file is left" in capsys.readouterr().err
     assert names_in(tmp_path) == [scan_file.name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_ctrl_c_while_windows_run_says_so_and_leaves_nothing(checkout, tmp_path):
+    noise = np.random.default_rng(0).normal(size=(1, 96, 96, 96)).astype(np.float32)
+    write_image(tmp_path / "large.nii.gz", Image(noise))
+    environment = os.environ | {"PYTHONPATH": str(checkout / "MedSegAttention"), "OMP_NUM_THREADS": "1"}
+    options = ["-m", MODEL, "-o", tmp_path / "out.nii.gz", "--overlap", "0.9", "--engine", "torch"]
+    command = [sys.executable, "-m", "medseg", "segment", tmp_path / "large.nii.gz", *options]
+    with subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr.readline()  # the forecast: what was read is about to be computed
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("interrupted: medseg segment was stopped")
+    assert "Traceback" not in said
+    assert names_in(tmp_path) == ["large.nii.gz"]
 
 
 def test_cancelling_between_windows_leaves_nothing(tmp_path, scan_file):

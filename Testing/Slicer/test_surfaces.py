@@ -95,4 +95,4 @@ def test_segments_of_other_layers_get_theirs(scene, bodies, specs):
     list(surface_steps(node))
     whole = add_segmentation(scene, Image(bodies[:, ::-1].copy()), specs[:1], name="alone")
     whole.CreateClosedSurfaceRepresentation()
-    np.testing.assert_allclose(points(node, merge.added[0]), points(whole, "Segment_1"), atol=1e-3)
+    np.testing.assert_allclose(points(node, merge.ids[0]), points(whole, "Segment_1"), atol=1e-3)

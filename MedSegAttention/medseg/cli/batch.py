@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from medseg.jobs.batch.report import BatchReport, CaseRow
 
-EXIT_CASES, EXIT_INTERRUPTED = 1, 130
+EXIT_CASES = 1
 
 
 @with_options
@@ -30,7 +30,7 @@ def batch(
 ) -> None:
     """Segment every case of a folder or a list; the same command again goes on where it stopped."""
     from medseg import __version__
-    from medseg.cli.console import Reporter, errors
+    from medseg.cli.console import Reporter
     from medseg.inference.device import choose_device
     from medseg.jobs.batch.run_batch import segment_folder
     from medseg.jobs.run.kept_engines import KeptEngines
@@ -40,23 +40,19 @@ def batch(
     engines = KeptEngines()
     networks = LoadedNetworks(limit=1, dropped=engines.forget)
     choose_device(options.device)  # refused here rather than in every case
-    try:
-        with Reporter() as reporter:
-            report = segment_folder(
-                source,
-                model,
-                output,
-                run=partial(run_job, load=networks.load, engines=engines),
-                options=options,
-                suffix=suffix,
-                overwrite=overwrite,
-                versions={"medseg": __version__},
-                on_case=partial(_show_case, reporter.console),
-                on_event=reporter,
-            )
-    except KeyboardInterrupt:
-        errors().print("interrupted; what is done is kept, and the same command goes on from there", markup=False)
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+    with Reporter() as reporter:
+        report = segment_folder(
+            source,
+            model,
+            output,
+            run=partial(run_job, load=networks.load, engines=engines),
+            options=options,
+            suffix=suffix,
+            overwrite=overwrite,
+            versions={"medseg": __version__},
+            on_case=partial(_show_case, reporter.console),
+            on_event=reporter,
+        )
     _show(report)
     if not report.is_complete:
         raise typer.Exit(EXIT_CASES)

@@ -18,6 +18,7 @@ from medseg.cli.validate import validate
 from medseg.spec.errors import MedSegError
 
 EXIT_BUG, EXIT_USER, EXIT_INTERRUPTED = 1, 2, 130
+_GOES_ON = ("batch", "train")  # where the same command continues what was interrupted
 
 app = typer.Typer(
     name="medseg",
@@ -73,8 +74,7 @@ def run(arguments: list[str] | None = None) -> int:
     except OSError as error:  # a full disk, a folder that went away: not ours to mend
         return _complain(f"the system refused: {error}; free space or check the path, then run it again")
     except (KeyboardInterrupt, typer.Abort):
-        typer.echo("interrupted; nothing was written", err=True)
-        return EXIT_INTERRUPTED
+        code = EXIT_INTERRUPTED  # which typer itself makes of a KeyboardInterrupt inside a command
     except Exception as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # a bare command asks for help
             typer.echo(error.format_message())  # type: ignore[attr-defined]
@@ -84,7 +84,18 @@ def run(arguments: list[str] | None = None) -> int:
         traceback.print_exc()
         typer.echo("this is a bug of medseg; please report it with the text above and 'medseg doctor'", err=True)
         return EXIT_BUG
+    if code == EXIT_INTERRUPTED:
+        return _interrupted(sys.argv[1:] if arguments is None else arguments)
     return code if isinstance(code, int) else 0
+
+
+def _interrupted(arguments: list[str]) -> int:
+    command = next((word for word in arguments if not word.startswith("-")), "")
+    kept = "what is done is kept, and the same command goes on from there"
+    outcome = kept if command in _GOES_ON else "run it again to have its result"
+    stopped = f"medseg {command}".rstrip()
+    typer.echo(f"interrupted: {stopped} was stopped; no half-written file is left; {outcome}", err=True)
+    return EXIT_INTERRUPTED
 
 
 def _complain(message: str) -> int:

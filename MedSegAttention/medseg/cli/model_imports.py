@@ -50,7 +50,7 @@ def import_bundle(
     )
     from medseg.bundles.importing.import_monai import import_monai_bundle
 
-    _tell(import_monai_bundle(bundle, output, choices, overwrite=overwrite))
+    _report(import_monai_bundle(bundle, output, choices, overwrite=overwrite))
 
 
 def import_weights(
@@ -82,7 +82,7 @@ def import_weights(
     given = read_arguments(arguments)
     from medseg.bundles.importing.import_checkpoint import import_checkpoint
 
-    _tell(import_checkpoint(checkpoint, output, choices, network=network, arguments=given, overwrite=overwrite))
+    _report(import_checkpoint(checkpoint, output, choices, network=network, arguments=given, overwrite=overwrite))
 
 
 def _choices(
@@ -118,7 +118,7 @@ def _choices(
     )
 
 
-def _tell(imported: "Imported") -> None:
+def _report(imported: "Imported") -> None:
     from medseg.cli.console import errors, output
 
     for note in imported.notes:

@@ -13,8 +13,6 @@ from medseg.spec.errors import MissingDependency
 if TYPE_CHECKING:
     from medseg.training.planning.plan import Plan
 
-_EXIT_INTERRUPTED = 130
-
 
 @contextmanager
 def _terminated_as_by_ctrl_c() -> Iterator[None]:
@@ -116,13 +114,7 @@ def train(
             write_plan(planned, folder / PLAN)
             console().print(f"the plan is in {folder / PLAN}", markup=False)
             return
-        try:
-            bundle = carry_out(
-                config, planned, training, validation, on_note=reporter.note, on_progress=reporter.progress
-            )
-        except KeyboardInterrupt:
-            reporter.console.print("interrupted; the same command goes on from the last checkpoint", markup=False)
-            raise typer.Exit(_EXIT_INTERRUPTED) from None
+        bundle = carry_out(config, planned, training, validation, on_note=reporter.note, on_progress=reporter.progress)
     if bundle is not None:
         held_out = f" --folds {bundle.folder / 'docs' / 'training' / 'folds.json'}" if validation else ""
         console().print(

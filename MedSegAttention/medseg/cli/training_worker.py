@@ -33,20 +33,22 @@ def load(emit: Callable[[Event], None]) -> Loaded | None:
         emit(missing(error))
         return None
 
-    def run(job: Job | TrainingJob, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+    def run(job: Job | TrainingJob, on_event: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
         if isinstance(job, Job):
             msg = f"this worker trains and does not segment, got a job for {job.model!r}; start the other one"
             raise JobError(msg)
         device = choose_device(job.device)
-        told: list[Learning] = []
+        is_usage_known = False
 
-        def tell_usage_once(event: Event) -> None:
-            if isinstance(event, Learning) and event.step and not told:
-                told.append(event)
-                tell(usage(device))
-            tell(event)
+        def with_usage(event: Event) -> None:
+            """Pass events on, and the memory in use once, after the first step."""
+            nonlocal is_usage_known
+            if isinstance(event, Learning) and event.step and not is_usage_known:
+                is_usage_known = True
+                on_event(usage(device))
+            on_event(event)
 
-        run_training(job, tell_usage_once, cancelled)
+        run_training(job, with_usage, cancelled)
 
     return Loaded(run, describe=lambda: emit(Described(describe_devices())))
 

@@ -5,7 +5,8 @@ import re
 
 import torch
 
-# What the libraries say, since most of them raise a bare RuntimeError.
+# What libraries say that raise a bare RuntimeError, with no class or number of its own for this: the one place where
+# their words are read. What has a class is asked for its class below.
 _WORDS = re.compile(
     "|".join(
         (

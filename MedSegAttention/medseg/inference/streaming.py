@@ -152,11 +152,14 @@ class _Run:
 def _groups(plan: NetworkPlan, is_air: Callable[[Window], bool]) -> Iterator[list[tuple[Window, bool]]]:
     """Windows in their order, and whether each is air: as many at a time as hold one batch of others."""
     group: list[tuple[Window, bool]] = []
+    others = 0
     for window in plan.windows:
-        group.append((window, is_air(window)))
-        if sum(not air for _, air in group) == plan.window_batch:
+        air = is_air(window)
+        group.append((window, air))
+        others += 0 if air else 1
+        if others == plan.window_batch:
             yield group
-            group = []
+            group, others = [], 0
     if group:
         yield group
 

@@ -69,7 +69,7 @@ def segment(
         output: where to write the labels; None: nothing is written.
         overwrite: whether an existing output may be replaced. An input never is.
         probabilities: also return the probabilities.
-        frame: which time point of a 4-D file.
+        frame: which time point of a 4-D file; not beside images in memory, which have one.
         on_event: hears progress and warnings.
         cancelled: asked between windows; True stops.
         **options: how and where to run it.
@@ -151,9 +151,8 @@ class Segmenter:
         changed = {known[keyword].field: getattr(given, known[keyword].field) for keyword in options}
         if {"roi_ras_mm", "roi_voxels"} & set(changed):  # another region takes the place of the first
             changed = {"roi_ras_mm": None, "roi_voxels": None, **changed}
-        sources: list[Any] = [image] if isinstance(image, Path | str | Image) or _is_simpleitk(image) else list(image)
         return segment_case(
-            [from_simpleitk(source) if _is_simpleitk(source) else source for source in sources],
+            [from_simpleitk(source) if _is_simpleitk(source) else source for source in _sources(image)],
             self._bundle,
             replace(self._options, **changed),
             outputs=Outputs(labels=None if output is None else Path(output), overwrite=overwrite),
@@ -222,6 +221,33 @@ def from_simpleitk(image: Any) -> Image:
     affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine[:3, 3] = image.GetOrigin()
     return Image(np.ascontiguousarray(channels.transpose(0, 3, 2, 1)), np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine)
+
+
+def _sources(image: Any) -> list[Any]:
+    """One source, or several.
+
+    Raises:
+        ImageError: when it is neither.
+    """
+    try:
+        sources = [image] if _is_source(image) else list(image)
+    except TypeError:  # there is nothing in it
+        sources = [image]
+    for source in sources:
+        if not _is_source(source):
+            found = f"a {type(source).__name__}" if source is image else f"a {type(image).__name__} of "
+            found += "" if source is image else type(source).__name__
+            msg = (
+                f"an image is a path, a medseg.Image, a SimpleITK image, or a sequence of these, one a channel; got "
+                f"{found}; an array (I, J, K) becomes an image with medseg.Image(array[None], affine), where affine "
+                f"(4, 4) maps voxels to RAS mm"
+            )
+            raise ImageError(msg)
+    return sources
+
+
+def _is_source(source: object) -> bool:
+    return isinstance(source, Path | str | Image) or _is_simpleitk(source)
 
 
 def _is_simpleitk(source: object) -> bool:

@@ -1,7 +1,7 @@
 """Put new labels into a segmentation that is already there, without losing a segment somebody drew."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any, Literal, TypeAlias
 
@@ -21,13 +21,10 @@ Overlap: TypeAlias = Literal["allow", "all", "visible"]
 
 @dataclass(frozen=True)
 class Merge:
-    """What became of each segment: ids."""
+    """What became of labels and of the segments that were there."""
 
-    added: tuple[str, ...]
-    replaced: tuple[str, ...]
-    kept: tuple[str, ...]  # were there before and are there still
-    ids: tuple[str, ...] = ()  # the segment of each label, in the order of the labels
-    lost: Mapping[str, int] = field(default_factory=dict)  # voxels taken away from those kept, by the overlap rule
+    ids: tuple[str, ...]  # the segment of each label, in the order of the labels
+    lost: Mapping[str, int]  # voxels that other segments lost by the overlap rule, by their id
 
 
 def merge_segments(
@@ -66,8 +63,6 @@ def merge_segments(
     local = world_to_parent(node)
     shared = shared_labelmap(labels, local)
     has_surfaces = segmentation.ContainsRepresentation(CLOSED_SURFACE)
-    added: list[str] = []
-    replaced: list[str] = []
     ids: list[str] = []
     with modifying(node):
         for spec in specs:
@@ -77,18 +72,18 @@ def merge_segments(
                 taken = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
                 free = (f"{spec.name} ({number})" for number in count(2))
                 segment.SetName(next(name for name in chain([spec.name], free) if name not in taken))
-                added.append(str(segmentation.GenerateUniqueSegmentID(f"Segment_{spec.value}")))
-                segmentation.AddSegment(segment, added[-1])
+                ids.append(str(segmentation.GenerateUniqueSegmentID(f"Segment_{spec.value}")))
+                segmentation.AddSegment(segment, ids[-1])
             else:
                 move_segment(segmentation, match, shared, spec.value)
-                replaced.append(match)
-            ids.append(match or added[-1])
-        kept = tuple(segment_id for segment_id in before if segment_id not in replaced)
-        losers = overwritable(node, kept, overlap)
+                ids.append(match)
+        losers = overwritable(node, [each for each in before if each not in ids], overlap)
         lost = overwrite(segmentation, _known(labels, specs, local), losers) if losers else {}
-        if has_surfaces and (replaced or lost):  # Slicer converts all or none; added segments have got theirs already
+        if has_surfaces and (
+            set(ids) & set(before) or lost
+        ):  # Slicer converts all or none; added segments have got theirs already
             segmentation.CreateRepresentation(CLOSED_SURFACE, True)
-    return Merge(tuple(added), tuple(replaced), kept, tuple(ids), lost)
+    return Merge(tuple(ids), lost)
 
 
 def check_target(node: Node) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from medseg.spec.errors import JobError
-from medseg.spec.option import faults, keywords_of, option
+from medseg.spec.option import convert_numbers, faults, keywords_of, option
 from medseg.spec.postprocess import PostprocessRule
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
@@ -59,6 +59,7 @@ class RunOptions:
         for name, rule, value in faults(self):
             msg = f"{name} {rule}, got {value!r}"
             raise JobError(msg)
+        convert_numbers(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,12 +117,28 @@ def keywords_of(kind: type) -> dict[str, About]:
 
 
 def faults(record: Any) -> Iterator[Fault]:
-    """Every value of a record that its option does not take, in order."""
+    """Every value of a record that its option does not take, in order, with the option's keyword."""
     kind: Any = type(record)
     for name, about in options_of(kind).items():
         value = getattr(record, name)
         if not about.takes(value):
-            yield Fault(name, about.rule, value)
+            yield Fault(about.keyword, about.rule, value)
+
+
+def convert_numbers(record: Any) -> None:
+    """Give a frozen record of taken values Python's own numbers: NumPy's, which pass for them, are unknown to JSON."""
+    kind: Any = type(record)
+    for name, about in options_of(kind).items():
+        value = getattr(record, name)
+        if isinstance(value, tuple):
+            own: Any = tuple(map(_own_number, value, get_args(about.kind)))
+        else:
+            own = _own_number(value, about.kind)
+        object.__setattr__(record, name, own)
+
+
+def _own_number(value: Any, kind: Any) -> Any:
+    return kind(value) if kind in (int, float) and value is not None and type(value) not in (int, float) else value
 
 
 def _is_number(value: object, kind: type) -> bool:

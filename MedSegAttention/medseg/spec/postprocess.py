@@ -6,7 +6,7 @@ It stands apart from the manifest so that the help of the command imports no mor
 from dataclasses import dataclass
 
 from medseg.spec.errors import ManifestError
-from medseg.spec.option import faults, option
+from medseg.spec.option import convert_numbers, faults, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,3 +38,4 @@ class PostprocessRule:
         for name, rule, value in faults(self):
             msg = f"expected {rule.removeprefix('is ')}, got {value!r}"
             raise ManifestError(msg, field=name)
+        convert_numbers(self)

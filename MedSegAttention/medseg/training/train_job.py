@@ -24,7 +24,7 @@ UNFINISHED = ".training"  # beside the models: hidden, so that no catalogue look
 _READING = Learning(step=0, steps=0, part=0.0, loss=None, dice=None, best_dice=None)
 
 
-def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+def run_training(job: TrainingJob, on_event: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
     """Train and put the model in its place; the same job goes on where a cancelled or killed one was.
 
     Everything is made in a hidden folder beside the model, which is renamed when it is whole. The folder stays until
@@ -32,7 +32,7 @@ def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Cal
 
     Args:
         job: what to do.
-        tell: hears Learning, Noted, Warned and, last, Finished.
+        on_event: hears Learning, Noted, Warned and, last, Finished.
         cancelled: called at each word about progress.
 
     Raises:
@@ -49,7 +49,7 @@ def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Cal
     def say(event: Event) -> None:
         if cancelled():
             raise Cancelled
-        tell(event)
+        on_event(event)
 
     say(_READING)
     home = unfinished_folder(job)
@@ -59,7 +59,7 @@ def run_training(job: TrainingJob, tell: Callable[[Event], None], cancelled: Cal
     say(Progress("write", 0, 1))
     made.rename(output)
     shutil.rmtree(home.parent, ignore_errors=True)
-    tell(Finished((str(output),), device_name(device), time.monotonic() - begun))
+    on_event(Finished((str(output),), device_name(device), time.monotonic() - begun))
 
 
 def unfinished_folder(job: TrainingJob) -> Path:

@@ -1,8 +1,10 @@
 """The command line around the work: help, tables, exit codes."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -56,6 +58,31 @@ def test_a_bare_command_shows_the_help_as_it_is(capsys):
     shown = capsys.readouterr().out
     assert shown.startswith("Usage")
     assert shown.count("\n") > 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process there")
+def test_ctrl_c_is_exit_code_130_and_one_sentence_that_says_what_was_stopped(checkout, tmp_path):
+    pipe = tmp_path / "names.json"  # the command waits here for as long as nobody writes
+    os.mkfifo(pipe)
+    arguments = ["models", "import", "w.pth", "-o", tmp_path / "new", "--network", "x", "--labels", pipe]
+    environment = os.environ | {"PYTHONPATH": str(checkout / "MedSegAttention")}
+    command = [sys.executable, "-m", "medseg", *map(str, arguments)]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        writer = None
+        while writer is None:
+            assert process.poll() is None, process.stderr.read()
+            try:
+                writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError:  # nobody reads yet
+                time.sleep(0.02)
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    os.close(writer)
+    assert process.returncode == 130
+    (line,) = said.splitlines()
+    assert line.startswith("interrupted: medseg models was stopped; no half-written file is left; ")
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 def test_a_refusal_of_the_system_is_the_users_and_one_line(monkeypatch, capsys):

@@ -86,7 +86,9 @@ def test_a_training_that_a_scheduler_ends_says_so_as_after_ctrl_c_and_can_go_on(
         ending.join()
     finally:
         signal.signal(signal.SIGTERM, before)
-    assert "interrupted; the same command goes on" in capsys.readouterr().err
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("interrupted: medseg train was stopped; no half-written file is left; ")
+    assert "the same command goes on" in line
     assert not (tmp_path / "m").exists()
     with alone_in(tmp_path / "m-training"):
         pass

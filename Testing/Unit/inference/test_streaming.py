@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from medseg.imaging.image import Image
 from medseg.inference.predictor import HalfPrecisionOverflow, network_shape, sample_windows
+from medseg.inference.streaming import _groups
 from medseg.kernels.engines.torch_engine import torch_engine
 from medseg.spec.errors import Cancelled, JobError
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, SliceRule
@@ -240,3 +241,34 @@ def test_a_graphics_card_gives_the_labels_of_the_processor(spacing):
     on_cpu = predict_labels(prepared, exact, manifest, device=CPU, engine=exact)
     on_card = predict_labels(prepared, exact, manifest, device=torch.device("cuda:0"), engine=exact, window_batch=3)
     assert np.count_nonzero(on_cpu.labels != on_card.labels) <= 2
+
+
+class Counted:
+    """A truth value that counts how often it is asked for."""
+
+    asked = 0
+
+    def __init__(self, value):
+        self.value = value
+
+    def __bool__(self):
+        Counted.asked += 1
+        return self.value
+
+
+@settings(max_examples=50, deadline=None)
+@given(air=st.lists(st.booleans(), min_size=1, max_size=40), batch=st.integers(1, 5))
+def test_windows_are_grouped_by_batches_of_those_that_are_not_air_and_each_is_looked_at_once(air, batch):
+    plan = plan_array(np.empty((1, 6 * len(air), 5, 4)), model(overlap=0.0), device=CPU, window_batch=batch)
+    assert len(plan.windows) == len(air)
+    Counted.asked = 0
+    answers = iter(map(Counted, air))
+    groups = [[(window, found.value) for window, found in group] for group in _groups(plan, lambda _: next(answers))]
+    assert Counted.asked <= len(air)
+    expected, group = [], []
+    for pair in zip(plan.windows, air, strict=True):
+        group.append(pair)
+        if sum(not is_air for _, is_air in group) == batch:
+            expected.append(group)
+            group = []
+    assert groups == expected + [group] * bool(group)

@@ -2,12 +2,14 @@ import re
 from dataclasses import FrozenInstanceError, asdict, fields
 from typing import get_type_hints
 
+import numpy as np
 import pytest
 
 from medseg.spec.errors import JobError
 from medseg.spec.job import Job, OptionKeywords, Options, options_from
 from medseg.spec.option import keywords_of, options_of
 from medseg.spec.postprocess import PostprocessRule
+from medseg.spec.wire import decode_job, encode_job
 
 
 @pytest.mark.parametrize("overlap", [0, 0.5, 0.9, None])
@@ -111,7 +113,7 @@ def test_keywords_become_options_and_a_list_is_a_region_too():
         ("window_batch", True, "window_batch is at least 1 window, got True"),
         ("window_batch", 1.5, "window_batch is at least 1 window, got 1.5"),
         ("device", None, "device is auto, cpu, cuda, cuda:1 or mps, got None"),
-        ("roi_ras_mm", (0, 1, 0, 1, 0), "roi_ras_mm is six numbers R-,R+,A-,A+,S-,S+, in RAS mm, got"),
+        ("roi_ras_mm", (0, 1, 0, 1, 0), "roi is six numbers R-,R+,A-,A+,S-,S+, in RAS mm, got"),
         ("roi_voxels", (0, 1, 0, 1, 0, 1.5), "roi_voxels is six whole numbers"),
         ("postprocess", {"keep_largest": True}, "postprocess is a PostprocessRule, got"),
     ],
@@ -119,3 +121,31 @@ def test_keywords_become_options_and_a_list_is_a_region_too():
 def test_a_value_of_another_type_is_refused(name, value, words):
     with pytest.raises(JobError, match=re.escape(words)):
         Options(**{name: value})
+
+
+def test_a_bad_region_is_named_as_the_user_typed_it():
+    with pytest.raises(JobError, match=r"^roi is six numbers"):
+        options_from({"roi": (0, 1)})
+
+
+def test_numbers_of_numpy_are_taken_as_pythons_own_in_process_and_by_a_worker():
+    rule = PostprocessRule(min_island_mm3=np.float32(2.5), fill_holes_mm3=np.int64(3))
+    options = Options(
+        overlap=np.float32(0.5),
+        window_batch=np.int64(2),
+        spacing_factor=np.float64(1.5),
+        roi_ras_mm=tuple(np.arange(6, dtype=np.float32)),
+        postprocess=rule,
+    )
+    job = Job(inputs=("a.nii",), model="m", output="o.nii", options=options)
+    assert decode_job(encode_job(job)) == job
+    numbers = [options.overlap, options.window_batch, options.spacing_factor, *options.roi_ras_mm]
+    assert [type(number) for number in numbers] == [float, int] + [float] * 7
+    box = Options(roi_voxels=tuple(np.arange(6, dtype=np.int16))).roi_voxels
+    assert box == (0, 1, 2, 3, 4, 5)
+    assert {type(number) for number in box} == {int}
+
+
+def test_a_truth_value_of_numpy_is_refused_before_either_door():
+    with pytest.raises(JobError, match="mirror is True, False or None, got"):
+        Options(mirror=np.bool_(True))

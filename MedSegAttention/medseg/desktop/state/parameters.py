@@ -42,8 +42,8 @@ class Parameters:
             node = scene.AddNode(node)
         self._node = node
         events = ("ModifiedEvent", node.ReferenceAddedEvent, node.ReferenceModifiedEvent, node.ReferenceRemovedEvent)
-        self._tags = [node.AddObserver(event, self._tell) for event in events]
-        self._tell()
+        self._tags = [node.AddObserver(event, self._notify) for event in events]
+        self._notify()
 
     def detach(self) -> None:
         """Let go of the node: its scene is being closed."""
@@ -100,6 +100,6 @@ class Parameters:
         for number, node in enumerate(nodes):
             self.set_node(_INPUT.format(number), node)
 
-    def _tell(self, *_: object) -> None:
+    def _notify(self, *_: object) -> None:
         for listener in list(self._listeners):
             listener()

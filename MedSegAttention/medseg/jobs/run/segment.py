@@ -61,7 +61,7 @@ def segment_case(
         bundle: the model.
         options: what the user chose.
         outputs: the files to write.
-        frame: which time point of a 4-D file.
+        frame: which time point of a 4-D file; not beside images in memory, which have one.
         want_probabilities: also return the probabilities; they are returned too where they are written.
         load: gives the bundle's network; replaced where networks are kept between cases.
         engines: those of earlier cases, for the same networks; None: made for this one.
@@ -230,6 +230,9 @@ def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporte
     if not inputs:
         msg = "a case has at least one image, got an empty sequence; give a file or DICOM folder a channel"
         raise ImageError(msg)
+    if frame is not None and any(isinstance(source, Image) for source in inputs):
+        msg = f"a frame chooses a time point of a file, got frame {frame} and an image in memory; leave it out"
+        raise JobError(msg)
     if all(isinstance(source, Image) for source in inputs):
         return [source for source in inputs if isinstance(source, Image)]
     images = []

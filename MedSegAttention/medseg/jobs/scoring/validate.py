@@ -14,6 +14,7 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import load_network
 from medseg.bundles.write import update_bundle
 from medseg.imaging.image import Image
+from medseg.imaging.steps import Crop
 from medseg.inference.device import choose_device, device_title
 from medseg.io.atomic import replacing
 from medseg.io.dataset import CaseFiles, read_case
@@ -66,7 +67,7 @@ def validate(
         cases: none of them seen in training.
         options: how to run it.
         worst_count: how many of the worst cases are kept for their pictures.
-        on_case: told (cases done, cases in all).
+        on_case: called with (cases done, cases in all).
 
     Raises:
         ImageError: if a case cannot be read or its labels lie on another grid.
@@ -79,12 +80,12 @@ def validate(
     engine, warnings = "", dict[str, None]()
     for done, files in enumerate(cases, start=1):
         image, labels = read_case(files)
-        for into, picture, truth in (
-            (rows[0], image, labels),
-            (rows[1], exchange_sides(image), exchange_sides(labels)),
+        for into, picture, truth, chosen in (
+            (rows[0], image, labels, options),
+            (rows[1], exchange_sides(image), exchange_sides(labels), _exchange_region(options, image)),
         ):
             begun = time.perf_counter()
-            found = segment_case([picture], bundle, options, load=lambda _: network, engines=engines)
+            found = segment_case([picture], bundle, chosen, load=lambda _: network, engines=engines)
             seconds.append(time.perf_counter() - begun)
             if found.window_count:  # a volume of nothing but air needs none
                 paces.append(found.windows_seconds / found.window_count)
@@ -112,8 +113,27 @@ def exchange_sides(image: Image) -> Image:
     The array is reversed along the axis closest to left-right while the affine is kept; reversing both would only
     store the same anatomy in another order.
     """
-    axis = int(np.argmax(np.abs(image.affine[0, :3]) / np.linalg.norm(image.affine[:3, :3], axis=0)))
-    return Image(np.flip(image.array, axis=axis + 1), image.affine)
+    return Image(np.flip(image.array, axis=_left_right_axis(image) + 1), image.affine)
+
+
+def _exchange_region(options: Options, image: Image) -> Options:
+    """The options for the mirrored image: the region is that of the same anatomy, in voxels."""
+    if options.roi_voxels is not None:
+        crop = Crop.to_voxels(image, options.roi_voxels)
+    elif options.roi_ras_mm is not None:
+        crop = Crop.to_roi(image, options.roi_ras_mm)
+    else:
+        return options
+    ranges = [(start, start + size) for start, size in zip(crop.start, crop.shape, strict=True)]
+    axis = _left_right_axis(image)
+    start, stop = ranges[axis]
+    ranges[axis] = image.shape[axis] - stop, image.shape[axis] - start
+    (i, i_stop), (j, j_stop), (k, k_stop) = ranges
+    return dataclasses.replace(options, roi_ras_mm=None, roi_voxels=(i, i_stop, j, j_stop, k, k_stop))
+
+
+def _left_right_axis(image: Image) -> int:
+    return int(np.argmax(np.abs(image.affine[0, :3]) / np.linalg.norm(image.affine[:3, :3], axis=0)))
 
 
 def write_scores(bundle: Bundle, validation: Validation, *, dataset: str, window_mb: int | None = None) -> Bundle:

@@ -2,9 +2,9 @@
 
 from importlib import import_module
 
+import torch
 from torch.library import Library
 
-_PREFIX = "torchvision::"
 _SIGNATURE = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _DECLARED: list[Library] = []  # what is declared lasts as long as the library object
 
@@ -19,10 +19,11 @@ def make_torchvision_importable() -> None:
         import_module("torchvision")
     except ImportError:  # not there, which those libraries can do with or say themselves
         return
-    except RuntimeError as error:
-        if _PREFIX not in str(error) or _DECLARED:
+    except RuntimeError:
+        if hasattr(torch.ops.torchvision, "nms"):  # then it is something else
             raise
-        library = Library(_PREFIX.removesuffix("::"), "FRAGMENT")  # type: ignore[no-untyped-call]
+        library = Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
         for name in ("nms", "qnms"):
             library.define(name + _SIGNATURE)  # type: ignore[no-untyped-call]
         _DECLARED.append(library)
+        make_torchvision_importable()  # anything else that was wrong is raised now

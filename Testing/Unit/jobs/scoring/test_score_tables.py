@@ -1,5 +1,7 @@
 """What a model card says about scores: intervals, bias, the worst cases and their pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image as Picture
@@ -9,10 +11,11 @@ from medseg.bundles.metadata import read_manifest
 from medseg.cli.main import run
 from medseg.imaging.image import Image
 from medseg.io.dataset import CaseFiles
+from medseg.io.read import read_image, read_labels
 from medseg.io.write import write_image
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, LabelScores, summarise
 from medseg.jobs.scoring.score_tables import bias_table, mean_interval, score_table
-from medseg.jobs.scoring.validate import validate, write_scores
+from medseg.jobs.scoring.validate import exchange_sides, validate, write_scores
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
@@ -115,6 +118,24 @@ def test_a_card_shows_intervals_bias_memory_and_pictures_of_the_worst_cases(bund
     assert [each.dataset for each in again.manifest.scores].count("noise") == 1
     assert [timing.window_memory_mib for timing in again.manifest.timings] == [33]  # what was measured before stays
     assert validation.timing.peak_memory_mib > 50
+
+
+@pytest.mark.parametrize(
+    ("region", "exchanged"),
+    [
+        (Options(roi_voxels=(0, 7, 2, 9, 3, 12)), Options(roi_voxels=(9, 16, 2, 9, 3, 12))),
+        (Options(roi_ras_mm=(0, 6.2, 2, 9, 3, 12)), Options(roi_ras_mm=(15 - 6.2, 15, 2, 9, 3, 12))),
+    ],
+)
+def test_the_region_of_a_mirrored_case_is_mirrored_with_it(bundle, tmp_path, region, exchanged):
+    (case,) = cases_on_disk(tmp_path, 1)
+    (tmp_path / "other").mkdir()
+    other = CaseFiles(case.name, tmp_path / "other" / "image.nii.gz", tmp_path / "other" / "labels.nii.gz")
+    write_image(other.image, exchange_sides(read_image(case.image).image))
+    write_image(other.labels, exchange_sides(read_labels(case.labels)))
+    mirrored = validate(bundle, [case], replace(region, device="cpu")).mirrored
+    assert mirrored.mean_dice() > 0
+    assert mirrored.rows == validate(bundle, [other], replace(exchanged, device="cpu")).plain.rows
 
 
 def test_predictions_made_elsewhere_reach_the_card_by_the_command(bundle, tmp_path, capsys):
