@@ -42,7 +42,6 @@ def main() -> None:
             show(f"deformable {channels} x {size}^3 {dtype}", deform_runs(channels, size, dtype))
         for channels, size in DEPTHWISE_SIZES:
             show(f"depthwise 1+3+5 {channels} x {size}^3 {dtype}", depthwise_runs(channels, size, dtype))
-    print(f"not on a kernel: {selection.why_not() or 'nothing'}")
 
 
 def deform_runs(channels: int, size: int, dtype: torch.dtype) -> dict[str, Run]:

@@ -24,8 +24,6 @@ _TOLERANCES = {torch.float32: 1e-3, torch.float16: 2e-2, torch.bfloat16: 5e-2}
 # base is added once Triton is loaded.
 _FAILURES = (ArithmeticError, AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
-_reasons: dict[str, str] = {}
-
 
 class Kernel(NamedTuple):
     """An operator on Triton's kernels.
@@ -40,7 +38,7 @@ class Kernel(NamedTuple):
 
 
 def select_kernels(name: str, first: Tensor, *others: Tensor | None, deterministic: bool = True) -> Any | None:
-    """The module with an operator's kernels if they fit these tensors, else nothing, with the reason remembered.
+    """The module with an operator's kernels if they fit these tensors, else nothing.
 
     Args:
         name: "deform_conv" or "depthwise".
@@ -49,16 +47,7 @@ def select_kernels(name: str, first: Tensor, *others: Tensor | None, determinist
         deterministic: whether the kernels add in the same order every time.
     """
     reason = _misfit(first, (first, *others), deterministic=deterministic) or _unusable(name, first.device, first.dtype)
-    if reason is None:
-        _reasons.pop(name, None)
-        return import_module(KERNELS[name].module)
-    _reasons[name] = reason
-    return None
-
-
-def why_not() -> dict[str, str]:
-    """For every operator whose kernel was wanted and could not be used: the latest reason."""
-    return dict(_reasons)
+    return import_module(KERNELS[name].module) if reason is None else None
 
 
 def kernels_here() -> str:
