@@ -71,12 +71,12 @@ def test_a_planar_simpleitk_image_and_an_empty_sequence_are_refused():
 @pytest.mark.parametrize(
     ("wrong", "found"),
     [
-        (None, "got a NoneType;"),
-        (3, "got a int;"),
-        (np.zeros((3, 4, 5)), "got a ndarray of ndarray;"),
-        (np.float32(1), "got a float32;"),
-        ([None], "got a list of NoneType;"),
-        ({1: "a.nii"}, "got a dict of int;"),
+        (None, "got NoneType;"),
+        (3, "got int;"),
+        (np.zeros((3, 4, 5)), "got ndarray of shape (3, 4, 5);"),
+        (torch.zeros(2), "got Tensor of shape (2,);"),
+        ([None], "got NoneType;"),
+        ({1: "a.nii"}, "got dict;"),
     ],
 )
 def test_what_is_no_image_is_refused_with_what_is_one(wrong, found):

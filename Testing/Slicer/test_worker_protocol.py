@@ -395,6 +395,38 @@ def test_a_worker_that_is_let_go_ends_by_itself(worker):
     assert len(made.heard) == 2
 
 
+def test_an_answer_whose_line_was_not_ended_counts_once_its_worker_is_gone(worker):
+    unended = DONE.replace("tell(", "print(json.dumps(dict(").removesuffix(")") + ")), end='', flush=True)"
+    assert kinds(worker(START, unended).run()) == [Started, Finished]
+
+
+def test_a_worker_that_has_something_to_do_is_not_let_go(worker):
+    made = worker(START, "time.sleep(0.1)", DONE, START, DONE, WAIT)
+    made.begin()
+    made.client.dismiss()
+    first, second = made.rest(), made.run()
+    assert first[-1].device == second[-1].device
+
+
+def test_what_was_wrong_with_one_answer_about_devices_is_forgotten_by_the_next(worker, once):
+    made = worker(once.replace("sys.exit(0)", TORCHLESS), DEVICE, WAIT)
+    assert made.describe() == [Described(())]
+    assert made.client.trouble
+    assert len(made.describe()[0].devices) == 1
+    assert made.client.trouble == ""
+
+
+def test_a_client_closed_while_its_worker_is_started_again_starts_none(worker):
+    made = worker(START, DONE, "sys.stdin.readline()", "os._exit(1)")
+    made.run()
+    again, done = made.client._ask_again, []
+    made.client._ask_again = lambda: (made.client.close(), again(), done.append(made.client.pid))
+    made.begin()
+    made.until(lambda: done)
+    assert done == [None]
+    assert made.heard == []
+
+
 def test_in_slicer_a_python_that_cannot_be_started_is_named_in_the_language_of_the_user(qt_process, spin, monkeypatch):
     german = {
         "{program} cannot be started ({reason}); choose a Python that has medsegattention": "{program} startet nicht"

@@ -235,12 +235,12 @@ def _sources(image: Any) -> list[Any]:
         sources = [image]
     for source in sources:
         if not _is_source(source):
-            found = f"a {type(source).__name__}" if source is image else f"a {type(image).__name__} of "
-            found += "" if source is image else type(source).__name__
+            found = source if isinstance(image, list | tuple) else image
+            shape = f" of shape {tuple(found.shape)}" if hasattr(found, "shape") else ""
             msg = (
                 f"an image is a path, a medseg.Image, a SimpleITK image, or a sequence of these, one a channel; got "
-                f"{found}; an array (I, J, K) becomes an image with medseg.Image(array[None], affine), where affine "
-                f"(4, 4) maps voxels to RAS mm"
+                f"{type(found).__name__}{shape}; an array (I, J, K) becomes an image with "
+                f"medseg.Image(array[None], affine), where affine (4, 4) maps voxels to RAS mm"
             )
             raise ImageError(msg)
     return sources

@@ -119,6 +119,15 @@ def test_a_worker_that_ends_instead_of_describing_is_a_job_error_with_its_own_wo
 
 
 @needs_scripts
+def test_whoever_waits_for_devices_of_a_worker_that_is_closed_is_told_so(stand_in):
+    worker = stand_in("time.sleep(60)")
+    threading.Timer(0.2, worker.close, [0.1]).start()
+    with pytest.raises(JobError, match="was closed before it answered"):
+        worker.devices()
+    assert worker.pid is None
+
+
+@needs_scripts
 def test_a_computer_without_devices_is_no_error(stand_in):
     with stand_in("tell(event='Described', devices=[])", "sys.stdin.read()") as worker:
         assert worker.devices() == ()
