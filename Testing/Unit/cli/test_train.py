@@ -67,6 +67,8 @@ def test_all_cases_train_when_asked_and_a_model_is_fine_tuned_by_its_folder(phan
     assert tuned.arguments["widths"] == "T"
 
 
+# a file that was being read when the signal came is closed by the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(sys.platform == "win32", reason="a process cannot be asked to end there")
 def test_a_training_that_a_scheduler_ends_says_so_as_after_ctrl_c_and_can_go_on(phantoms, tmp_path, capsys):
     def unheard(*_):
