@@ -20,7 +20,9 @@ def validate(
     options: Options,
     labels: Annotated[Path | None, typer.Option(help="Folder of labels, when DATASET holds images alone.")] = None,
     folds: Annotated[Path | None, typer.Option(help="JSON list of folds; without it all cases are used.")] = None,
-    fold: Annotated[int, typer.Option(help="Which fold's validation cases to use.")] = 0,
+    fold: Annotated[
+        int | None, typer.Option(help="Which of --folds gives the cases; the first, 0, by default.")
+    ] = None,
     card: Annotated[
         str | None, typer.Option(help="Write the scores into the model card under this name of the data.")
     ] = None,
@@ -32,7 +34,7 @@ def validate(
     from medseg.cli.console import errors, output, table
     from medseg.inference.device import choose_device
     from medseg.io.atomic import check_target
-    from medseg.io.dataset import choose_cases, read_dataset, read_fold
+    from medseg.io.dataset import choose_cases, read_dataset
     from medseg.jobs.scoring.validate import validate as run
     from medseg.jobs.scoring.validate import write_scores
     from medseg.jobs.scoring.window_memory import window_memory_mb
@@ -49,7 +51,7 @@ def validate(
         check_target(csv, overwrite=overwrite)
     bundle = open_bundle(model)
     cases = read_dataset(dataset, labels)
-    files = choose_cases(cases, list(cases) if folds is None else read_fold(folds, fold)[1])
+    files = choose_cases(cases, _names(list(cases), folds, fold))
     with typer.progressbar(length=len(files), label="segmenting") as bar:
         result = run(bundle, files, options, on_case=lambda *_: bar.update(1))
     names = {label.value: label.name for label in bundle.manifest.labels}
@@ -72,3 +74,15 @@ def validate(
         output().print(f"{bundle.folder}/docs/README.md now says so", markup=False)
     if csv is not None:
         result.plain.write_csv(csv, overwrite=overwrite)
+
+
+def _names(every: list[str], folds: Path | None, fold: int | None) -> list[str]:
+    """The cases to segment: those a fold holds out, or all."""
+    from medseg.io.dataset import read_fold
+
+    if folds is not None:
+        return read_fold(folds, fold or 0)[1]
+    if fold is not None:
+        msg = f"--fold chooses one of --folds, got --fold {fold} alone; give both, or neither for all cases"
+        raise JobError(msg)
+    return every

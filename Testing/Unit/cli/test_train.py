@@ -102,6 +102,8 @@ def test_a_training_that_a_scheduler_ends_says_so_as_after_ctrl_c_and_can_go_on(
         (["--network", "x", "--like", "y"], "--network and --like each say what to train"),
         (["--network", "unheard_of"], "no network is called 'unheard_of'"),
         (["--fold", "first"], "a number from 0 or 'all', got 'first'"),
+        (["--workers", "-2"], "--workers is a whole number from 0, got -2"),
+        (["--seed", "-1"], "--seed is a whole number from 0, got -1"),
         (["--fold", "9"], "there are folds 0 to 4, got 9"),
         (["--set", "training.bach=1"], "the plan has no value 'training.bach'"),
         (["--time-limit", "soon"], "write e.g. 30m"),

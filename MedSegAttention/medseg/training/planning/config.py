@@ -56,7 +56,7 @@ class TrainingConfig:
     checkpoint_seconds: float = 60.0
 
     def check(self) -> None:
-        """Refuse choices that exclude each other, before anything is read.
+        """Refuse choices that mean nothing or exclude each other, before anything is read.
 
         Raises:
             JobError: names them.
@@ -70,6 +70,10 @@ class TrainingConfig:
         if len(given) > 1:
             msg = f"{' and '.join(given)} each say what to train; give one of them"
             raise JobError(msg)
+        for flag, count in (("--workers", self.workers), ("--seed", self.seed)):
+            if count is not None and count < 0:
+                msg = f"{flag} is a whole number from 0, got {count}; choose another"
+                raise JobError(msg)
         if self.tissues is not None and not self.synthetic:
             msg = f"--tissues says what to draw images from, got {self.tissues} without --synthetic; give both"
             raise JobError(msg)

@@ -151,6 +151,12 @@ def test_predictions_made_elsewhere_reach_the_card_by_the_command(bundle, tmp_pa
     assert "itself, volume bias" in (bundle.folder / "docs" / "README.md").read_text()
 
 
+def test_a_fold_of_no_folds_is_refused(bundle, tmp_path, capsys):
+    cases_on_disk(tmp_path, 1)
+    assert run(["validate", str(bundle.folder), str(tmp_path), "--fold", "3"]) == 2
+    assert "--fold chooses one of --folds, got --fold 3 alone" in capsys.readouterr().err
+
+
 def test_labels_the_model_does_not_have_are_refused(bundle):
     from medseg.jobs.scoring.validate import write_evaluation
 
