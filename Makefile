@@ -23,7 +23,7 @@ $(READY_TO_TEST): $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[train,dev]'
 	touch $(READY_TO_TEST)
 
-demo: $(READY)  ## segment both sample hippocampi; pictures and segmentations go to demo-output/
+demo: $(READY)  ## segment a whole head and two crops; pictures and segmentations go to demo-output/
 	$(BIN)/python Resources/SampleData/demo.py $(OUT)
 
 test: $(READY_TO_TEST)  ## one process for each core; PYTEST="-n 0 Testing/Unit/io" runs a part in one process
