@@ -1,4 +1,4 @@
-"""Put new labels into a segmentation that is already there, without losing a segment somebody drew."""
+"""Put new labels into a segmentation that is already there, without losing a segment drawn by hand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ def check_target(node: Node) -> None:
 
 
 def _known(labels: Image, specs: Sequence[LabelSpec], local: Affine) -> Image:
-    """The voxels that become segments; a value nobody asked for takes nothing away."""
+    """The voxels that become segments; a value without a segment takes nothing away."""
     known = labels.array != 0
     for value in set(range(1, int(labels.array.max(initial=0)) + 1)) - {spec.value for spec in specs}:
         known &= labels.array != value

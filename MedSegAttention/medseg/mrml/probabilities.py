@@ -47,7 +47,7 @@ def fill_steps(values: NDArray[Any], pixels: Any) -> Iterator[int]:
 
 
 def show_probability(scene: Node, pixels: Any, affine: Affine, spec: LabelSpec, volume_node: Node) -> Node:
-    """Add a filled volume as the probability of a label, shown in no view until somebody chooses it.
+    """Add a filled volume as the probability of a label, shown in no view until it is chosen.
 
     Args:
         scene: the MRML scene.
@@ -85,7 +85,7 @@ def link_entropy(node: Node, segmentation: Node) -> None:
 
 
 def note_drawn(node: Node, drawn: str) -> None:
-    """Write on a probability volume what a program left of its segment; whatever differs was done by somebody."""
+    """Write on a probability volume what a program left of its segment; a difference means an edit by hand."""
     node.SetAttribute(_DRAWN, drawn)
 
 

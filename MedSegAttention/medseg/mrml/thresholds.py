@@ -98,7 +98,7 @@ class ThresholdEdit:
             note_drawn(self.probability_node, self._drawn_before)
 
     def _untouched(self) -> Cut | None:
-        """The segment before the first threshold; refused where somebody worked on it and did not agree."""
+        """The segment before the first threshold; refused where it was edited by hand and the user did not agree."""
         cut = cut_segment(self._node, self._segment_id)
         if not self._is_agreed and self._drawn_before not in (None, mask_digest(cut)):
             name = self._node.GetSegmentation().GetSegment(self._segment_id).GetName()

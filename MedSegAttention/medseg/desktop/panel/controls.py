@@ -115,7 +115,7 @@ class Binding:
                 self._parameters.set_node(role, node)
                 on_choice(node)
 
-        def removed(node: Any) -> None:  # Slicer would choose the next node, and nobody asked for that
+        def removed(node: Any) -> None:  # Slicer would choose the next node by itself
             if node is not None and node is self._parameters.node(role):
                 self._parameters.set_node(role, None)
 

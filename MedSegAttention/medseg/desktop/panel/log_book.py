@@ -35,7 +35,7 @@ class LogBook:
     def add(self, line: str) -> None:
         """Take one line, or several; empty ones are dropped."""
         for piece in line.split("\n"):
-            # A progress bar rewrites its line: what comes after the last return is what an eye would see.
+            # A progress bar rewrites its line: what follows the last return is what a terminal shows.
             text = _ESCAPE.sub("", piece).rstrip().rpartition("\r")[2].rstrip()
             if text:
                 self._take(text)

@@ -102,7 +102,7 @@ class StatusView:
                 weights_mb=weights_mb(bundle) or 0.0,
                 voxel_bytes=pixels.GetScalarSize(),
                 probabilities=settings.probabilities or settings.entropy,
-                openvino=self._preferences.python is None and has_openvino(),  # of another Python nobody knows
+                openvino=self._preferences.python is None and has_openvino(),  # unknown for another Python
             )
         except MedSegError as error:  # the ROI misses the volume, a transform bends it
             return str(error)

@@ -60,7 +60,7 @@ def support_report(
         preferences: of this computer.
         log: the text of the log.
         settings: what the panel's controls hold, no names of nodes.
-        devices: the last that a worker named; empty: nobody has asked.
+        devices: the last that a worker named; empty: not asked for.
         packages: the installer's one line about what is installed.
         hide: takes the names of nodes out of the log, see ``medseg.desktop.panel.session``.
 

@@ -117,7 +117,7 @@ class ProbabilityVolumes:
             yield node
 
     def _digest(self, segment_id: str) -> str:
-        """What the network left of a segment; nothing where somebody drew in it already."""
+        """What the network left of a segment; empty where it was edited already."""
         segment = self._segment(segment_id)
         if segment is None or drawn(segment) != self._left[segment_id]:
             return ""
@@ -130,7 +130,7 @@ class ProbabilityVolumes:
         return self._scene.GetNodeByID(self._run.volume_id)
 
     def _every(self) -> NDArray[Any]:
-        """All labels; the file is open for as long as somebody holds them, and a generator that was closed does not."""
+        """All labels; the file stays open while they are referenced, and a closed generator does not reference them."""
         every = read_probabilities(self._request, self._run.image)
         assert every is not None, "only made for jobs that were asked for them"  # noqa: S101
         return every.array

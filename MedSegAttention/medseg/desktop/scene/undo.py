@@ -1,4 +1,4 @@
-"""Changes of segmentations that can be taken back and made again, as long as nobody worked on them after."""
+"""Changes of segmentations that can be undone and redone until the segmentation is edited by hand."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class UndoStep:
 
     Args:
         node: the segmentation that is about to change.
-        attribute: of the node, and tag of its segments; goes back and forth with the change and is nobody's work.
+        attribute: of the node, and tag of its segments; restored with the change and not counted as an edit.
     """
 
     def __init__(self, node: Node, attribute: str) -> None:
@@ -51,7 +51,7 @@ class UndoStep:
         return 1024 * sum(int(labelmap.GetActualMemorySize()) for labelmap in aside.values())
 
     def done(self) -> None:
-        """Call when the change is complete; what happens to the segmentation later is somebody's work."""
+        """Call when the change is complete; later changes of the segmentation count as edits."""
         self._after = Snapshot(self.node)
         # A labelmap that the change left alone is the same before and after.
         self._layers = [(each, copy, at) for each, copy, at in self._layers if each.GetMTime() != at]
@@ -63,7 +63,7 @@ class UndoStep:
         self._before.put_back(self.node)
 
     def follow(self, earlier: "UndoStep") -> None:
-        """Let this change begin where an earlier one ended, if nobody worked on the segmentation in between."""
+        """Let this change begin where an earlier one ended, if the segmentation was not edited in between."""
         if earlier.after.seen == self.before.seen:
             self.before = earlier.after
 

@@ -16,7 +16,7 @@ from medseg.spec.errors import ImageError, JobError
 from medseg.spec.job import Job, Options
 from medseg.spec.manifest import ModelManifest
 
-# The other side reads these at once and nobody keeps them: packing them would only cost time.
+# These files are read once and deleted: compressing them would only cost time.
 _INPUT, _LABELS, _PROBABILITIES = "input{}.nii", "labels.nii", "probabilities.nii"
 
 

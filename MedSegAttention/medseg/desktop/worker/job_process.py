@@ -38,7 +38,7 @@ def call_now(action: Callable[[], None]) -> None:
 
 
 def also_heard(make_process: MakeProcess, on_event: Callable[[Event], None]) -> MakeProcess:
-    """Make processes whose events somebody else hears too, and first."""
+    """Make processes whose events a second listener hears too, and first."""
 
     def make(hear: Callable[[Event], None], on_log: Callable[[str], None]) -> JobProcess:
         def hear_both(event: Event) -> None:

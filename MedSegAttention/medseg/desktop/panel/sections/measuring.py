@@ -103,7 +103,7 @@ class Measuring:
             self._table.rename(segment_names(self.node))
 
     def forget(self) -> None:
-        """What was measured is no longer so, or nobody looks at it any more."""
+        """Drop the measurements: they are outdated, or the segmentation is not shown any more."""
         self.node = None
         self._table.clear()
 

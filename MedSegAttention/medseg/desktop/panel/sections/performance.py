@@ -92,9 +92,9 @@ class PerformanceSection(Section):
         self._model = current_model
         self._ask_devices = ask_devices
         self._engine_offer = engine_offer
-        self._devices: tuple[Device, ...] | None = None  # None: nobody has looked yet
+        self._devices: tuple[Device, ...] | None = None  # None: not looked for yet
         self._is_asking = False
-        self._has_failed = False  # nobody answered the last time
+        self._has_failed = False  # the last request got no answer
         self._shown_manifest: ModelManifest | None = None
         self.widget, self._ui = load_ui("Performance")
         self._binding = Binding(parameters)
