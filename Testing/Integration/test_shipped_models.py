@@ -1,8 +1,6 @@
 """The models this repository ships do what their cards say, on a brain none of them has seen and on real cases."""
 
-import os
-import subprocess
-import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,6 +13,9 @@ from medseg.io.dataset import choose_cases, read_dataset, read_fold
 from medseg.io.read import read_image, read_labels
 from medseg.jobs.run.segment import segment_case
 from medseg.jobs.scoring.validate import exchange_sides, validate
+from monai_child import run_monai
+
+__all__ = ["run_monai"]  # a fixture
 
 SHIPPED = scan([built_in_folder()])
 BARS = {"hippocampus-ultralight3d": 0.889, "hippocampus-emf3d": 0.884, "hippocampus-dlka3d": 0.881}  # mean Dice
@@ -25,6 +26,18 @@ HIPPOCAMPUS = tuple(BARS)
 def hippocampus(request):
     """A shipped model of the hippocampus."""
     return SHIPPED.bundles[request.param]
+
+
+@pytest.fixture(scope="module")
+def segmented(hippocampus, checkout):
+    """By the side the image of the sample and its labels, made once for every test of a model."""
+
+    @cache
+    def side_of(side):
+        image = read_image(checkout / "Resources" / "SampleData" / f"colin27_{side}_t1.nii.gz").image
+        return image, segment_case([image], hippocampus).labels
+
+    return side_of
 
 
 def dice(found, truth):
@@ -60,28 +73,26 @@ def test_the_hippocampus_model_keeps_its_bars_on_both_sides(hippocampus):
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_both_hippocampi_of_an_unseen_brain_are_found(hippocampus, checkout, side):
+def test_both_hippocampi_of_an_unseen_brain_are_found(segmented, checkout, side):
+    labels = segmented(side)[1].array[0]
     folder = checkout / "Resources" / "SampleData"
-    image = read_image(folder / f"colin27_{side}_t1.nii.gz").image
-    labels = segment_case([image], hippocampus).labels.array[0]
     atlas = read_labels(folder / f"colin27_{side}_aal_hippocampus.nii.gz").array[0] > 0
     assert dice(labels > 0, atlas) > 0.5  # another definition of the hippocampus: plausible, not exact
     anterior, posterior = (np.argwhere(labels == value).mean(axis=0) for value in (1, 2))
     assert anterior[1] > posterior[1] + 10  # j grows to the front in these files; both parts are about 20 mm long
 
 
-def test_left_and_right_are_treated_alike(hippocampus, checkout):
-    image = read_image(checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz").image
-    plain = segment_case([image], hippocampus).labels
+def test_left_and_right_are_treated_alike(hippocampus, segmented):
+    image, plain = segmented("left")
     mirrored = exchange_sides(segment_case([exchange_sides(image)], hippocampus).labels)
     assert dice(plain.array > 0, mirrored.array > 0) > 0.98
 
 
-def test_the_way_a_volume_is_stored_does_not_change_its_segments(hippocampus, checkout):
-    image = read_image(checkout / "Resources" / "SampleData" / "colin27_right_t1.nii.gz").image
+def test_the_way_a_volume_is_stored_does_not_change_its_segments(hippocampus, segmented):
+    image, plain = segmented("right")
     turned = Image(np.ascontiguousarray(image.array.transpose(0, 3, 1, 2)), image.affine[:, [2, 0, 1, 3]])
-    plain = segment_case([image], hippocampus).labels.array
-    np.testing.assert_array_equal(segment_case([turned], hippocampus).labels.array.transpose(0, 2, 3, 1), plain)
+    again = segment_case([turned], hippocampus).labels.array
+    np.testing.assert_array_equal(again.transpose(0, 2, 3, 1), plain.array)
 
 
 def test_it_finds_the_hippocampus_in_cases_of_its_validation_fold(hippocampus, shared):
@@ -93,17 +104,14 @@ def test_it_finds_the_hippocampus_in_cases_of_its_validation_fold(hippocampus, s
         assert evaluation.mean_dice() == pytest.approx(table.mean_dice.mean, abs=0.04)
 
 
-def test_monai_runs_the_shipped_bundle_and_agrees(hippocampus, checkout, tmp_path):
+def test_monai_runs_the_shipped_bundle_and_agrees(hippocampus, segmented, run_monai, checkout, tmp_path):
     scans, results = tmp_path / "in", tmp_path / "out"
     scans.mkdir()
     source = checkout / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
     (scans / "case.nii.gz").write_bytes(source.read_bytes())
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", "configs/inference.json"]
-    command += ["--dataset_dir", str(scans), "--output_dir", str(results)]
-    done = subprocess.run(command, cwd=hippocampus.folder, env=os.environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_monai(hippocampus, scans, results)
     theirs = read_labels(results / "case_seg.nii.gz").array[0]
-    ours = segment_case([read_image(source).image], hippocampus).labels.array[0]
+    ours = segmented("left")[1].array[0]
     assert dice(theirs > 0, ours > 0) > 0.98
 
 

@@ -1,12 +1,9 @@
 """``python -m monai.bundle run`` on a bundle of ours gives what our own predictor gives."""
 
-import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -21,7 +18,10 @@ from medseg.imaging.preprocess import prepare
 from medseg.networks import build_network
 from medseg.spec.manifest import ChannelSpec, IntensityRule, SliceRule
 from medseg.spec.postprocess import PostprocessRule
+from monai_child import a_child_environment, options_for, run_monai
 from planned import predict
+
+__all__ = ["run_monai"]  # a fixture
 
 PERMUTED = np.array([[0, 0, 1.0, -30], [-1.0, 0, 0, 12], [0, 1.0, 0, 7], [0, 0, 0, 1]])  # i to P, j to S, k to R
 
@@ -34,56 +34,6 @@ def blob(shape, seed):
     inside = np.zeros(shape, dtype=bool)
     inside[1:-1, 1:-1, 1:-1] = True
     return np.where(inside, 400 + 300 * noise, 0).astype(np.float32)
-
-
-# Runs bundles one after another as ``python -m monai.bundle run`` does: importing MONAI takes longer than the rest.
-RUN_EACH = """
-import json, os, sys, traceback
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
-import monai.bundle
-for line in sys.stdin:
-    job = json.loads(line)
-    os.chdir(job["folder"])
-    try:
-        monai.bundle.run(**job["options"])
-        answer = "done"
-    except BaseException:
-        answer = traceback.format_exc()
-    print(json.dumps(answer), file=answers, flush=True)
-"""
-
-
-def options_for(images, output):
-    options = {"config_file": "configs/inference.json", "meta_file": "configs/metadata.json"}
-    return {**options, "dataset_dir": str(images), "output_dir": str(output)}
-
-
-def a_child_environment():
-    return os.environ | {"PYTHONPATH": os.pathsep.join(str(Path(entry).resolve()) for entry in sys.path if entry)}
-
-
-@pytest.fixture(scope="module")
-def run_monai():
-    """Runs a bundle in a child process that is warm after the first."""
-    command = [sys.executable, "-c", RUN_EACH]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env=a_child_environment(),
-    ) as process:
-
-        def run(bundle, images, output):
-            job = {"folder": str(bundle.folder), "options": options_for(images, output)}
-            print(json.dumps(job), file=process.stdin, flush=True)
-            answer = json.loads(process.stdout.readline() or '"MONAI ended"')
-            assert answer == "done", answer[-3000:]
-
-        yield run
-        process.stdin.close()
 
 
 def run_as_a_user(bundle, images, output):
