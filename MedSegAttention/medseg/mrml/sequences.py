@@ -50,31 +50,29 @@ def item_image(scene: Node, sequence: Node, number: int) -> Image:
 
 
 def proxy_of(scene: Node, sequence: Node) -> Node:
-    """The node of the scene that shows the current item of a sequence; None where nobody browses it."""
+    """The node of the scene that shows the current item of a sequence; None without a browser."""
     shown = (browser.GetProxyNode(sequence) for browser in _browsers(scene))
     return next((each for each in shown if each is not None), None)
 
 
-def add_output_sequence(scene: Node, sequence: Node, name: str | None = None) -> Node:
+def add_output_sequence(scene: Node, sequence: Node) -> Node:
     """Add an empty sequence for segmentations, numbered like a sequence of volumes and played by the same browser.
 
     The segmentation that is seen hangs under the transform of the volume that is seen, has its grid as the one to draw
-    on, and what somebody corrects in it is kept when the browser goes on. Every time point holds a segmentation without
+    on, and corrections made in it are kept when the browser goes on. Every time point holds a segmentation without
     segments until ``put_labels`` brings one: where there is none, a browser would show that of the time point before.
 
     Args:
         scene: the MRML scene.
         sequence: of volumes.
-        name: of the new node; None: after the sequence.
 
     Returns:
         The new ``vtkMRMLSequenceNode``.
     """
     import slicer
 
-    output = scene.AddNewNodeByClass(
-        "vtkMRMLSequenceNode", scene.GenerateUniqueName(name or f"{sequence.GetName()} segmentation")
-    )
+    name = scene.GenerateUniqueName(f"{sequence.GetName()} segmentation")
+    output = scene.AddNewNodeByClass("vtkMRMLSequenceNode", name)
     output.SetIndexName(sequence.GetIndexName())
     output.SetIndexUnit(sequence.GetIndexUnit())
     output.SetIndexType(sequence.GetIndexType())
@@ -100,7 +98,7 @@ def remove_if_empty(scene: Node, output: Node) -> bool:
     """
     if output is None or output.GetScene() is not scene:
         return False
-    shown = proxy_of(scene, output)  # what somebody draws there reaches the sequence when the browser goes on
+    shown = proxy_of(scene, output)  # what is drawn there reaches the sequence when the browser goes on
     items = [output.GetNthDataNode(number) for number in range(item_count(output))]
     if any(each is not None and each.GetSegmentation().GetNumberOfSegments() for each in (shown, *items)):
         return False
@@ -135,7 +133,7 @@ def show_current(scene: Node, output: Node) -> Node:
     """Let the node that shows a sequence follow a change of its items.
 
     Returns:
-        That node; None where nobody browses the sequence.
+        That node; None where no browser shows the sequence.
     """
     for browser in _browsers(scene):
         if browser.IsSynchronizedSequenceNodeID(output.GetID(), True):

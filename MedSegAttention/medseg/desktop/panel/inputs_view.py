@@ -41,7 +41,12 @@ class InputsView:
         """Show the channels of a model, and choose volumes for those that have none."""
         channels = () if bundle is None else bundle.manifest.channels
         while len(self.selectors) > len(channels):
-            self._drop_row()
+            selector = self.selectors.pop()
+            selector.setMRMLScene(None)
+            for widget in (self._form.labelForField(selector), selector):  # not every Slicer's Python knows removeRow
+                self._form.removeWidget(widget)
+                widget.hide()
+                widget.deleteLater()
         while len(self.selectors) < len(channels):
             self._add_row()
         for selector, channel in zip(self.selectors, channels, strict=True):
@@ -89,14 +94,6 @@ class InputsView:
         selector.setMRMLScene(self._parameters.scene)
         selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._chosen())
         selector.connect("nodeActivated(vtkMRMLNode*)", lambda _node: self._chosen())  # also of the same name
-
-    def _drop_row(self) -> None:
-        selector = self.selectors.pop()
-        selector.setMRMLScene(None)
-        for widget in (self._form.labelForField(selector), selector):  # not every Slicer's Python knows removeRow
-            self._form.removeWidget(widget)
-            widget.hide()
-            widget.deleteLater()
 
     def _name(self, selector: Any, channel: ChannelSpec, count: int) -> None:
         name = _("Volume") if count == 1 else channel.name

@@ -9,7 +9,6 @@ from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.model_filter import dimensions, weights_mb
 from medseg.desktop.state.texts import _
 from medseg.spec.manifest import LabelSpec, ModelManifest
-from medseg.spec.measured import Timing
 from medseg.spec.postprocess import PostprocessRule
 
 _NAMED = 4  # labels that the one line names
@@ -36,13 +35,14 @@ def channel_names(manifest: ModelManifest) -> str:
 def card_html(bundle: Bundle) -> str:
     """Everything else a person asks before trusting a model; each text of the manifest is escaped."""
     manifest = bundle.manifest
+    times = "<br>".join(f"{escape(name)}: {value}" for name, value in timing_rows(manifest.timings))
     sections = (
         ("", escape(manifest.description)),
         (_("Segments"), _labels(manifest.labels)),
         (_("Input"), escape(channel_names(manifest))),
         (_("Intended use"), escape(manifest.intended_use)),
         (_("Measured scores"), "".join(map(_table, score_grids(manifest.scores))) or escape(_("Not measured."))),
-        (_("Measured times"), _times(manifest.timings) or escape(_("Not measured."))),
+        (_("Measured times"), times or escape(_("Not measured."))),
         (_("Training data"), escape(manifest.training_data)),
         (_("Clean-up"), escape(describe_postprocess(manifest.postprocess))),
         (_("Size"), escape(_size(bundle))),
@@ -107,10 +107,6 @@ def _size(bundle: Bundle) -> str:
     return _("{weights}, {dimensions} network, windows of {window} voxels").format(
         weights=weights, dimensions=dimensions(bundle.manifest), window=window
     )
-
-
-def _times(timings: Iterable[Timing]) -> str:
-    return "<br>".join(f"{escape(name)}: {value}" for name, value in timing_rows(tuple(timings)))
 
 
 def _table(grid: Grid) -> str:

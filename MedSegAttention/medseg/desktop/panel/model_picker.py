@@ -38,7 +38,13 @@ class ModelPicker:
         self._showing = Showing()
         self.widget, self._ui = load_ui("ModelPicker")
         self._chips = ModelChips(self._ui.chips, lambda *chip: self._search_for(self._wanted.toggled(*chip)))
-        self._connect()
+        ui = self._ui
+        ui.model.connect("currentIndexChanged(int)", lambda _index: self._choose(selected(ui.model)))
+        ui.find.connect("toggled(bool)", lambda is_down: self._open_finder(is_down))
+        ui.search.connect("textChanged(QString)", lambda text: self._search_for(Filter(text, self._wanted.chips)))
+        ui.search.connect("returnPressed()", lambda: self._choose_line(0))
+        ui.found.connect("currentRowChanged(int)", lambda row: self._choose_line(row))
+        ui.more.connect("toggled(bool)", lambda is_down: self._open_details(is_down))
         self._ui.details.setVisible(False)
         self.reload()
         self._open_finder(len(self._bundles) > _FEW and not parameters.settings.model)
@@ -60,7 +66,12 @@ class ModelPicker:
         known = {value for entry in self._entries for value in entry.values}
         wanted = Filter(self._wanted.words, self._wanted.chips & known)
         self._chips.build(facets(self._entries, wanted))
-        self._fill_box()
+        choices = [(bundle.manifest.title, model_id) for model_id, bundle in self._bundles.items()]
+        with self._showing:
+            set_choices(self._ui.model, choices or [(_("No model is installed"), "")])
+        for index, (title, _id) in enumerate(choices):  # a long title does not fit the box
+            self._ui.model.setItemData(index, title, qt.Qt.ToolTipRole)
+        self._ui.model.setEnabled(bool(choices))
         self._ui.find.setVisible(len(self._bundles) > 1)
         self._shown = None
         self._search_for(wanted)
@@ -75,15 +86,6 @@ class ModelPicker:
             ids = [entry.model_id for entry in self._found]
             self._ui.found.setCurrentRow(ids.index(chosen) if chosen in ids else -1)
         self._show_card(current)
-
-    def _connect(self) -> None:
-        ui = self._ui
-        ui.model.connect("currentIndexChanged(int)", lambda _index: self._choose(selected(ui.model)))
-        ui.find.connect("toggled(bool)", lambda is_down: self._open_finder(is_down))
-        ui.search.connect("textChanged(QString)", lambda text: self._search_for(Filter(text, self._wanted.chips)))
-        ui.search.connect("returnPressed()", lambda: self._choose_line(0))
-        ui.found.connect("currentRowChanged(int)", lambda row: self._choose_line(row))
-        ui.more.connect("toggled(bool)", lambda is_down: self._open_details(is_down))
 
     def _choose(self, model_id: Any) -> None:
         if not self._showing and model_id and model_id != self._parameters.settings.model:
@@ -115,14 +117,6 @@ class ModelPicker:
         text = _("Mo&dels found: {found} of {all}").format(found=len(self._found), all=len(self._entries))
         self._ui.foundLabel.setText(text)
         self.refresh()
-
-    def _fill_box(self) -> None:
-        choices = [(bundle.manifest.title, model_id) for model_id, bundle in self._bundles.items()]
-        with self._showing:
-            set_choices(self._ui.model, choices or [(_("No model is installed"), "")])
-        for index, (title, _id) in enumerate(choices):  # a long title does not fit the box
-            self._ui.model.setItemData(index, title, qt.Qt.ToolTipRole)
-        self._ui.model.setEnabled(bool(choices))
 
     def _show_card(self, bundle: Bundle | None) -> None:
         shown = self._parameters.settings.model if bundle is None else bundle

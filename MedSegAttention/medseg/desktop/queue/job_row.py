@@ -108,13 +108,6 @@ class Row:
     def end(self, event: End) -> None:
         """Take the worker's last word; a row that was asked to stop is cancelled whatever that is."""
         self.seconds_left = None
-        self._end(event)
-        if self.state is State.CANCELLED:
-            self.error = Cancelled(self.message)
-        elif isinstance(event, Failed) and self.error is None:
-            self.error = error_of(event)
-
-    def _end(self, event: End) -> None:
         match event:
             case _ if self.is_stale:
                 self.state = State.CANCELLED
@@ -132,6 +125,10 @@ class Row:
                 self.percent = 100
                 self.finished = event
                 self.say(describe_event(event))
+        if self.state is State.CANCELLED:
+            self.error = Cancelled(self.message)
+        elif isinstance(event, Failed) and self.error is None:
+            self.error = error_of(event)
 
     def _in_words_of_the_user(self, text: str) -> str:
         """Name the volume where the worker names the file that was made of it."""

@@ -16,7 +16,7 @@ from medseg.desktop.worker.job_folder import write_request
 from medseg.imaging.image import Image
 from medseg.mrml.grids import Node, ijk_to_world
 from medseg.mrml.merging import Overlap, check_target
-from medseg.mrml.rois import Bounds, VoxelBox, roi_bounds, roi_voxels
+from medseg.mrml.rois import roi_bounds, roi_voxels
 from medseg.mrml.sequences import add_output_sequence, item_count, item_image, sequence_of
 from medseg.mrml.volumes import channel_view
 from medseg.spec.errors import JobError
@@ -161,7 +161,12 @@ def _images(scene: Node, order: Order) -> list[Image]:
 def _order(parameters: Parameters, bundle: Bundle, volumes: Sequence[Node], target: Node) -> Order:
     roi = parameters.node(ROI)
     settings = parameters.settings
-    bounds, box = (None, None) if roi is None else _region(roi, volumes[0])
+    bounds, box = None, None
+    if roi is not None:
+        try:
+            box = roi_voxels(roi, volumes[0])
+        except JobError:  # it misses the volume, and then the row says so
+            bounds = roi_bounds(roi)
     settings.options(bounds, box)
     return Order(
         bundle=bundle,
@@ -177,11 +182,3 @@ def _order(parameters: Parameters, bundle: Bundle, volumes: Sequence[Node], targ
 def _title(volume: Node, point: TimePoint | None) -> str:
     name = str(volume.GetName())
     return name if point is None else _("{volume}, time point {number}").format(volume=name, number=point.item + 1)
-
-
-def _region(roi: Node, volume: Node) -> tuple[Bounds | None, VoxelBox | None]:
-    """What a ROI cuts out of a volume: its voxels; its bounds where it misses, and then the row says so."""
-    try:
-        return None, roi_voxels(roi, volume)
-    except JobError:
-        return roi_bounds(roi), None

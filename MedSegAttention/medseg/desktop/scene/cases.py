@@ -162,20 +162,17 @@ def propose_pairs(scene: Node) -> list[Pair]:
     """
     volumes = scans(scene)
     found: dict[str, list[Node]] = {volume.GetID(): [] for volume in volumes}
-    for node in _segmentations(scene):
+    for node in nodes_of(scene, "vtkMRMLSegmentationNode"):
+        if node.GetHideFromEditors() or not node.GetSegmentation().GetNumberOfSegments():
+            continue
         volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
         if volume is None:
             same = [each for each in volumes if _plain_words(each) == _plain_words(node)]
             volume = same[0] if len(same) == 1 and _plain_words(node) else None
         if volume is not None and volume.GetID() in found:
             found[volume.GetID()].append(node)
-    # Of several segmentations of one volume nobody knows which is the truth.
+    # Of several segmentations of one volume it is unknown which is the reference.
     return [Pair(each, found[each.GetID()][0]) for each in volumes if len(found[each.GetID()]) == 1]
-
-
-def _segmentations(scene: Node) -> list[Node]:
-    every = nodes_of(scene, "vtkMRMLSegmentationNode")
-    return [node for node in every if not node.GetHideFromEditors() and node.GetSegmentation().GetNumberOfSegments()]
 
 
 def _plain_words(node: Node) -> tuple[str, ...]:

@@ -59,18 +59,14 @@ def settings_from_texts(texts: dict[str, str]) -> PanelSettings:
     settings = DEFAULTS
     for field in fields(PanelSettings):
         if texts.get(field.name):
-            settings = _with(settings, field.name, texts[field.name])
+            try:
+                value: Any = json.loads(texts[field.name])
+                changed = read_record(PanelSettings, {**asdict(settings), field.name: value}, "settings")
+                changed.options()
+            except (ValueError, RecursionError, FieldError, MedSegError):
+                continue
+            settings = changed
     return settings
-
-
-def _with(settings: PanelSettings, name: str, text: str) -> PanelSettings:
-    try:
-        value: Any = json.loads(text)
-        changed = read_record(PanelSettings, {**asdict(settings), name: value}, "settings")
-        changed.options()
-    except (ValueError, RecursionError, FieldError, MedSegError):
-        return settings
-    return changed
 
 
 def changed(settings: PanelSettings, **values: Any) -> PanelSettings:

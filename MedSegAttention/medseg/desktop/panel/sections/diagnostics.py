@@ -23,7 +23,7 @@ class DiagnosticsSection(Section):
         preferences: hold the choices.
         log: what it shows.
         report: makes the text of a support file.
-        check_packages: says in a line whether everything is there; None: nobody can say, and there is no button.
+        check_packages: says in a line whether everything is there; None: there is no check, and no button.
     """
 
     def __init__(
@@ -48,7 +48,16 @@ class DiagnosticsSection(Section):
         for part in (self._ui.check, self._ui.state):
             part.setVisible(check_packages is not None)
         self._ui.note.setVisible(False)
-        self._connect()
+        ui = self._ui
+        for edit in (ui.python, ui.wheelFolder):
+            edit.connect("currentPathChanged(QString)", lambda _path: self._store())
+            edit.connect("validInputChanged(bool)", lambda _is_valid: self._store())  # an emptied line may be invalid
+        ui.idle.connect("valueChanged(int)", lambda _minutes: self._store_idle())
+        ui.check.connect("clicked()", self.check)
+        ui.copy.connect("clicked()", self._copy)
+        save_log, save_support = _("Save the log"), _("Save a support file")
+        ui.save.connect("clicked()", lambda: self._write(save_log, "medseg-log.txt", lambda: self._log.text() + "\n"))
+        ui.support.connect("clicked()", lambda: self._write(save_support, "medseg-support.txt", self._report))
         self.refresh()
 
     def refresh(self) -> None:
@@ -56,7 +65,8 @@ class DiagnosticsSection(Section):
         with self._showing:
             _show_path(self._ui.python, self._preferences.python)
             _show_path(self._ui.wheelFolder, self._preferences.wheel_folder)
-            self._ui.idle.setValue(_minutes(self._preferences.idle_seconds))
+            idle = self._preferences.idle_seconds
+            self._ui.idle.setValue(max(1, round(idle / _MINUTE)) if idle > 0 else 0)
         if self._checked_for != (self._preferences.python, self._preferences.wheel_folder):
             own = self._preferences.python is None
             self._ui.state.setText(_("Slicer's own; not checked yet.") if own else _("Not checked yet."))
@@ -80,18 +90,6 @@ class DiagnosticsSection(Section):
         self._ui.state.repaint()  # a Python on a network drive takes a while to start
         self._ui.state.setText(self._check_packages())
         self._checked_for = (self._preferences.python, self._preferences.wheel_folder)
-
-    def _connect(self) -> None:
-        ui = self._ui
-        for edit in (ui.python, ui.wheelFolder):
-            edit.connect("currentPathChanged(QString)", lambda _path: self._store())
-            edit.connect("validInputChanged(bool)", lambda _is_valid: self._store())  # an emptied line may be invalid
-        ui.idle.connect("valueChanged(int)", lambda _minutes: self._store_idle())
-        ui.check.connect("clicked()", self.check)
-        ui.copy.connect("clicked()", self._copy)
-        save_log, save_support = _("Save the log"), _("Save a support file")
-        ui.save.connect("clicked()", lambda: self._write(save_log, "medseg-log.txt", lambda: self._log.text() + "\n"))
-        ui.support.connect("clicked()", lambda: self._write(save_support, "medseg-support.txt", self._report))
 
     def _store(self) -> None:
         if self._showing:
@@ -130,7 +128,3 @@ class DiagnosticsSection(Section):
 def _show_path(edit: Any, path: str | None) -> None:
     if str(edit.currentPath).strip() != (path or ""):  # a blank that is being typed stays
         edit.currentPath = path or ""
-
-
-def _minutes(seconds: float) -> int:
-    return max(1, round(seconds / _MINUTE)) if seconds > 0 else 0

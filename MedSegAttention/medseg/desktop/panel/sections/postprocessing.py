@@ -6,7 +6,7 @@ from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.controls import Binding, Section, load_ui, select, selected, set_choices
 from medseg.desktop.panel.model_card import describe_postprocess
 from medseg.desktop.state.parameters import Parameters
-from medseg.desktop.state.settings import DEFAULTS, PanelSettings
+from medseg.desktop.state.settings import DEFAULTS
 from medseg.desktop.state.texts import _
 from medseg.spec.postprocess import PostprocessRule
 
@@ -41,7 +41,9 @@ class PostprocessingSection(Section):
             select(self._ui.rule, settings.own_postprocess)
         self._binding.refresh()
         self._ui.own.setVisible(settings.own_postprocess)
-        self._ui.words.setText(self._words(settings))
+        rule = settings.options().postprocess or self._model_rule()
+        steps = "" if rule is None else _("Afterwards: {steps}.").format(steps=describe_postprocess(rule))
+        self._ui.words.setText(steps)
 
     def differences(self) -> list[str]:
         """Names of the controls that differ from the default; values of one's own count only while they are used."""
@@ -64,7 +66,3 @@ class PostprocessingSection(Section):
     def _model_rule(self) -> PostprocessRule | None:
         bundle = self._model()
         return None if bundle is None else bundle.manifest.postprocess
-
-    def _words(self, settings: PanelSettings) -> str:
-        rule = settings.options().postprocess or self._model_rule()
-        return "" if rule is None else _("Afterwards: {steps}.").format(steps=describe_postprocess(rule))

@@ -39,7 +39,7 @@ class ProbabilitiesSection(Section):
         self._edits: dict[tuple[str, str], ThresholdEdit] = {}  # by ids of segmentation and segment; outlive results
         self._thresholds: dict[tuple[str, str], float] = {}  # where the slider was left
         self._moved_id: str | None = None  # segment whose slider was moved last
-        self._refused: set[tuple[str, str]] = set()  # with somebody's work, until they are chosen again
+        self._refused: set[tuple[str, str]] = set()  # edited by hand: not changed until they are chosen again
         self._agreed: set[tuple[str, str]] = set()  # chosen again: a threshold may begin from what is there
         self._showing = Showing()
         self._foreground = Foreground()
@@ -63,7 +63,12 @@ class ProbabilitiesSection(Section):
         volumes = {} if node is None else linked_probabilities(scene, node)
         entropy = None if node is None else linked_entropy(scene, node)
         if node is not self._node:
-            self._leave()
+            if self._settled.active:
+                self._finish()
+            self._stop_timers()
+            self._show_entropy(shown=False)
+            self._moved_id, self._agreed = None, set()  # thresholds can still be taken back when it returns
+            self._say("")
         if (node, volumes, entropy) != (self._node, self._volumes, self._entropy):
             self._take(node, volumes, entropy)
         self._show_state()
@@ -89,15 +94,6 @@ class ProbabilitiesSection(Section):
             self._say(_("{name} is as it was before the threshold.").format(name=self._ui.segmentBox.currentText))
         self._show_threshold()
 
-    def _leave(self) -> None:
-        """Finish with the segmentation that was looked at; its thresholds can still be taken back when it returns."""
-        if self._settled.active:
-            self._finish()
-        self._stop_timers()
-        self._show_entropy(shown=False)
-        self._moved_id, self._agreed = None, set()
-        self._say("")
-
     def _take(self, node: Node, volumes: dict[str, Node], entropy: Node) -> None:
         """Offer the segments that have probabilities; the one that is chosen stays so."""
         for key in [key for key, edit in self._edits.items() if not edit.is_possible]:
@@ -105,7 +101,12 @@ class ProbabilitiesSection(Section):
         chosen = selected(self._ui.segmentBox) if node is self._node else None
         self._node, self._volumes, self._entropy = node, volumes, entropy
         for segment_id, probability in volumes.items():
-            self._let_go_of_older(segment_id, probability)
+            edit = self._edits.get(self._key(segment_id))
+            if edit is not None and edit.probability_node is not probability:  # another run drew the segment anew
+                self._forget(self._key(segment_id))
+                name = self._node.GetSegmentation().GetSegment(segment_id).GetName()
+                text = _("{name} was drawn anew by another run; its earlier threshold cannot be taken back any more.")
+                self._say(text.format(name=name))
         names = {} if node is None else segment_names(node)
         choices = [(name, segment_id) for segment_id, name in names.items() if segment_id in volumes]
         ids = [segment_id for _name, segment_id in choices]
@@ -114,15 +115,6 @@ class ProbabilitiesSection(Section):
             if chosen in ids:
                 self._ui.segmentBox.setCurrentIndex(ids.index(chosen))
         self._show_threshold()
-
-    def _let_go_of_older(self, segment_id: str, probability: Node) -> None:
-        """A segment that another run drew anew begins with its new probabilities, and there is no way back."""
-        edit = self._edits.get(self._key(segment_id))
-        if edit is not None and edit.probability_node is not probability:
-            self._forget(self._key(segment_id))
-            name = self._node.GetSegmentation().GetSegment(segment_id).GetName()
-            text = _("{name} was drawn anew by another run; its earlier threshold cannot be taken back any more.")
-            self._say(text.format(name=name))
 
     def _key(self, segment_id: str | None = None) -> tuple[str, str]:
         """Ids of the segmentation and of a segment; None: the chosen one."""

@@ -61,7 +61,11 @@ class QueueSection(Section):
             self._ui.queueTable.setRowCount(0)
             self._shown, self._lines = [], []
         for row in rows[len(self._shown) :]:
-            self._add(row)
+            self._ui.queueTable.insertRow(len(self._shown))
+            for column in range(COLUMNS):
+                set_cell(self._ui.queueTable, len(self._shown), column, "")
+            self._shown.append(row)
+            self._lines.append(())
         for line, row in enumerate(self._shown):
             self._write(line, row)
         self._show_what_can_be_done()
@@ -97,14 +101,6 @@ class QueueSection(Section):
             self._queue.remove(row)
         for row in reversed(others):
             self._queue.cancel(row)
-
-    def _add(self, row: Row) -> None:
-        line = len(self._shown)
-        self._ui.queueTable.insertRow(line)
-        for column in range(COLUMNS):
-            set_cell(self._ui.queueTable, line, column, "")
-        self._shown.append(row)
-        self._lines.append(())
 
     def _write(self, line: int, row: Row) -> None:
         texts, tip = line_of(row), tip_of(row)
@@ -155,7 +151,7 @@ def tip_of(row: Row) -> str:
 
 
 def counts(rows: Iterable[Row]) -> list[str]:
-    """How many run, wait and have failed; empty where the queue needs nobody's attention."""
+    """How many run, wait and have failed; empty where there is nothing to report."""
     number = Counter(row.state for row in rows)
     named = (
         (State.RUNNING, _("{count} running")),

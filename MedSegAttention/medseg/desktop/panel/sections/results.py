@@ -55,7 +55,21 @@ class ResultsView:
         self._say("")
         self.widget.setVisible(False)
         self.set_scene(parameters.scene)
-        self._connect()
+        ui = self._ui
+        ui.segmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._node_changed())
+        # When the chosen node is deleted Slicer chooses the next one, which is not to be compared with.
+        ui.referenceSelector.connect("nodeActivated(vtkMRMLNode*)", self._choose_reference)
+        ui.segmentsTable.tableWidget().connect("activated(QModelIndex)", lambda _index: self.go())  # Enter
+        for button, action in (
+            (ui.show3dButton, self.toggle_3d),
+            (ui.goButton, self.go),
+            (ui.measureButton, self.measure),
+            (ui.undoButton, lambda: self._turn(self._undo.to_undo(self.node))),
+            (ui.redoButton, lambda: self._turn(self._undo.to_redo(self.node))),
+            (ui.tableNodeButton, self._measuring.add_table),
+            (ui.saveButton, self._measuring.save_csv),
+        ):
+            button.connect("clicked()", action)
         self._show_state()
 
     @property
@@ -132,23 +146,6 @@ class ResultsView:
             self._go_to(chosen[0])
         elif self.node is not None:
             self._say(_("Choose a segment in the table first."))
-
-    def _connect(self) -> None:
-        ui = self._ui
-        ui.segmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._node_changed())
-        # When the chosen node is deleted Slicer chooses the next one: nobody asked to compare with that.
-        ui.referenceSelector.connect("nodeActivated(vtkMRMLNode*)", self._choose_reference)
-        ui.segmentsTable.tableWidget().connect("activated(QModelIndex)", lambda _index: self.go())  # Enter
-        for button, action in (
-            (ui.show3dButton, self.toggle_3d),
-            (ui.goButton, self.go),
-            (ui.measureButton, self.measure),
-            (ui.undoButton, lambda: self._turn(self._undo.to_undo(self.node))),
-            (ui.redoButton, lambda: self._turn(self._undo.to_redo(self.node))),
-            (ui.tableNodeButton, self._measuring.add_table),
-            (ui.saveButton, self._measuring.save_csv),
-        ):
-            button.connect("clicked()", action)
 
     def _node_changed(self) -> None:
         self._task.stop()

@@ -61,7 +61,17 @@ class TrainingSection(Section):
         for column in range(2):
             table.horizontalHeader().setSectionResizeMode(column, qt.QHeaderView.Stretch)
         self._ui.note.setVisible(False)
-        self._connect()
+        ui = self._ui
+        ui.source.connect("currentIndexChanged(int)", lambda _index: self._show_state())
+        ui.pairs.connect("itemSelectionChanged()", self._show_state)
+        ui.add.connect("clicked()", self.add_case)
+        ui.remove.connect("clicked()", self.remove_cases)
+        ui.propose.connect("clicked()", self.propose)
+        ui.train.connect("clicked()", self.train)
+        self._delete_key = qt.QShortcut(ui.pairs)
+        self._delete_key.setKey(qt.QKeySequence("Del"))
+        self._delete_key.setContext(qt.Qt.WidgetShortcut)
+        self._delete_key.connect("activated()", self.remove_cases)
         self.refresh()
 
     @property
@@ -131,19 +141,6 @@ class TrainingSection(Section):
         self.clear()
         self._ui.volume.setMRMLScene(None)
         self._ui.segmentation.setMRMLScene(None)
-
-    def _connect(self) -> None:
-        ui = self._ui
-        ui.source.connect("currentIndexChanged(int)", lambda _index: self._show_state())
-        ui.pairs.connect("itemSelectionChanged()", self._show_state)
-        ui.add.connect("clicked()", self.add_case)
-        ui.remove.connect("clicked()", self.remove_cases)
-        ui.propose.connect("clicked()", self.propose)
-        ui.train.connect("clicked()", self.train)
-        self._delete_key = qt.QShortcut(ui.pairs)
-        self._delete_key.setKey(qt.QKeySequence("Del"))
-        self._delete_key.setContext(qt.Qt.WidgetShortcut)
-        self._delete_key.connect("activated()", self.remove_cases)
 
     def _order(self) -> TrainingOrder:
         title = str(self._ui.name.text)
