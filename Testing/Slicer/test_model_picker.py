@@ -45,6 +45,7 @@ def models(shipped, tmp_path):
                 channels=(ChannelSpec(name="CT", modality="CT"),),
                 anatomy=organ,
                 arguments={"spatial_dims": 2 + n % 2},
+                locate=None,
             )
             found[manifest.model_id] = Bundle(tmp_path / manifest.model_id, manifest)
         return found

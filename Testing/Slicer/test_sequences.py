@@ -164,9 +164,9 @@ def test_further_segments_are_drawn_on_the_volumes_grid(scene, sequence, browser
 
 
 def test_without_a_browser_there_is_an_output_all_the_same(scene, sequence, array, specs):
-    output = add_output_sequence(scene, sequence, "mine")
+    output = add_output_sequence(scene, sequence)
     item = put_labels(scene, output, sequence, 2, Image(array), specs)
-    assert output.GetName() == "mine"
+    assert output.GetName() == f"{sequence.GetName()} segmentation"
     assert output.GetNthDataNode(2) is item
     assert proxy_of(scene, output) is None
 
