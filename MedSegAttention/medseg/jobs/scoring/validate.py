@@ -16,6 +16,7 @@ from medseg.bundles.write import update_bundle
 from medseg.imaging.image import Image
 from medseg.imaging.steps import Crop
 from medseg.inference.device import choose_device, device_title
+from medseg.inference.run_plan import needs_locating
 from medseg.io.atomic import replacing
 from medseg.io.dataset import CaseFiles, read_case
 from medseg.jobs.run.kept_engines import KeptEngines
@@ -71,6 +72,7 @@ def validate(
 
     Raises:
         ImageError: if a case cannot be read or its labels lie on another grid.
+        JobError: if the model would be located in a case.
     """
     network, engines = load_network(bundle), KeptEngines()
     values = [label.value for label in bundle.manifest.labels]
@@ -80,6 +82,12 @@ def validate(
     engine, warnings = "", dict[str, None]()
     for done, files in enumerate(cases, start=1):
         image, labels = read_case(files)
+        if needs_locating(image.shape, image.affine, bundle.manifest, options):
+            msg = (
+                f"{files.name} shows more than a crop, so {bundle.manifest.model_id} would be located in it and name "
+                "other segments than the data set does; give crops, or a region"
+            )
+            raise JobError(msg)
         for into, picture, truth, chosen in (
             (rows[0], image, labels, options),
             (rows[1], exchange_sides(image), exchange_sides(labels), _exchange_region(options, image)),
