@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from medseg.imaging.geometry import resample_to
 from medseg.imaging.image import Affine, Image, Shape, Spacing
 from medseg.imaging.intensity import as_finite
-from medseg.imaging.registration import Registration
+from medseg.imaging.registration import SCALES, Registration
 from medseg.imaging.steps import Crop, blur
 from medseg.spec.errors import ImageError
 from medseg.spec.locating import BoxSpec, LocateRule
 
 LEAST_QUALITY = 0.30  # of a registration that is believed: real heads of every contrast reach more, other scans less
-_SCALES = (0.72, 1.38)  # of heads, against the template
 _LEAST_INSIDE = 0.6  # share of a box that must lie in the image
 _NEXT = "give the region with --roi (in Slicer: choose a ROI), or crop the image around it"
 
@@ -82,12 +81,12 @@ def place_boxes(rule: LocateRule, found: Registration, image: Image) -> tuple[Lo
         ImageError: when the registration is not to be believed, or a box lies outside the image.
     """
     scales = np.linalg.svd(found.to_patient[:3, :3])[1]
-    if found.quality < LEAST_QUALITY or scales.min() < _SCALES[0] or scales.max() > _SCALES[1]:
+    if found.quality < LEAST_QUALITY or scales.min() < SCALES[0] or scales.max() > SCALES[1]:
         sizes = f"{scales.min():.2f} to {scales.max():.2f}"
         msg = (
             "no head that the model knows was found in this image: it agrees with the template by "
             f"{found.quality:.2f} (at least {LEAST_QUALITY:.2f} is believed) at {sizes} times its size "
-            f"({_SCALES[0]:.2f} to {_SCALES[1]:.2f} are believed); {_NEXT}"
+            f"({SCALES[0]:.2f} to {SCALES[1]:.2f} are believed); {_NEXT}"
         )
         raise ImageError(msg)
     boxes = tuple(_placed(spec, found.to_patient, image) for spec in rule.boxes)

@@ -27,6 +27,8 @@ _LEAST_STEP_MM = 0.03
 _PAD_MM = 40.0  # of air around the template: what is mapped beyond an image does not count, and would be sought
 _SAMPLES = 7_000  # voxels of the patient that are looked at in each step
 _PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
+_CLOSE = 0.8  # of the better form of the template: the other is followed too where it comes so near
+SCALES = (0.72, 1.38)  # of heads, against the template
 _STARTS = 2  # that are followed
 _TURN = 0.5
 _TURNS = tuple(
@@ -63,7 +65,7 @@ class Registration:
     """
 
     to_patient: Affine
-    quality: float
+    quality: float  # 0 where no head has such a size
 
 
 def looks_like_ct(image: Image) -> bool:
@@ -123,29 +125,39 @@ class _Search:
 
     def from_turns(self, turns: Sequence[_Turn]) -> Registration:
         """Begin at several centres with each turn, keep the best after the coarse level, and finish that."""
-        found = [self._from_turns(coarse, fine, turns) for coarse, fine in self.pairs]
-        affine, fine = max(found, key=lambda each: self._registration(each[0]).quality)
-        self._descend(fine, affine, rate=1.0, steps=40, levels=_LEVELS[1:])
+        begun = [(*self._begin(coarse, turns), fine) for coarse, fine in self.pairs]
+        best = min(value for value, _, _ in begun)
+        followed = [(self._refine(fine, rigid), fine) for value, rigid, fine in begun if value <= _CLOSE * best]
+        if not followed or not np.isfinite(best):
+            return Registration(np.eye(4), 0.0)
+        affine, fine = max(followed, key=lambda each: self._registration(each[0]).quality)
+        self._descend(fine, affine, rate=0.75, steps=50, levels=_LEVELS[1:])
         return self._registration(affine)
 
-    def _from_turns(self, coarse: _Pair, fine: _Pair, turns: Sequence[_Turn]) -> tuple[Any, _Pair]:
-        """Do so with one form of the template, as far as the middle level."""
+    def _begin(self, coarse: _Pair, turns: Sequence[_Turn]) -> tuple[float, Any]:
+        """Follow the best starts of one form of the template at the coarse level; gives the better one's value."""
         starts = [self._rigid(centre, shift, turn) for centre, shift in self._centres(coarse) for turn in turns]
         chosen = sorted(starts, key=lambda start: _value(coarse, start))[:_STARTS]
-        _, rigid = min((self._descend(coarse, start, rate=4.0, steps=20) for start in chosen), key=lambda each: each[0])
-        self._descend(fine, rigid, rate=3.0, steps=25, levels=_LEVELS[:1])
+        return min((self._descend(coarse, start, rate=4.0, steps=30) for start in chosen), key=lambda each: each[0])
+
+    def _refine(self, fine: _Pair, rigid: Any) -> Any:
+        """Go on at the middle level, and let it scale and shear."""
+        self._descend(fine, rigid, rate=2.0, steps=40, levels=_LEVELS[:1])
         affine = sitk.AffineTransform(3)
         affine.SetMatrix(rigid.GetMatrix())
         affine.SetTranslation(rigid.GetTranslation())
         affine.SetCenter(rigid.GetCenter())
-        self._descend(fine, affine, rate=2.0, steps=30, levels=_LEVELS[:1])
-        return affine, fine
+        self._descend(fine, affine, rate=1.5, steps=60, levels=_LEVELS[:1])
+        return affine
 
     def _registration(self, affine: Any) -> Registration:
         try:
             to_patient = np.linalg.inv(_matrix(affine)).astype(np.float64)
         except np.linalg.LinAlgError:
             return Registration(np.eye(4), 0.0)
+        scales = np.linalg.svd(to_patient[:3, :3])[1]
+        if scales.min() < SCALES[0] or scales.max() > SCALES[1]:
+            return Registration(to_patient, 0.0)
         return Registration(to_patient, quality(self.patient, self.template, to_patient))
 
     @staticmethod
