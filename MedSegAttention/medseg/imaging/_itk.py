@@ -1,4 +1,4 @@
-"""The one place of this layer that talks to SimpleITK: voxel space in, voxel space out.
+"""What this layer asks of SimpleITK, but for ``registration``: voxel space in, voxel space out.
 
 ITK sees every array on a grid of unit spacing, so directions it would refuse (sheared, left-handed) never reach it:
 geometry arrives as a matrix from voxel to voxel. An array is handed over in its own memory order, which makes ITK's

@@ -11,10 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging._itk import sitk
-from medseg.imaging.geometry import closest_axes, resample_to
+from medseg.imaging.geometry import resample_to
 from medseg.imaging.image import Affine, Image
 from medseg.imaging.intensity import as_finite
-from medseg.imaging.steps import Resample
+from medseg.imaging.registration_inputs import (
+    below_top,
+    mass_centre,
+    middle,
+    padded,
+    shrunk,
+    to_itk,
+    windowed,
+)
 
 _FINE_MM = 3.0
 _COARSE_MM = 8.0
@@ -24,7 +32,6 @@ _Turn: TypeAlias = tuple[float, float, float]  # radians about R, A, S
 _Level: TypeAlias = tuple[int, float]  # shrink factor, smoothing in mm
 _LEVELS: tuple[_Level, ...] = ((2, 3.0), (1, 1.0))
 _LEAST_STEP_MM = 0.03
-_PAD_MM = 40.0  # of air around the template: what is mapped beyond an image does not count, and would be sought
 _SAMPLES = 7_000  # voxels of the patient that are looked at in each step
 _PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
 _CLOSE = 0.8  # of the better form of the template: the other is followed too where it comes so near
@@ -37,7 +44,6 @@ _TURNS = tuple(
     for sign in (-1, 1)
 )
 _GOOD = 0.40  # a quality at which no other orientation is tried
-_CT_HU = (-20.0, 100.0)  # what brain and water are in CT, with some room
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +93,13 @@ def register(image: Image, template: Template) -> Registration:
         image: ``(C, I, J, K)`` of any orientation; the first channel counts.
         template: a whole head; the patient may be stripped of its skull.
     """
-    prepared = _windowed(Image(as_finite(image.array[:1]), image.affine), is_ct=looks_like_ct(image))
-    target = _padded(_windowed(template.image, is_ct=False))
+    prepared = windowed(Image(as_finite(image.array[:1]), image.affine), is_ct=looks_like_ct(image))
+    target = padded(windowed(template.image, is_ct=False))
     air = float(target.array.min())
-    brain = Image(np.where(_padded(template.regions).array > 0, target.array, air), target.affine)
-    fine = _shrunk(prepared, _FINE_MM)
+    brain = Image(np.where(padded(template.regions).array > 0, target.array, air), target.affine)
+    fine = shrunk(prepared, _FINE_MM)
     pairs = [
-        (_Pair.of(_shrunk(fine, _COARSE_MM), _shrunk(moving, _COARSE_MM)), _Pair.of(fine, moving))
+        (_Pair.of(shrunk(fine, _COARSE_MM), shrunk(moving, _COARSE_MM)), _Pair.of(fine, moving))
         for moving in (target, brain)  # the patient may be stripped, too
     ]
     search = _Search(pairs, template, fine)
@@ -112,7 +118,7 @@ class _Pair:
 
     @classmethod
     def of(cls, fixed: Image, moving: Image) -> Self:
-        return cls(_to_itk(fixed), _to_itk(moving))
+        return cls(to_itk(fixed), to_itk(moving))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,8 +170,8 @@ class _Search:
     def _centres(pair: _Pair) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
         """Points of the patient, and the way from each to its point of the template."""
         fixed, moving = pair.fixed, pair.moving
-        pairs = [(_mass_centre(fixed), _mass_centre(moving)), (_middle(fixed), _middle(moving))]
-        pairs.append((_below_top(fixed), _below_top(moving)))
+        pairs = [(mass_centre(fixed), mass_centre(moving)), (middle(fixed), middle(moving))]
+        pairs.append((below_top(fixed), below_top(moving)))
         return [(a, b - a) for a, b in pairs]
 
     @staticmethod
@@ -222,61 +228,6 @@ def _mutual_information(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float((joint[some] * np.log(joint[some] / apart[some])).sum())
 
 
-def _windowed(image: Image, *, is_ct: bool) -> Image:
-    if is_ct:  # bone as dark as air, as it is in MR
-        low, high = _CT_HU
-        return Image(
-            np.where(image.array > 1.5 * high, low, np.clip(image.array, low, high)).astype(np.float32), image.affine
-        )
-    low, high = np.percentile(image.array[:, ::2, ::2, ::2], [1, 99.5])
-    return Image(np.clip(image.array, low, high).astype(np.float32), image.affine)
-
-
-def _padded(image: Image) -> Image:
-    """Air, the value 0, around a template."""
-    voxels = [round(_PAD_MM / size) for size in image.spacing]
-    affine = image.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ voxels
-    return Image(np.pad(image.array, [(0, 0), *((n, n) for n in voxels)]), affine)
-
-
-def _shrunk(image: Image, size_mm: float) -> Image:
-    """Sample at about this spacing along the image's own axes."""
-    spacing = image.spacing
-    i, j, k = (min(n, max(8, round(n * mm / size_mm))) for n, mm in zip(image.shape, spacing, strict=True))
-    return Resample.to_shape(image, (i, j, k)).apply(image)
-
-
-def _to_itk(image: Image) -> Any:
-    """Hand an image over with its place in RAS mm; axes are turned so that ITK's directions are close to the body's.
-
-    ITK takes right-angled directions alone: a sheared grid is sampled on the nearest one.
-    """
-    have = closest_axes(image.affine)
-    order = [next(axis for axis, (row, _) in enumerate(have) if row == wanted) for wanted in range(3)]
-    array = image.array[0].transpose(order)
-    affine = image.affine[:, [*order, 3]].copy()
-    for axis, (_, sign) in enumerate(have[old] for old in order):
-        if sign < 0:
-            array = np.flip(array, axis)
-            affine[:3, 3] += affine[:3, axis] * (array.shape[axis] - 1)
-            affine[:3, axis] *= -1
-    left, _, right = np.linalg.svd(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
-    directions, spacing = left @ right, np.linalg.norm(affine[:3, :3], axis=0)
-    straight = affine.copy()
-    straight[:3, :3] = directions * spacing
-    if not np.allclose(straight, affine, atol=1e-4):
-        middle = (np.array(array.shape) - 1) / 2
-        straight[:3, 3] = affine[:3, :3] @ middle + affine[:3, 3] - straight[:3, :3] @ middle
-        outside = float(array.min())
-        array = resample_to(Image(array[None], affine), array.shape, straight, order="linear", outside=outside).array[0]
-    made = sitk.GetImageFromArray(np.ascontiguousarray(array.T))
-    made.SetSpacing(spacing.tolist())
-    made.SetOrigin(straight[:3, 3].tolist())
-    made.SetDirection(directions.ravel().tolist())
-    return made
-
-
 def _method() -> Any:
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
@@ -300,35 +251,3 @@ def _matrix(affine: Any) -> NDArray[np.float64]:
     matrix[:3, :3] = linear
     matrix[:3, 3] = np.array(affine.GetTranslation()) + centre - linear @ centre
     return matrix
-
-
-def _middle(image: Any) -> NDArray[np.float64]:
-    return np.array(image.TransformContinuousIndexToPhysicalPoint([(size - 1) / 2 for size in image.GetSize()]))
-
-
-def _mass_centre(image: Any) -> NDArray[np.float64]:
-    array = sitk.GetArrayViewFromImage(image).astype(np.float64).T
-    return _centre(image, array - array.min())
-
-
-def _below_top(image: Any) -> NDArray[np.float64]:
-    """The middle of the upper 150 mm of what is not air: the brain, however long the neck is."""
-    array = sitk.GetArrayViewFromImage(image).astype(np.float64).T
-    head = array > array.min() + 0.2 * (np.percentile(array, 98) - array.min())
-    levels = np.flatnonzero(head.mean(axis=(0, 1)) > 0.02)
-    top = int(levels[-1]) if levels.size else array.shape[2] - 1
-    first = max(0, top - round(150 / image.GetSpacing()[2]))
-    part = np.zeros(array.shape)
-    part[:, :, first : top + 1] = head[:, :, first : top + 1]
-    return _centre(image, part)
-
-
-def _centre(image: Any, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    total = weights.sum()
-    if not total > 0:
-        return _middle(image)
-    index = [
-        float((weights.sum(axis=tuple(other for other in range(3) if other != axis)) * np.arange(size)).sum() / total)
-        for axis, size in enumerate(weights.shape)
-    ]
-    return np.array(image.TransformContinuousIndexToPhysicalPoint(index))
