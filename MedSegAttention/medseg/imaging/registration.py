@@ -14,23 +14,17 @@ from medseg.imaging._itk import sitk
 from medseg.imaging.geometry import resample_to
 from medseg.imaging.image import Affine, Image
 from medseg.imaging.intensity import as_finite
-from medseg.imaging.registration_inputs import (
-    below_top,
-    mass_centre,
-    middle,
-    padded,
-    shrunk,
-    to_itk,
-    windowed,
-)
+from medseg.imaging.registration_inputs import below_top, mass_centre, middle, padded, shrunk, to_itk, windowed
 
 _FINE_MM = 3.0
 _COARSE_MM = 8.0
 _BINS = 32
 _SEED = 1
 _Turn: TypeAlias = tuple[float, float, float]  # radians about R, A, S
-_LEAST_STEP_MM = 0.001  # a step is halved wherever the noise of the samples turns it: a larger one ends too early
-_SAMPLES = 15_000  # voxels of the patient that are looked at in each step
+_Level: TypeAlias = tuple[int, float]  # shrink factor, smoothing in mm
+_LEVELS: tuple[_Level, ...] = ((2, 3.0), (1, 1.0))
+_LEAST_STEP_MM = 0.03
+_SAMPLES = 7_000  # voxels of the patient that are looked at in each step
 _PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
 SCALES = (0.72, 1.38)  # of heads, against the template
 _STARTS = 2  # that are followed
@@ -128,22 +122,23 @@ class _Search:
 
     def from_turns(self, turns: Sequence[_Turn]) -> Registration:
         """Begin at several centres with each turn, keep the best after the coarse level, and finish that."""
-        begun = [(self._begin(coarse, turns), fine) for coarse, fine in self.pairs]
-        affine, fine = max(begun, key=lambda each: self._registration(each[0]).quality)
-        self._descend(fine, affine, rate=1.0, steps=60)
+        found = [self._from_turns(coarse, fine, turns) for coarse, fine in self.pairs]
+        affine, fine = max(found, key=lambda each: self._registration(each[0]).quality)
+        self._descend(fine, affine, rate=1.0, steps=40, levels=_LEVELS[1:])
         return self._registration(affine)
 
-    def _begin(self, coarse: _Pair, turns: Sequence[_Turn]) -> Any:
-        """Follow the best starts of one form of the template at the coarse level; gives the best as an affine."""
+    def _from_turns(self, coarse: _Pair, fine: _Pair, turns: Sequence[_Turn]) -> tuple[Any, _Pair]:
+        """Do so with one form of the template, as far as the middle level."""
         starts = [self._rigid(centre, shift, turn) for centre, shift in self._centres(coarse) for turn in turns]
         chosen = sorted(starts, key=lambda start: _value(coarse, start))[:_STARTS]
-        _, rigid = min((self._descend(coarse, start, rate=4.0, steps=40) for start in chosen), key=lambda each: each[0])
+        _, rigid = min((self._descend(coarse, start, rate=4.0, steps=20) for start in chosen), key=lambda each: each[0])
+        self._descend(fine, rigid, rate=3.0, steps=25, levels=_LEVELS[:1])
         affine = sitk.AffineTransform(3)
         affine.SetMatrix(rigid.GetMatrix())
         affine.SetTranslation(rigid.GetTranslation())
         affine.SetCenter(rigid.GetCenter())
-        self._descend(coarse, affine, rate=2.0, steps=60)
-        return affine
+        self._descend(fine, affine, rate=2.0, steps=30, levels=_LEVELS[:1])
+        return affine, fine
 
     def _registration(self, affine: Any) -> Registration:
         try:
@@ -172,12 +167,17 @@ class _Search:
         return transform
 
     @staticmethod
-    def _descend(pair: _Pair, transform: Any, *, rate: float, steps: int) -> tuple[float, Any]:
+    def _descend(
+        pair: _Pair, transform: Any, *, rate: float, steps: int, levels: Sequence[_Level] = ((1, 0.0),)
+    ) -> tuple[float, Any]:
         method = _method()
-        share = _SAMPLES / pair.fixed.GetNumberOfPixels()
-        if share < 1:
-            method.SetMetricSamplingStrategy(method.RANDOM)
-            method.SetMetricSamplingPercentage(share, _SEED)
+        voxels = pair.fixed.GetNumberOfPixels()
+        shares = [min(1.0, _SAMPLES * shrink**3 / voxels) for shrink, _ in levels]
+        method.SetMetricSamplingStrategy(method.RANDOM)
+        method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
+        method.SetShrinkFactorsPerLevel([shrink for shrink, _ in levels])
+        method.SetSmoothingSigmasPerLevel([sigma for _, sigma in levels])
+        method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
         method.SetOptimizerAsRegularStepGradientDescent(rate, _LEAST_STEP_MM, steps, gradientMagnitudeTolerance=1e-5)
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetInitialTransform(transform, inPlace=True)
