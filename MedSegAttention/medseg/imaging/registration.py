@@ -21,10 +21,11 @@ _COARSE_MM = 8.0
 _BINS = 32
 _SEED = 1
 _Turn: TypeAlias = tuple[float, float, float]  # radians about R, A, S
+_How: TypeAlias = tuple[int, float]  # voxels of the patient that are looked at in each step, least step in mm
+_FEW: _How = (7_000, 0.03)
+_MANY: _How = (15_000, 0.001)
 _Level: TypeAlias = tuple[int, float]  # shrink factor, smoothing in mm
 _LEVELS: tuple[_Level, ...] = ((2, 3.0), (1, 1.0))
-_LEAST_STEP_MM = 0.03
-_SAMPLES = 7_000  # voxels of the patient that are looked at in each step
 _PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
 SCALES = (0.72, 1.38)  # of heads, against the template
 _STARTS = 2  # that are followed
@@ -122,23 +123,32 @@ class _Search:
 
     def from_turns(self, turns: Sequence[_Turn]) -> Registration:
         """Begin at several centres with each turn, keep the best after the coarse level, and finish that."""
-        found = [self._from_turns(coarse, fine, turns) for coarse, fine in self.pairs]
-        affine, fine = max(found, key=lambda each: self._registration(each[0]).quality)
-        self._descend(fine, affine, rate=1.0, steps=40, levels=_LEVELS[1:])
+        (whole, fine), (coarse_brain, fine_brain) = self.pairs
+        head, brain = self._head(whole, fine, turns), self._brain(coarse_brain, fine_brain, turns)
+        return max(head, brain, key=lambda found: found.quality)
+
+    def _head(self, coarse: _Pair, fine: _Pair, turns: Sequence[_Turn]) -> Registration:
+        """With the skull: coarse and middle level rigid, then the affine at the middle and the fine level."""
+        rigid = self._begin(coarse, turns, rate=4.0, steps=20, how=_FEW)
+        self._descend(fine, rigid, rate=3.0, steps=25, how=_FEW, levels=_LEVELS[:1])
+        affine = _as_affine(rigid)
+        self._descend(fine, affine, rate=2.0, steps=30, how=_FEW, levels=_LEVELS[:1])
+        self._descend(fine, affine, rate=1.0, steps=40, how=_FEW, levels=_LEVELS[1:])
         return self._registration(affine)
 
-    def _from_turns(self, coarse: _Pair, fine: _Pair, turns: Sequence[_Turn]) -> tuple[Any, _Pair]:
-        """Do so with one form of the template, as far as the middle level."""
+    def _brain(self, coarse: _Pair, fine: _Pair, turns: Sequence[_Turn]) -> Registration:
+        """Without it: the affine begins at the coarse level, by all of its voxels."""
+        affine = _as_affine(self._begin(coarse, turns, rate=4.0, steps=40, how=_MANY))
+        self._descend(coarse, affine, rate=2.0, steps=60, how=_MANY)
+        self._descend(fine, affine, rate=1.0, steps=60, how=_MANY)
+        return self._registration(affine)
+
+    def _begin(self, coarse: _Pair, turns: Sequence[_Turn], *, rate: float, steps: int, how: _How) -> Any:
+        """The best of the starts at the coarse level."""
         starts = [self._rigid(centre, shift, turn) for centre, shift in self._centres(coarse) for turn in turns]
         chosen = sorted(starts, key=lambda start: _value(coarse, start))[:_STARTS]
-        _, rigid = min((self._descend(coarse, start, rate=4.0, steps=20) for start in chosen), key=lambda each: each[0])
-        self._descend(fine, rigid, rate=3.0, steps=25, levels=_LEVELS[:1])
-        affine = sitk.AffineTransform(3)
-        affine.SetMatrix(rigid.GetMatrix())
-        affine.SetTranslation(rigid.GetTranslation())
-        affine.SetCenter(rigid.GetCenter())
-        self._descend(fine, affine, rate=2.0, steps=30, levels=_LEVELS[:1])
-        return affine, fine
+        done = [self._descend(coarse, start, rate=rate, steps=steps, how=how) for start in chosen]
+        return min(done, key=lambda each: each[0])[1]
 
     def _registration(self, affine: Any) -> Registration:
         try:
@@ -168,17 +178,19 @@ class _Search:
 
     @staticmethod
     def _descend(
-        pair: _Pair, transform: Any, *, rate: float, steps: int, levels: Sequence[_Level] = ((1, 0.0),)
+        pair: _Pair, transform: Any, *, rate: float, steps: int, how: _How, levels: Sequence[_Level] = ((1, 0.0),)
     ) -> tuple[float, Any]:
         method = _method()
         voxels = pair.fixed.GetNumberOfPixels()
-        shares = [min(1.0, _SAMPLES * shrink**3 / voxels) for shrink, _ in levels]
-        method.SetMetricSamplingStrategy(method.RANDOM)
-        method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
+        samples, least_step = how
+        if samples < voxels:
+            shares = [min(1.0, samples * shrink**3 / voxels) for shrink, _ in levels]
+            method.SetMetricSamplingStrategy(method.RANDOM)
+            method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
         method.SetShrinkFactorsPerLevel([shrink for shrink, _ in levels])
         method.SetSmoothingSigmasPerLevel([sigma for _, sigma in levels])
         method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
-        method.SetOptimizerAsRegularStepGradientDescent(rate, _LEAST_STEP_MM, steps, gradientMagnitudeTolerance=1e-5)
+        method.SetOptimizerAsRegularStepGradientDescent(rate, least_step, steps, gradientMagnitudeTolerance=1e-5)
         method.SetOptimizerScalesFromPhysicalShift()
         method.SetInitialTransform(transform, inPlace=True)
         try:
@@ -227,6 +239,14 @@ def _value(pair: _Pair, transform: Any) -> float:
         return float(method.MetricEvaluate(pair.fixed, pair.moving))
     except RuntimeError:  # they hardly overlap
         return np.inf
+
+
+def _as_affine(rigid: Any) -> Any:
+    affine = sitk.AffineTransform(3)
+    affine.SetMatrix(rigid.GetMatrix())
+    affine.SetTranslation(rigid.GetTranslation())
+    affine.SetCenter(rigid.GetCenter())
+    return affine
 
 
 def _matrix(affine: Any) -> NDArray[np.float64]:
