@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,10 @@ if _workers > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _workers)))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+
+# A shell that starts this in the background has Ctrl-C ignored, and children would inherit that.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(os.environ.get("MEDSEG_SHARED", CHECKOUT.parent / "shared"))
 HAS_SHARED = (SHARED / "data").is_dir()
