@@ -28,8 +28,9 @@ def outcome(source, output, capsys):
     code = run(["segment", str(source), *chosen, "--engine", "torch"])  # another would be made for every single input
     said = capsys.readouterr().err.splitlines()
     refusals = [line for line in said if line.startswith("error: ")]
-    # nothing segmented is a warning of the random model's, not of the file's
-    warnings = [line for line in said if line.startswith("warning: ") and "nothing was segmented" not in line]
+    # of the random model for MR, not of the file: most files are made of CT numbers
+    models_own = ("nothing was segmented", "this looks like a CT")
+    warnings = [line for line in said if line.startswith("warning: ") and not any(own in line for own in models_own)]
     if code == 2 and len(refusals) == 1:
         return "reject", refusals[0]
     if code == 0 and not refusals:
