@@ -88,10 +88,14 @@ def validate(
                 "other segments than the data set does; give crops, or a region"
             )
             raise JobError(msg)
-        for into, picture, truth, chosen in (
-            (rows[0], image, labels, options),
-            (rows[1], exchange_sides(image), exchange_sides(labels), _exchange_region(options, image)),
-        ):
+        for into in rows:
+            picture, truth, chosen = image, labels, options
+            if into is rows[1]:
+                picture, truth, chosen = (
+                    exchange_sides(image),
+                    exchange_sides(labels),
+                    _exchange_region(options, image),
+                )
             begun = time.perf_counter()
             found = segment_case([picture], bundle, chosen, load=lambda _: network, engines=engines)
             seconds.append(time.perf_counter() - begun)
