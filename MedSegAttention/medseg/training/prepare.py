@@ -36,9 +36,8 @@ def prepare(
     Raises:
         JobError: when the configuration does not fit the data set.
     """
-    if config.synthetic:
-        return _prepare_synthetic(config, on_note)
-    dataset = describe_dataset(config.dataset, config.labels)
+    describe = describe_label_maps if config.synthetic else describe_dataset
+    dataset = describe(config.dataset, config.labels)
     for note in dataset.notes:
         on_note(Noted(note))
     source = None  # of what is planned; read first, since its mistakes show at once
@@ -46,6 +45,8 @@ def prepare(
         source = open_bundle(config.start).manifest
     elif config.like is not None:
         source = read_manifest(config.like)
+    if config.synthetic:
+        return _prepare_synthetic(config, dataset, source, on_note)
     fingerprint = take_fingerprint(dataset)
     for problem in fingerprint.problems:
         on_note(Warned(f"left out: {problem}"))
@@ -56,11 +57,12 @@ def prepare(
 
 
 def _prepare_synthetic(
-    config: TrainingConfig, on_note: Callable[[Noted | Warned], None]
+    config: TrainingConfig,
+    dataset: Dataset,
+    source: ModelManifest | None,
+    on_note: Callable[[Noted | Warned], None],
 ) -> tuple[Plan, list[CaseFiles], list[CaseFiles]]:
     """The same for a training on images drawn from label maps."""
-    dataset = describe_label_maps(config.dataset, config.labels)
-    source = open_bundle(config.start).manifest if config.start else read_manifest(config.like) if config.like else None
     facts = survey(dataset)
     for problem in facts.problems:
         on_note(Warned(f"left out: {problem}"))

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +22,9 @@ from medseg.training.planning.propose_window import MemoryBudget, choose_batch, 
 
 _THICK = 3.0  # an axis this many times coarser than the finest takes the finer end of its spacings, as in nnU-Net
 DEFAULT_NETWORK = "ultralight_unet"
-ARGUMENTS = "model.arguments."
+_ARGUMENTS = "model.arguments."
 _PASSES, _FEWEST_STEPS, _MOST_STEPS = 200, 2_000, 50_000
-_SIDED = re.compile(r"\b(left|right)\b", re.IGNORECASE)
+SIDED = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
 def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, device: torch.device) -> Plan:
@@ -41,11 +42,7 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
     """
     reasons: dict[str, str] = {}
     network = config.network or DEFAULT_NETWORK
-    decided = {
-        path.removeprefix(ARGUMENTS): value
-        for path, value in parse_changes(config.changes).items()
-        if path.startswith(ARGUMENTS)
-    }
+    decided = decided_arguments(config)
     labels = propose_labels(dataset, fingerprint)
     axis = config.slice_axis if config.slice_axis is not None else 2 if needs_slices(network) else None
     spacing = config.spacing or _spacing(fingerprint, reasons)
@@ -87,6 +84,12 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
     )
     recipe = propose_recipe(fingerprint, network, batch, config.steps, reasons, fitting_steps=fitting)
     return Plan(model=model, training=dataclasses.replace(recipe, patch_shape=patch), reasons=reasons)
+
+
+def decided_arguments(config: TrainingConfig) -> dict[str, Any]:
+    """Arguments of the network that the user has decided."""
+    changes = parse_changes(config.changes)
+    return {path.removeprefix(_ARGUMENTS): value for path, value in changes.items() if path.startswith(_ARGUMENTS)}
 
 
 def propose_recipe(
@@ -185,7 +188,7 @@ def _intensity(dataset: Dataset, fingerprint: Fingerprint, reasons: dict[str, st
 
 
 def _mirror_axes(labels: tuple[LabelSpec, ...], slice_axis: int | None, reasons: dict[str, str]) -> tuple[int, ...]:
-    if any(_SIDED.search(label.name) for label in labels):
+    if any(SIDED.search(label.name) for label in labels):
         reasons["model.mirror_axes"] = "labels have a side, so a mirrored patient would be labelled wrongly"
         return ()
     if slice_axis == 0:

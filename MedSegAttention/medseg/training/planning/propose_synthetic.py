@@ -18,8 +18,8 @@ from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, ModelManifest, Triple
 from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES, needs_slices
-from medseg.training.planning.plan import Plan, Recipe, parse_changes
-from medseg.training.planning.propose import ARGUMENTS, DEFAULT_NETWORK
+from medseg.training.planning.plan import Plan, Recipe
+from medseg.training.planning.propose import DEFAULT_NETWORK, SIDED, decided_arguments
 from medseg.training.planning.propose_window import MemoryBudget, choose_batch, choose_window
 from medseg.training.planning.side_heads import storable
 from medseg.training.planning.synthesis import TISSUES, Synthesis, TissueFile, plain_tissues, read_tissues
@@ -175,11 +175,7 @@ def _new(
     if needs_slices(network):
         msg = f"images are drawn in 3D, and {network} reads slices; choose a 3D network, see 'medseg networks'"
         raise JobError(msg)
-    decided = {
-        path.removeprefix(ARGUMENTS): value
-        for path, value in parse_changes(config.changes).items()
-        if path.startswith(ARGUMENTS)
-    }
+    decided = decided_arguments(config)
     if network in NETWORKS:
         decided = {"norm": "instance"} | decided
         reasons["model.arguments.norm"] = "statistics of other images mean nothing where every image has its contrast"
@@ -187,7 +183,7 @@ def _new(
     budget = MemoryBudget(network, decided, 1, len(labels) + 1, spacing, None, device)
     window = config.window or choose_window(budget, facts.median_shape(spacing), reasons)
     reasons["model.intensity"] = "the images are drawn with any brightness and scaled like this"
-    if any({"left", "right"} & set(label.name.lower().split()) for label in labels):
+    if any(SIDED.search(label.name) for label in labels):
         reasons["model.mirror_axes"] = "labels have a side, so a mirrored patient would be labelled wrongly"
     return ModelManifest(
         model_id=model_id_of(config.output),

@@ -104,15 +104,14 @@ class Synthesis:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TissueFile:
-    """What ``tissues.json`` says: names of the labels 1, 2, ..., the tissues, and perhaps ranges."""
+class TissueFile(Synthesis):
+    """What ``tissues.json`` says: tissues, perhaps ranges, and the names of the labels 1, 2, ..."""
 
     labels: tuple[str, ...]
-    tissues: tuple[Tissue, ...]
-    ranges: SynthesisRanges = field(default_factory=SynthesisRanges)
 
     def __post_init__(self) -> None:
         """Refuse labels without a name or without a tissue."""
+        super().__post_init__()
         learned = {tissue.label for tissue in self.tissues} - {0}
         if learned != set(range(1, len(self.labels) + 1)):
             msg = f"expected a tissue for each of the {len(self.labels)} labels from 1, got {sorted(learned)}"
