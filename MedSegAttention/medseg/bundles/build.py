@@ -4,25 +4,36 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from medseg.bundles.monai_networks import PREFIX, build_monai_network, monai_choices
 from medseg.networks import NETWORKS, build_network
 
 _MEMBER = re.compile(r"members\.(\d+)\.")
+FOLDED = "background_outputs"  # argument of ``build_any``
+INNER = "network."  # the prefix of a folded network's tensors
 
 
-def build_any(name: str, **arguments: Any) -> nn.Module:
+def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn.Module:
     """Build the network a manifest names; MONAI is imported only for its own.
 
     Args:
         name: a key of ``medseg.networks.NETWORKS``, or ``monai:`` and a class of ``monai_networks.ALLOWED``.
+        background_outputs: outputs after those of the labels, of tissues that helped in training and are background
+            in the result; they are folded into it.
         arguments: of the network.
 
     Raises:
         ValueError: for an unknown name (the known ones are listed) or arguments that do not make a network.
         MissingDependency: when one of MONAI's needs a package that is not installed.
     """
+    if background_outputs:
+        if background_outputs < 0 or label_argument(name) not in arguments:
+            msg = f"{FOLDED} counts outputs beside {label_argument(name)}, got {background_outputs} and {arguments}"
+            raise ValueError(msg)
+        arguments[label_argument(name)] += background_outputs
+        return FoldedBackground(build_any(name, **arguments), background_outputs)
     if name.startswith(PREFIX):
         return build_monai_network(name, **arguments)
     if name not in NETWORKS:
@@ -34,6 +45,31 @@ def build_any(name: str, **arguments: Any) -> nn.Module:
 def label_argument(name: str) -> str:
     """What a network calls the number of its outputs: "label_count" for ours, "out_channels" for MONAI's."""
     return "out_channels" if name.startswith(PREFIX) else "label_count"
+
+
+class FoldedBackground(nn.Module):
+    """A network whose last outputs are background: their probabilities are added to the background's.
+
+    ``log(exp(z_0) + sum exp(z_n))`` over them takes the place of the background's logit, so that a softmax afterwards
+    gives the labels the same probabilities as before.
+
+    Shape:
+        as the network, with ``count`` outputs fewer
+    """
+
+    def __init__(self, network: nn.Module, count: int) -> None:
+        super().__init__()
+        self.network, self.count = network, count
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Run the network; in training, side heads are folded alike."""
+        answer = self.network(x)
+        return self._folded(answer) if isinstance(answer, Tensor) else [self._folded(each) for each in answer]
+
+    def _folded(self, logits: Tensor) -> Tensor:
+        labels = logits.shape[1] - self.count
+        background = torch.cat([logits[:, :1], logits[:, labels:]], dim=1).logsumexp(dim=1, keepdim=True)
+        return torch.cat([background, logits[:, 1:labels]], dim=1)
 
 
 class Ensemble(nn.Module):

@@ -9,6 +9,7 @@ voxel's centre and does not blur before it shrinks.
 from dataclasses import asdict
 from typing import Any
 
+from medseg.bundles.build import FOLDED
 from medseg.spec.manifest import IntensityRule, ModelManifest
 from medseg.spec.postprocess import PostprocessRule
 
@@ -45,7 +46,7 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
         "output_dir": "$@bundle_root + '/eval'",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "datalist": _datalist(len(manifest.channels)),
-        "network_def": {"_target_": _builder(manifest.network), "name": manifest.network, **manifest.arguments},
+        "network_def": {"_target_": _builder(manifest), "name": manifest.network, **manifest.arguments},
         "network": "$load_weights(@network_def, @bundle_root + '/models/model.safetensors').to(@device)",
         "predictor": f"$mirrored({_network(manifest)}, {list(manifest.mirror_axes)})",
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(manifest)},
@@ -78,9 +79,10 @@ def _windowed(manifest: ModelManifest) -> str:
     return volume if rule is None else f"with_neighbours({volume}, axis={rule.axis}, context={rule.context})"
 
 
-def _builder(network: str) -> str:
+def _builder(manifest: ModelManifest) -> str:
     """Who builds it; ours keep the short way, which older installations know too."""
-    return "medseg.bundles.build.build_any" if network.startswith("monai:") else "medseg.networks.build_network"
+    any_ = manifest.network.startswith("monai:") or FOLDED in manifest.arguments
+    return "medseg.bundles.build.build_any" if any_ else "medseg.networks.build_network"
 
 
 def _datalist(channel_count: int) -> str:

@@ -31,6 +31,7 @@ from medseg.training.loop.training_loop import TrainingLoop
 from medseg.training.loop.watch import BEST, CURVES, LOG, Watch
 from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.folds import Fold
+from medseg.training.planning.helpers import folded
 from medseg.training.planning.memory import memory_at_hand_mb
 from medseg.training.planning.plan import Plan, override, read_plan, write_plan
 from medseg.training.planning.side_heads import build_for_training, storable, without_side_heads
@@ -160,7 +161,9 @@ def _write(output: Path, plan: Plan, loop: TrainingLoop, licence: str, on_note: 
         averaged = load_weights(averaged, folder / BEST)
         on_note(Noted(f"the weights of step {progress.best_step} scored best and are kept"))
     model = dataclasses.replace(plan.model, scores=(), timings=(), arguments=storable(plan.model))
-    bundle = write_bundle(output, model, without_side_heads(averaged, model), licence_text=licence)
+    helpers = () if plan.training.synthesis is None else plan.training.synthesis.helpers
+    stored, network = folded(model, without_side_heads(averaged, model), helpers)
+    bundle = write_bundle(output, stored, network, licence_text=licence)
     kept = output / "docs" / "training"
     kept.mkdir(exist_ok=True)
     for name in _WORTH_KEEPING:

@@ -96,3 +96,33 @@ def test_values_that_no_tissue_names_are_refused_before_training(maps, tmp_path,
     path.write_text(json.dumps({"labels": ["left"], "tissues": [{"value": 7, "label": 1, "central": True}]}))
     assert run(["train", str(maps), "--synthetic", "-o", str(tmp_path / "model"), "--tissues", str(path)]) != 0
     assert "but not [5, 9]" in " ".join(capsys.readouterr().err.split())
+
+
+def test_labels_that_only_help_are_background_in_the_model_and_labels_again_when_it_goes_on(maps, tmp_path, capsys):
+    document = json.loads((maps / "tissues.json").read_text())
+    document["labels"].append("skull")
+    document["tissues"][2]["label"] = 3
+    path = tmp_path / "helped.json"
+    path.write_text(json.dumps(document | {"helpers": ["skull"]}))
+    command = ["train", str(maps), "--synthetic", "--tissues", str(path), "--steps", "1", "--fold", "all", "--workers"]
+    assert run([*command, "0", "-o", str(tmp_path / "one"), *QUICK]) == 0
+    manifest = read_manifest(tmp_path / "one" / "configs" / "metadata.json")
+    assert [label.name for label in manifest.labels] == ["left half", "right half"]
+    assert manifest.arguments["background_outputs"] == 1
+    capsys.readouterr()
+    again = [*command, "0", "-o", str(tmp_path / "two"), "--from", str(tmp_path / "one"), "--device", "cpu"]
+    assert run(again) == 0
+    printed = capsys.readouterr()
+    assert "begin at random (side heads)" in printed.out + printed.err
+    second = read_manifest(tmp_path / "two" / "configs" / "metadata.json")
+    assert (second.labels, second.arguments) == (manifest.labels, manifest.arguments)
+
+
+@pytest.mark.parametrize("helpers", [["left half"], ["left half", "right half"], ["bone"]])
+def test_helpers_are_the_last_labels_and_not_all_of_them(maps, tmp_path, capsys, helpers):
+    document = json.loads((maps / "tissues.json").read_text())
+    path = tmp_path / "helped.json"
+    path.write_text(json.dumps(document | {"helpers": helpers}))
+    command = ["train", str(maps), "--synthetic", "--tissues", str(path), "-o", str(tmp_path / "one"), *QUICK]
+    assert run(command) == 2
+    assert "the last of the labels, and not all of them" in capsys.readouterr().err

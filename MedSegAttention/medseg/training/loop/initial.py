@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from medseg.bundles.build import build_any, label_argument, member_count
+from medseg.bundles.build import FOLDED, INNER, build_any, label_argument, member_count
 from medseg.bundles.catalogue import Bundle
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest
@@ -42,8 +42,14 @@ def start_from(network: nn.Module, model: ModelManifest, bundle: Bundle) -> list
     stored: Mapping[str, Tensor] = load_file(bundle.weights_path)
     if member_count(stored):  # of an ensemble the first network; the others are as good
         stored = {name.removeprefix(_FIRST): tensor for name, tensor in stored.items() if name.startswith(_FIRST)}
+    ours, theirs = ([label.name for label in each.labels] for each in (model, bundle.manifest))
+    helpers = bundle.manifest.arguments.get(FOLDED, 0)
+    if helpers and FOLDED not in model.arguments:
+        stored = {name.removeprefix(INNER): tensor for name, tensor in stored.items()}
+        if len(ours) == len(theirs) + helpers:  # which are labels again
+            ours = ours[: len(theirs)]
     wanted = network.state_dict()
-    same = [label.name for label in model.labels] == [label.name for label in bundle.manifest.labels]
+    same = ours == theirs
     head = frozenset[str]() if same else label_dependent(model)
     fitting = {
         name: tensor.to(wanted[name].dtype)

@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from medseg.bundles.build import label_argument
+from medseg.bundles.build import FOLDED, label_argument
 from medseg.io.dataset import Dataset
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest
@@ -57,6 +57,8 @@ def adapt(
     else:  # colours and codes of labels that have a known name stay
         labels = tuple(dataclasses.replace(known.get(label.name.lower(), label), value=label.value) for label in labels)
     arguments = {**storable(manifest), label_argument(manifest.network): len(labels) + 1}
+    if labels != manifest.labels:
+        arguments.pop(FOLDED, None)  # other labels than those that its helpers helped
     locate = manifest.locate if labels == manifest.labels else None  # its boxes name the labels of the model
     model = dataclasses.replace(
         manifest, version="1.0.0", labels=labels, arguments=arguments, locate=locate, scores=(), timings=()

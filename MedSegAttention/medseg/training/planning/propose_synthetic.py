@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from medseg.bundles.build import label_argument
+from medseg.bundles.build import FOLDED, label_argument
 from medseg.bundles.label_specs import label_specs
 from medseg.bundles.model_id import model_id_of
 from medseg.imaging.image import Image
@@ -17,6 +17,7 @@ from medseg.networks import NETWORKS
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, ModelManifest, Triple
 from medseg.training.planning.config import TrainingConfig
+from medseg.training.planning.helpers import unfolded
 from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES, needs_slices
 from medseg.training.planning.plan import Plan, Recipe
 from medseg.training.planning.propose import DEFAULT_NETWORK, SIDED, decided_arguments
@@ -133,7 +134,7 @@ def propose_synthetic(
         batch=batch,
         learning_rate=rate,
         foreground=0.0,
-        synthesis=Synthesis(tissues=meaning.tissues, ranges=meaning.ranges),
+        synthesis=Synthesis(tissues=meaning.tissues, ranges=meaning.ranges, helpers=meaning.helpers),
     )
     return Plan(model=model, training=recipe, reasons=reasons)
 
@@ -155,12 +156,15 @@ def _meaning(
 
 
 def _like(source: ModelManifest, labels: tuple[LabelSpec, ...], config: TrainingConfig) -> ModelManifest:
-    theirs, ours = [label.name for label in source.labels], [label.name for label in labels]
+    helpers = source.arguments.get(FOLDED, 0)
+    theirs = [label.name for label in (*source.labels, *labels[len(labels) - helpers :])]
+    ours = [label.name for label in labels]
     if [name.lower() for name in theirs] != [name.lower() for name in ours] or len(source.channels) != 1:
         msg = f"{source.model_id} goes on with its own labels, {', '.join(theirs)}, of one channel, got {ours}"
         raise JobError(msg)
     model_id = source.model_id if config.start is None else model_id_of(config.output)
-    return dataclasses.replace(source, model_id=model_id, arguments=storable(source), scores=(), timings=())
+    model = unfolded(source, labels)
+    return dataclasses.replace(model, model_id=model_id, arguments=storable(model), scores=(), timings=())
 
 
 def _new(

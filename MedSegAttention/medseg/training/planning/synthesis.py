@@ -82,10 +82,13 @@ class Synthesis:
     Attributes:
         tissues: one for each value of the maps; the background 0 may be left out.
         ranges: how far the images go.
+        helpers: the last of the labels, which the network learns beside the others and which are background in the
+            model: whole tissues of which an image shows a part.
     """
 
     tissues: tuple[Tissue, ...]
     ranges: SynthesisRanges = field(default_factory=SynthesisRanges)
+    helpers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse tissues that contradict each other."""
@@ -116,6 +119,9 @@ class TissueFile(Synthesis):
         if learned != set(range(1, len(self.labels) + 1)):
             msg = f"expected a tissue for each of the {len(self.labels)} labels from 1, got {sorted(learned)}"
             raise ManifestError(msg, field="tissues")
+        if self.helpers != self.labels[len(self.labels) - len(self.helpers) :] or len(self.helpers) == len(self.labels):
+            msg = f"expected the last of the labels, and not all of them, got {list(self.helpers)}"
+            raise ManifestError(msg, field="helpers")
 
 
 def read_tissues(path: Path) -> TissueFile:
