@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medseg.io.formats import READ_SUFFIXES, image_name
+from medseg.io.formats import image_files, image_name
 from medseg.spec.errors import JobError
 from medseg.spec.fields import listed
 
@@ -237,5 +237,4 @@ def _checked(cases: Iterable[CaseFiles], source: str) -> dict[str, CaseFiles]:
 
 
 def _files_in(folder: Path) -> dict[str, Path]:
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return {image_name(path): path for path in paths if path.name.lower().endswith(READ_SUFFIXES)}
+    return {image_name(path): path for path in image_files(folder)}

@@ -5,12 +5,14 @@ from typing import Literal, TypeAlias
 
 from medseg.io.nifti_header import HEADER_BYTES, looks_like_nifti
 from medseg.io.packed import first_bytes
+from medseg.io.picture import MAGIC
 from medseg.io.stored import refusal
 from medseg.spec.errors import JobError
 
-Format: TypeAlias = Literal["nifti", "nrrd", "metaimage", "dicom"]
+Format: TypeAlias = Literal["nifti", "nrrd", "metaimage", "dicom", "picture"]
 
 READ_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 WRITE_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")  # the longer ones first
 
 
@@ -35,15 +37,30 @@ def stored_format(path: Path) -> Format:
         return "dicom"
     if b"NDims" in head and b"=" in head:
         return "metaimage"
-    rule = f"an image is NIfTI, NRRD, MetaImage or DICOM, and this file starts with {head[:16]!r}"
+    if head.startswith(MAGIC):
+        return "picture"
+    rule = f"an image is NIfTI, NRRD, MetaImage, DICOM, PNG or JPEG, and this file starts with {head[:16]!r}"
     raise refusal(path, f"{rule}; convert it to one of these")
 
 
 def image_name(path: Path) -> str:
     """The name without folder and ending: ``scan.v1.nii.gz`` gives ``scan.v1``."""
     lower = path.name.lower()
-    ending = next((suffix for suffix in READ_SUFFIXES if lower.endswith(suffix)), "")
+    ending = next((suffix for suffix in (*READ_SUFFIXES, *PICTURE_SUFFIXES) if lower.endswith(suffix)), "")
     return path.name[: len(path.name) - len(ending)] or path.name
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Files directly in a folder that can be read, by their endings, sorted; hidden ones are left out.
+
+    Pictures count where there is nothing else: beside volumes they are previews.
+    """
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    volumes, pictures = (
+        [path for path in files if path.name.lower().endswith(suffixes)]
+        for suffixes in (READ_SUFFIXES, PICTURE_SUFFIXES)
+    )
+    return volumes or pictures
 
 
 def output_suffix(path: Path) -> str:

@@ -14,10 +14,17 @@ from medseg.io.formats import image_name, stored_format
 from medseg.io.metaimage import read_metaimage
 from medseg.io.nifti import read_nifti
 from medseg.io.nrrd import read_nrrd
+from medseg.io.picture import read_picture
 from medseg.io.segnrrd import segment_layers
 from medseg.io.stored import Stored, refusal
 
-_READERS = {"nifti": read_nifti, "nrrd": read_nrrd, "metaimage": read_metaimage, "dicom": read_dicom}
+_READERS = {
+    "nifti": read_nifti,
+    "nrrd": read_nrrd,
+    "metaimage": read_metaimage,
+    "dicom": read_dicom,
+    "picture": read_picture,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +37,7 @@ class Reading:
 
 
 def read_image(path: Path, *, frame: int | None = None) -> Reading:
-    """Read NIfTI, NRRD, MetaImage, a DICOM folder, or the series one DICOM file belongs to.
+    """Read NIfTI, NRRD, MetaImage, PNG, JPEG, a DICOM folder, or the series one DICOM file belongs to.
 
     The format is found by content, not by name. Voxels that are not numbers are replaced by the lowest that is.
 

@@ -66,7 +66,7 @@ REFUSED = {
     "huge_spacing.nii.gz": "0.001..100 mm, got 1000 x 1000 x 1000 mm",
     "mhd_missing_raw.mhd": "'absent.raw', which is missing",
     "mhd_short.mhd": "promises 15,360 bytes and mhd_short.raw holds 1,000",
-    "mhd_short.raw": "NIfTI, NRRD, MetaImage or DICOM",
+    "mhd_short.raw": "NIfTI, NRRD, MetaImage, DICOM, PNG or JPEG",
     "nan_affine.nii": "must be finite numbers, got nan 0 0 0",
     "negative_dim.nii": "-24 x 20 x 16",
     "nrrd_bad_type.nrrd": "'quaternion'",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from medseg.io.dicom_slice import NOT_IMAGES, is_dicom, read_tags
-from medseg.io.formats import READ_SUFFIXES, image_name, output_suffix
+from medseg.io.formats import PICTURE_SUFFIXES, READ_SUFFIXES, image_files, image_name, output_suffix
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import ModelManifest
 
@@ -57,7 +57,8 @@ def find_cases(source: Path, manifest: ModelManifest, output_folder: Path, suffi
         raise JobError(msg)
     if not cases:
         rule = "a batch is a folder with images or DICOM series, or a CSV file with cases"
-        msg = f"{source}: {rule}, and none was found; the endings read are {', '.join(READ_SUFFIXES)}"
+        endings = ", ".join((*READ_SUFFIXES, *PICTURE_SUFFIXES))
+        msg = f"{source}: {rule}, and none was found; the endings read are {endings}"
         raise JobError(msg)
     _check_apart(source, cases, "name", lambda case: case.name)
     _check_apart(source, cases, "output", lambda case: str(case.output))
@@ -115,7 +116,7 @@ _Found = tuple[str, tuple[str, ...], str]  # name, inputs, problem
 
 def _files(folder: Path, manifest: ModelManifest) -> Iterator[_Found]:
     """Image files directly in a folder."""
-    files = [path for path in sorted(folder.iterdir()) if _is_scan(path)]
+    files = [path for path in image_files(folder) if not path.name.lower().endswith(_NOT_A_SCAN)]
     numbered = {path: _NUMBERED.fullmatch(image_name(path)) for path in files}
     count = len(manifest.channels)
     if count == 1:
@@ -170,13 +171,6 @@ def _series_directly_in(folder: Path, name: str) -> Iterator[_Found]:
         described = re.sub(r"[^\w.-]+", "-", piece.description).strip("-.")
         ending = "-".join(filter(None, [described, series.rpartition(".")[2]]))
         yield f"{name}_{ending}", (str(piece.path),), ""
-
-
-def _is_scan(path: Path) -> bool:
-    name = path.name.lower()
-    return (
-        path.is_file() and not name.startswith(".") and name.endswith(READ_SUFFIXES) and not name.endswith(_NOT_A_SCAN)
-    )
 
 
 def _is_slice(path: Path) -> bool:

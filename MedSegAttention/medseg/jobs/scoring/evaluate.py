@@ -17,7 +17,7 @@ from medseg.imaging.geometry import same_grid
 from medseg.imaging.image import Image
 from medseg.imaging.measure import dice
 from medseg.io.atomic import replacing
-from medseg.io.formats import READ_SUFFIXES, image_name
+from medseg.io.formats import image_files, image_name
 from medseg.io.read import read_labels
 from medseg.spec.errors import ImageError, JobError
 
@@ -234,5 +234,4 @@ def _values_of(paths: Iterable[Path]) -> tuple[int, ...]:
 
 
 def _images_in(folder: Path) -> Mapping[str, Path]:
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return {image_name(path): path for path in files if path.name.lower().endswith(READ_SUFFIXES)}
+    return {image_name(path): path for path in image_files(folder)}

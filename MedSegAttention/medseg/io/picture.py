@@ -1,0 +1,66 @@
+"""PNG and JPEG: one slice of grey values, as radiographs are often passed on. A picture does not say where it lies."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medseg.io.dicom_slice import quiet_itk, sitk
+from medseg.io.stored import LPS_TO_RAS, Stored, refusal
+
+_JPEG = b"\xff\xd8\xff"
+MAGIC = (b"\x89PNG\r\n\x1a\n", _JPEG)
+_GREY = 8  # of 255: how far the colours of a grey picture are apart after JPEG has rounded them
+
+
+def read_picture(path: Path, *, frame: int | None = None) -> Stored:
+    """Read a grey PNG or JPEG as a volume one voxel thick.
+
+    Columns grow to the patient's left and rows downwards, as 3D Slicer places a picture: i to the left, j to the back.
+
+    Args:
+        path: the file; colours that are all the same are one channel, transparency is left out.
+        frame: there is one, number 0.
+
+    Returns:
+        ``(1, I, J, 1)`` with voxels of 1 mm.
+
+    Raises:
+        ImageError: if it cannot be decoded, has colours, or another frame is asked for.
+    """
+    if frame not in (None, 0):
+        raise refusal(path, f"a picture holds one image, frame 0, got frame {frame}; leave --frame out")
+    _refuse_cut(path)
+    try:
+        with quiet_itk():
+            pixels: NDArray[Any] = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise refusal(path, f"it cannot be decoded ({reason}); get a whole copy") from error
+    grey = _one_channel(path, pixels)
+    lps = np.eye(4)
+    warning = f"{path}: a picture says neither how large its pixels are nor where they lie: 1 x 1 mm is assumed"
+    return Stored(grey.T[None, :, :, None], LPS_TO_RAS @ lps, (f"{warning}, do not trust any area or volume",))
+
+
+def _refuse_cut(path: Path) -> None:
+    """Refuse a JPEG without an end: its decoder fills what is missing with grey and says nothing."""
+    whole = path.read_bytes()
+    if whole.startswith(_JPEG) and whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda"):
+        rule = f"a JPEG ends with its mark FFD9, and this one of {len(whole):,} bytes does not"
+        raise refusal(path, f"{rule}; get a whole copy")
+
+
+def _one_channel(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
+    """``(J, I)`` of ``(J, I)`` or ``(J, I, colours)``."""
+    if pixels.ndim == 2:
+        return pixels
+    if pixels.ndim != 3:
+        raise refusal(path, f"a picture has rows and columns, got {pixels.ndim} axes; save one image alone")
+    colours = pixels[..., : pixels.shape[-1] - (pixels.shape[-1] in (2, 4))]  # the last one is transparency
+    apart = int((colours.max(axis=-1).astype(np.int64) - colours.min(axis=-1)).max())
+    if apart > _GREY * (np.iinfo(pixels.dtype).max // 255):
+        rule = f"a pixel is one number, and its colours differ by up to {apart}"
+        raise refusal(path, f"{rule}; convert it to grey and remove coloured marks")
+    return colours[..., colours.shape[-1] // 2]  # green: JPEG keeps it best

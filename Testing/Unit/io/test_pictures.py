@@ -1,0 +1,77 @@
+"""Grey PNG and JPEG are slices; their size is said to be unknown, and coloured ones are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from PIL import Image as Picture
+
+from medseg.io.formats import image_files, image_name
+from medseg.io.read import read_image, read_labels
+from medseg.spec.errors import ImageError
+
+GREY = (np.add.outer(np.arange(30), 3 * np.arange(40)) + 20).astype(np.uint8)  # 30 rows, 40 columns
+
+
+@pytest.mark.parametrize(
+    ("ending", "mode"), [(".png", "L"), (".png", "RGB"), (".png", "RGBA"), (".jpg", "L"), (".jpg", "RGB")]
+)
+def test_a_grey_picture_is_a_slice_with_columns_along_i(tmp_path, ending, mode):
+    path = tmp_path / f"chest{ending}"
+    Picture.fromarray(GREY).convert(mode).save(path, quality=95)
+    reading = read_image(path)
+    assert reading.image.shape == (40, 30, 1)
+    np.testing.assert_allclose(reading.image.array[0, :, :, 0].T.astype(int), GREY, atol=3 if ending == ".jpg" else 0)
+    assert reading.name == "chest"
+    assert any("1 x 1 mm is assumed" in each for each in reading.warnings)
+
+
+def test_it_lies_where_itk_and_so_3d_slicer_places_a_picture(tmp_path):
+    path = tmp_path / "chest.png"
+    Picture.fromarray(GREY).save(path)
+    theirs = sitk.ReadImage(str(path))
+    ours = read_image(path).image
+    for index in ((0, 0), (7, 3)):
+        lps = theirs.TransformIndexToPhysicalPoint(index)
+        ras = (ours.affine @ [*index, 0, 1])[:2]
+        np.testing.assert_allclose(ras, [-lps[0], -lps[1]])
+        assert theirs[index] == ours.array[0, index[0], index[1], 0]
+
+
+def test_sixteen_bits_are_kept(tmp_path):
+    deep = GREY.astype(np.uint16) * 200
+    sitk.WriteImage(sitk.GetImageFromArray(deep), str(tmp_path / "deep.png"))
+    np.testing.assert_array_equal(read_image(tmp_path / "deep.png").image.array[0, :, :, 0].T, deep)
+
+
+def test_a_mask_is_a_labelmap(tmp_path):
+    Picture.fromarray((GREY > 100).astype(np.uint8)).save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "mask.png").array[0, :, :, 0].T, GREY > 100)
+
+
+def test_colours_are_refused_with_how_far_they_are_apart(tmp_path):
+    coloured = np.stack([GREY, GREY, GREY], axis=-1)
+    coloured[2:5, 2:5] = (250, 0, 0)
+    Picture.fromarray(coloured).save(tmp_path / "marked.png")
+    with pytest.raises(ImageError, match=r"differ by up to 250; convert it to grey"):
+        read_image(tmp_path / "marked.png")
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_half_a_picture_is_refused(tmp_path, ending):
+    path = tmp_path / f"half{ending}"
+    noise = np.random.default_rng(0).integers(0, 255, (60, 60)).astype(np.uint8)
+    Picture.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ImageError, match="get a whole copy"):
+        read_image(path)
+
+
+def test_pictures_beside_volumes_are_previews(tmp_path):
+    for name in ("b.png", "a.PNG", ".hidden.png"):
+        (tmp_path / name).write_bytes(b"")
+    assert [path.name for path in image_files(tmp_path)] == ["a.PNG", "b.png"]
+    (tmp_path / "scan.nii.gz").write_bytes(b"")
+    assert [path.name for path in image_files(tmp_path)] == ["scan.nii.gz"]
+    assert image_name(Path("x/chest.v1.jpeg")) == "chest.v1"
