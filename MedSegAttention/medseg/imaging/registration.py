@@ -3,9 +3,11 @@
 Images are handed to ITK with their RAS millimetres as they are: it never asks which way the axes point.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Self, TypeAlias
+from itertools import product
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,28 +16,25 @@ from medseg.imaging._itk import sitk
 from medseg.imaging.geometry import resample_to
 from medseg.imaging.image import Affine, Image
 from medseg.imaging.intensity import as_finite
-from medseg.imaging.registration_inputs import below_top, mass_centre, middle, padded, shrunk, to_itk, windowed
+from medseg.imaging.registration_inputs import below_top, mass_centre, middle, shrunk, to_itk, windowed
 
 _FINE_MM = 3.0
 _COARSE_MM = 8.0
 _BINS = 32
 _SEED = 1
+_SHARE, _MOST_SAMPLES = 0.15, 30_000  # of the patient's voxels that are looked at in each step
+_LEAST_STEP_MM = 1e-3
 _Turn: TypeAlias = tuple[float, float, float]  # radians about R, A, S
-_How: TypeAlias = tuple[int, float]  # voxels of the patient that are looked at in each step, least step in mm
-_FEW: _How = (7_000, 0.03)
-_MANY: _How = (15_000, 0.001)
-_Level: TypeAlias = tuple[int, float]  # shrink factor, smoothing in mm
-_LEVELS: tuple[_Level, ...] = ((2, 3.0), (1, 1.0))
-_PITCHES = (0.0, -0.4, 0.4)  # radians: how far chins are down or up
+_Levels: TypeAlias = Sequence[tuple[int, float]]  # shrink factor, smoothing in mm
+_RIGID: _Levels = ((4, 6.0), (2, 3.0))
+_AFFINE: _Levels = ((2, 3.0), (1, 1.0))
+_UPRIGHT: _Turn = (0.0, 0.0, 0.0)
+_TILT = 0.45  # radians between the orientations that are tried
+_TURNS = tuple(turn for turn in product((-_TILT, 0.0, _TILT), repeat=3) if turn != _UPRIGHT)
 SCALES = (0.72, 1.38)  # of heads, against the template
 _STARTS = 2  # that are followed
-_TURN = 0.5
-_TURNS = tuple(
-    (sign * a, sign * b, sign * c)
-    for a, b, c in ((_TURN, 0.0, 0.0), (0.0, _TURN, 0.0), (0.0, 0.0, _TURN))
-    for sign in (-1, 1)
-)
-_GOOD = 0.40  # a quality at which no other orientation is tried
+_GOOD = 0.50  # a quality at which no other orientation is tried
+_SURE, _GAIN, _AGAIN = 0.60, 0.02, 4  # a quality that is not improved further; what is worth another descent; descents
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,69 +85,105 @@ def register(image: Image, template: Template) -> Registration:
         template: a whole head; the patient may be stripped of its skull.
     """
     prepared = windowed(Image(as_finite(image.array[:1]), image.affine), is_ct=looks_like_ct(image))
-    target = padded(windowed(template.image, is_ct=False))
+    target = windowed(template.image, is_ct=False)
     air = float(target.array.min())
-    brain = Image(np.where(padded(template.regions).array > 0, target.array, air), target.affine)
+    brain = Image(np.where(template.regions.array > 0, target.array, air), target.affine)
     fine = shrunk(prepared, _FINE_MM)
-    pairs = [
-        (_Pair.of(shrunk(fine, _COARSE_MM), shrunk(moving, _COARSE_MM)), _Pair.of(fine, moving))
-        for moving in (target, brain)  # the patient may be stripped, too
+    fixed, coarse = to_itk(fine), to_itk(shrunk(fine, _COARSE_MM))
+    pairs = [  # the patient may be stripped, too
+        _Pair(fixed, to_itk(moving), coarse, to_itk(shrunk(moving, _COARSE_MM))) for moving in (target, brain)
     ]
     search = _Search(pairs, template, fine)
-    best = search.from_turns([(pitch, 0.0, 0.0) for pitch in _PITCHES])
+    best = search.upright()
     if best.quality < _GOOD:
-        best = max(best, search.from_turns(_TURNS), key=lambda found: found.quality)
+        best = max(best, search.turned(), key=lambda found: found.quality)
     return best
 
 
 @dataclass(frozen=True, eq=False)
 class _Pair:
-    """The patient, and the template that is moved to it."""
+    """The patient, and the template that is moved to it: whole, or its brain alone."""
 
     fixed: Any
     moving: Any
+    coarse_fixed: Any
+    coarse_moving: Any
 
-    @classmethod
-    def of(cls, fixed: Image, moving: Image) -> Self:
-        return cls(to_itk(fixed), to_itk(moving))
+    def start(self, centre: Callable[[Any], NDArray[np.float64]], turn: _Turn) -> Any:
+        """Lay a point of the template on the same of the patient, turned."""
+        own, theirs = centre(self.fixed), centre(self.moving)
+        transform = sitk.Euler3DTransform()
+        transform.SetCenter(own.tolist())
+        transform.SetTranslation((theirs - own).tolist())
+        transform.SetRotation(*turn)
+        return transform
+
+    def value(self, transform: Any) -> float:
+        """The metric at a coarse resolution, less is better."""
+        method = _metric()
+        method.SetInitialTransform(transform)
+        try:
+            return float(method.MetricEvaluate(self.coarse_fixed, self.coarse_moving))
+        except RuntimeError:  # they hardly overlap
+            return np.inf
+
+    def descend(self, transform: Any, *, rate: float, steps: int, levels: _Levels) -> Any:
+        """Improve a transform in place; one that loses the patient stays where it was lost."""
+        method = _method(self.fixed, levels)
+        method.SetOptimizerAsRegularStepGradientDescent(rate, _LEAST_STEP_MM, steps, gradientMagnitudeTolerance=1e-5)
+        method.SetOptimizerScalesFromPhysicalShift()
+        method.SetInitialTransform(transform, inPlace=True)
+        with suppress(RuntimeError):  # they lost each other, or the image is a few voxels thin
+            method.Execute(self.fixed, self.moving)
+        return transform
 
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """Two resolutions of both images, and what says how well they agree."""
+    """Both forms of the template, and what says how well they agree."""
 
-    pairs: list[tuple[_Pair, _Pair]]  # coarse and fine: the whole template, and its brain alone
+    pairs: Sequence[_Pair]
     template: Template
     patient: Image
 
-    def from_turns(self, turns: Sequence[_Turn]) -> Registration:
-        """Begin at several centres with each turn, keep the best after the coarse level, and finish that."""
-        (whole, fine), (coarse_brain, fine_brain) = self.pairs
-        head, brain = self._head(whole, fine, turns), self._brain(coarse_brain, fine_brain, turns)
-        return max(head, brain, key=lambda found: found.quality)
+    def upright(self) -> Registration:
+        """Begin with the head as it usually lies in a scanner."""
+        return self._finish([(pair, pair.start(below_top, _UPRIGHT)) for pair in self.pairs])
 
-    def _head(self, coarse: _Pair, fine: _Pair, turns: Sequence[_Turn]) -> Registration:
-        """With the skull: coarse and middle level rigid, then the affine at the middle and the fine level."""
-        rigid = self._begin(coarse, turns, rate=4.0, steps=20, how=_FEW)
-        self._descend(fine, rigid, rate=3.0, steps=25, how=_FEW, levels=_LEVELS[:1])
-        affine = _as_affine(rigid)
-        self._descend(fine, affine, rate=2.0, steps=30, how=_FEW, levels=_LEVELS[:1])
-        self._descend(fine, affine, rate=1.0, steps=40, how=_FEW, levels=_LEVELS[1:])
-        return self._registration(affine)
+    def turned(self) -> Registration:
+        """Begin with the best of other orientations and centres."""
+        starts = [
+            (pair, pair.start(centre, turn))
+            for pair in self.pairs
+            for centre in (below_top, mass_centre, middle)
+            for turn in _TURNS
+        ]
+        ranked = sorted(starts, key=lambda start: start[0].value(start[1]))
+        own = [[start for start in ranked if start[0] is pair][:_STARTS] for pair in self.pairs]
+        return self._finish([start for each in own for start in each])
 
-    def _brain(self, coarse: _Pair, fine: _Pair, turns: Sequence[_Turn]) -> Registration:
-        """Without it: the affine begins at the coarse level, by all of its voxels."""
-        affine = _as_affine(self._begin(coarse, turns, rate=4.0, steps=40, how=_MANY))
-        self._descend(coarse, affine, rate=2.0, steps=60, how=_MANY)
-        self._descend(fine, affine, rate=1.0, steps=60, how=_MANY)
-        return self._registration(affine)
+    def _finish(self, starts: Sequence[tuple[_Pair, Any]]) -> Registration:
+        """Follow each start rigidly, and the best of each form of the template to an affine, until one is good."""
+        rigid = [(pair, pair.descend(start, rate=4.0, steps=80, levels=_RIGID)) for pair, start in starts]
+        rigid.sort(key=lambda each: -self._registration(_as_affine(each[1])).quality)
+        best = Registration(np.eye(4), 0.0)
+        for form in dict.fromkeys(id(pair) for pair, _ in rigid):  # the better one first
+            pair, start = next(each for each in rigid if id(each[0]) == form)
+            best = max(best, self._affine(pair, _as_affine(start)), key=lambda found: found.quality)
+            if best.quality >= _GOOD:
+                break
+        return best
 
-    def _begin(self, coarse: _Pair, turns: Sequence[_Turn], *, rate: float, steps: int, how: _How) -> Any:
-        """The best of the starts at the coarse level."""
-        starts = [self._rigid(centre, shift, turn) for centre, shift in self._centres(coarse) for turn in turns]
-        chosen = sorted(starts, key=lambda start: _value(coarse, start))[:_STARTS]
-        done = [self._descend(coarse, start, rate=rate, steps=steps, how=how) for start in chosen]
-        return min(done, key=lambda each: each[0])[1]
+    def _affine(self, pair: _Pair, transform: Any) -> Registration:
+        """Descend; where the two do not agree well yet, again for as long as that helps: a tilt takes many steps."""
+        best = Registration(np.eye(4), 0.0)
+        for _ in range(_AGAIN):
+            found = self._registration(pair.descend(transform, rate=2.0, steps=100, levels=_AFFINE))
+            gained = found.quality - best.quality
+            best = max(best, found, key=lambda each: each.quality)
+            if found.quality >= _SURE or gained < _GAIN:
+                break
+        return best
 
     def _registration(self, affine: Any) -> Registration:
         try:
@@ -159,45 +194,6 @@ class _Search:
         if scales.min() < SCALES[0] or scales.max() > SCALES[1]:
             return Registration(to_patient, 0.0)
         return Registration(to_patient, quality(self.patient, self.template, to_patient))
-
-    @staticmethod
-    def _centres(pair: _Pair) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-        """Points of the patient, and the way from each to its point of the template."""
-        fixed, moving = pair.fixed, pair.moving
-        pairs = [(mass_centre(fixed), mass_centre(moving)), (middle(fixed), middle(moving))]
-        pairs.append((below_top(fixed), below_top(moving)))
-        return [(a, b - a) for a, b in pairs]
-
-    @staticmethod
-    def _rigid(centre: NDArray[np.float64], shift: NDArray[np.float64], turn: _Turn) -> Any:
-        transform = sitk.Euler3DTransform()
-        transform.SetCenter(centre.tolist())
-        transform.SetTranslation(shift.tolist())
-        transform.SetRotation(*turn)
-        return transform
-
-    @staticmethod
-    def _descend(
-        pair: _Pair, transform: Any, *, rate: float, steps: int, how: _How, levels: Sequence[_Level] = ((1, 0.0),)
-    ) -> tuple[float, Any]:
-        method = _method()
-        voxels = pair.fixed.GetNumberOfPixels()
-        samples, least_step = how
-        if samples < voxels:
-            shares = [min(1.0, samples * shrink**3 / voxels) for shrink, _ in levels]
-            method.SetMetricSamplingStrategy(method.RANDOM)
-            method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
-        method.SetShrinkFactorsPerLevel([shrink for shrink, _ in levels])
-        method.SetSmoothingSigmasPerLevel([sigma for _, sigma in levels])
-        method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
-        method.SetOptimizerAsRegularStepGradientDescent(rate, least_step, steps, gradientMagnitudeTolerance=1e-5)
-        method.SetOptimizerScalesFromPhysicalShift()
-        method.SetInitialTransform(transform, inPlace=True)
-        try:
-            method.Execute(pair.fixed, pair.moving)
-        except RuntimeError:  # they lost each other, or the image is a few voxels thin: the start stays as it was
-            return np.inf, transform
-        return float(method.GetMetricValue()), transform
 
 
 def quality(patient: Image, template: Template, to_patient: Affine) -> float:
@@ -224,7 +220,7 @@ def _mutual_information(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float((joint[some] * np.log(joint[some] / apart[some])).sum())
 
 
-def _method() -> Any:
+def _metric() -> Any:
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
@@ -232,13 +228,16 @@ def _method() -> Any:
     return method
 
 
-def _value(pair: _Pair, transform: Any) -> float:
-    method = _method()
-    method.SetInitialTransform(transform)
-    try:
-        return float(method.MetricEvaluate(pair.fixed, pair.moving))
-    except RuntimeError:  # they hardly overlap
-        return np.inf
+def _method(fixed: Any, levels: _Levels) -> Any:
+    method = _metric()
+    voxels = fixed.GetNumberOfPixels()
+    shares = [min(_SHARE, _MOST_SAMPLES * shrink**3 / voxels) for shrink, _ in levels]
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentagePerLevel(shares, _SEED)
+    method.SetShrinkFactorsPerLevel([shrink for shrink, _ in levels])
+    method.SetSmoothingSigmasPerLevel([sigma for _, sigma in levels])
+    method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
+    return method
 
 
 def _as_affine(rigid: Any) -> Any:
