@@ -20,6 +20,7 @@ __all__ = ["run_monai"]  # a fixture
 SHIPPED = scan([built_in_folder()])
 BARS = {"hippocampus-ultralight3d": 0.889, "hippocampus-emf3d": 0.884, "hippocampus-dlka3d": 0.881}  # mean Dice
 HIPPOCAMPUS = tuple(BARS)
+DEEP = "brain-deep-any-contrast"
 
 
 @pytest.fixture(scope="module", params=HIPPOCAMPUS)
@@ -46,7 +47,7 @@ def dice(found, truth):
 
 def test_no_shipped_bundle_is_broken():
     assert SHIPPED.broken == ()
-    assert set(HIPPOCAMPUS) == set(SHIPPED.bundles)
+    assert {*HIPPOCAMPUS, DEEP} == set(SHIPPED.bundles)
 
 
 @pytest.mark.parametrize("bundle", SHIPPED.bundles.values(), ids=list(SHIPPED.bundles))
@@ -61,7 +62,7 @@ def test_the_card_of_a_shipped_model_holds_the_scores_of_its_metadata(bundle):
     card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     assert bundle.manifest.scores
     for scores in bundle.manifest.scores:
-        for table in (scores.plain, scores.mirrored):
+        for table in filter(None, (scores.plain, scores.mirrored)):
             assert f"{table.mean_dice.mean:.4g}" in card
 
 
@@ -142,6 +143,27 @@ def test_a_whole_head_gives_both_sides_on_its_own_grid(checkout):
     codes = {spec.region_modifier.meaning for spec in found.specs}
     assert codes == {"Left", "Right"}
     assert {box.spec.name for box in found.boxes} == {"left hippocampus", "right hippocampus"}
+
+
+def test_the_deep_brain_is_found_in_any_contrast_of_one_head(checkout):
+    """The template as it is, with its brightness turned round and bent: structures stay where they are."""
+    bundle = SHIPPED.bundles[DEEP]
+    head = read_image(checkout / "Models" / "templates" / "colin27" / "t1.nii.gz").image
+    brightest = float(head.array.max())
+    values = head.array.astype(np.float32) / brightest
+    inverted = Image(np.where(values > 0.05, 1.05 - values, 0.0).astype(np.float32), head.affine)
+    found = {name: segment_case([image], bundle) for name, image in (("T1", head), ("inverted", inverted))}
+    for side in ("left", "right"):
+        atlas = read_labels(checkout / "Resources" / "SampleData" / f"colin27_{side}_aal_hippocampus.nii.gz")
+        known = centre(atlas.array[0] == 1, atlas.affine)
+        for result in found.values():
+            value = next(spec.value for spec in result.specs if spec.name == f"{side} hippocampus")
+            own = centre(result.labels.array[0] == value, result.labels.affine)
+            assert np.linalg.norm(own - known) < 8
+    assert {spec.name for spec in found["T1"].specs} == {label.name for label in bundle.manifest.labels}
+    assert "cerebral cortex" not in {label.name for label in bundle.manifest.labels}  # it only helped in training
+    for row in found["T1"].measures:
+        assert row.volume_ml > 0.1, row.name
 
 
 TURNED = np.array([[-1.0, 0, 0, 90], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])  # 91 voxels along i run backwards

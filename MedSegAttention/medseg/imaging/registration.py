@@ -30,7 +30,11 @@ _RIGID: _Levels = ((4, 6.0), (2, 3.0))
 _AFFINE: _Levels = ((2, 3.0), (1, 1.0))
 _UPRIGHT: _Turn = (0.0, 0.0, 0.0)
 _TILT = 0.45  # radians between the orientations that are tried
-_TURNS = tuple(turn for turn in product((-_TILT, 0.0, _TILT), repeat=3) if turn != _UPRIGHT)
+_TURNS: tuple[_Turn, ...] = tuple(
+    (about_r, about_a, about_s)
+    for about_r, about_a, about_s in product((-_TILT, 0.0, _TILT), repeat=3)
+    if (about_r, about_a, about_s) != _UPRIGHT
+)
 SCALES = (0.72, 1.38)  # of heads, against the template
 _STARTS = 2  # that are followed
 _GOOD = 0.50  # a quality at which no other orientation is tried

@@ -5,13 +5,13 @@ from typing import Literal, TypeAlias
 
 from medseg.io.nifti_header import HEADER_BYTES, looks_like_nifti
 from medseg.io.packed import first_bytes
-from medseg.io.picture import MAGIC
 from medseg.io.stored import refusal
 from medseg.spec.errors import JobError
 
 Format: TypeAlias = Literal["nifti", "nrrd", "metaimage", "dicom", "picture"]
 
 READ_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
+PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how such files begin
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 WRITE_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")  # the longer ones first
 
@@ -37,7 +37,7 @@ def stored_format(path: Path) -> Format:
         return "dicom"
     if b"NDims" in head and b"=" in head:
         return "metaimage"
-    if head.startswith(MAGIC):
+    if head.startswith((PNG, JPEG)):
         return "picture"
     rule = f"an image is NIfTI, NRRD, MetaImage, DICOM, PNG or JPEG, and this file starts with {head[:16]!r}"
     raise refusal(path, f"{rule}; convert it to one of these")

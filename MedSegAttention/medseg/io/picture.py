@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.io.dicom_slice import quiet_itk, sitk
+from medseg.io.formats import JPEG
 from medseg.io.stored import LPS_TO_RAS, Stored, refusal
 
-_JPEG = b"\xff\xd8\xff"
-MAGIC = (b"\x89PNG\r\n\x1a\n", _JPEG)
 _GREY = 8  # of 255: how far the colours of a grey picture are apart after JPEG has rounded them
 
 
@@ -47,7 +46,7 @@ def read_picture(path: Path, *, frame: int | None = None) -> Stored:
 def _refuse_cut(path: Path) -> None:
     """Refuse a JPEG without an end: its decoder fills what is missing with grey and says nothing."""
     whole = path.read_bytes()
-    if whole.startswith(_JPEG) and whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda"):
+    if whole.startswith(JPEG) and whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda"):
         rule = f"a JPEG ends with its mark FFD9, and this one of {len(whole):,} bytes does not"
         raise refusal(path, f"{rule}; get a whole copy")
 
