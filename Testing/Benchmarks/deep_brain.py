@@ -18,13 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg.bundles.catalogue import Bundle, find_bundle, template_folder
+from medseg.bundles.catalogue import Bundle, find_bundle
 from medseg.imaging.geometry import resample_to
 from medseg.imaging.image import Image
 from medseg.imaging.measure import dice
-from medseg.imaging.registration import Template, register
+from medseg.imaging.registration import register
 from medseg.io.read import read_image, read_labels
 from medseg.jobs.run.loaded_networks import LoadedNetworks
+from medseg.jobs.run.located import read_template
 from medseg.jobs.run.segment import segment_case
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, evaluate_pair, summarise
 from medseg.jobs.scoring.score_tables import mean_interval
@@ -88,9 +89,7 @@ def brought(atlas: Path, image: Image, bundle: Bundle) -> NDArray[np.uint8]:
     if rule is None:
         msg = f"{bundle.manifest.model_id} is not located, so that nothing was registered"
         raise ValueError(msg)
-    folder = template_folder(bundle, rule.template)
-    template = Template(read_image(folder / "t1.nii.gz").image, read_labels(folder / "regions.nii.gz"))
-    found = register(image, template)
+    found = register(image, read_template(bundle, rule))
     labels = read_labels(atlas / "seg_aal116.nii.gz")
     moved = Image(labels.array, found.to_patient @ labels.affine)
     values: NDArray[np.uint8] = resample_to(moved, image.shape, image.affine, order="nearest").array[0]

@@ -113,14 +113,17 @@ class _Pair:
     coarse_fixed: Any
     coarse_moving: Any
 
-    def start(self, centre: Callable[[Any], NDArray[np.float64]], turn: _Turn) -> Any:
-        """Lay a point of the template on the same of the patient, turned."""
+    def starts(self, centre: Callable[[Any], NDArray[np.float64]], turns: Sequence[_Turn]) -> list[Any]:
+        """Lay a point of the template on the same of the patient, turned in each way."""
         own, theirs = centre(self.fixed), centre(self.moving)
-        transform = sitk.Euler3DTransform()
-        transform.SetCenter(own.tolist())
-        transform.SetTranslation((theirs - own).tolist())
-        transform.SetRotation(*turn)
-        return transform
+        transforms = []
+        for turn in turns:
+            transform = sitk.Euler3DTransform()
+            transform.SetCenter(own.tolist())
+            transform.SetTranslation((theirs - own).tolist())
+            transform.SetRotation(*turn)
+            transforms.append(transform)
+        return transforms
 
     def value(self, transform: Any) -> float:
         """The metric at a coarse resolution, less is better."""
@@ -152,28 +155,26 @@ class _Search:
 
     def upright(self) -> Registration:
         """Begin with the head as it usually lies in a scanner."""
-        return self._finish([(pair, pair.start(below_top, _UPRIGHT)) for pair in self.pairs])
+        return self._finish([(pair, pair.starts(below_top, [_UPRIGHT])) for pair in self.pairs])
 
     def turned(self) -> Registration:
         """Begin with the best of other orientations and centres."""
-        starts = [
-            (pair, pair.start(centre, turn))
-            for pair in self.pairs
-            for centre in (below_top, mass_centre, middle)
-            for turn in _TURNS
-        ]
-        ranked = sorted(starts, key=lambda start: start[0].value(start[1]))
-        own = [[start for start in ranked if start[0] is pair][:_STARTS] for pair in self.pairs]
-        return self._finish([start for each in own for start in each])
+        chosen = []
+        for pair in self.pairs:
+            starts = [start for centre in (below_top, mass_centre, middle) for start in pair.starts(centre, _TURNS)]
+            chosen.append((pair, sorted(starts, key=pair.value)[:_STARTS]))
+        return self._finish(chosen)
 
-    def _finish(self, starts: Sequence[tuple[_Pair, Any]]) -> Registration:
+    def _finish(self, starts: Sequence[tuple[_Pair, Sequence[Any]]]) -> Registration:
         """Follow each start rigidly, and the best of each form of the template to an affine, until one is good."""
-        rigid = [(pair, pair.descend(start, rate=4.0, steps=80, levels=_RIGID)) for pair, start in starts]
-        rigid.sort(key=lambda each: -self._registration(_as_affine(each[1])).quality)
+        rigid = []
+        for pair, own in starts:
+            done = [_as_affine(pair.descend(start, rate=4.0, steps=80, levels=_RIGID)) for start in own]
+            scored = [(self._registration(each).quality, each) for each in done]
+            rigid.append((pair, *max(scored, key=lambda each: each[0])))
         best = Registration(np.eye(4), 0.0)
-        for form in dict.fromkeys(id(pair) for pair, _ in rigid):  # the better one first
-            pair, start = next(each for each in rigid if id(each[0]) == form)
-            best = max(best, self._affine(pair, _as_affine(start)), key=lambda found: found.quality)
+        for pair, _, affine in sorted(rigid, key=lambda each: -each[1]):
+            best = max(best, self._affine(pair, affine), key=lambda found: found.quality)
             if best.quality >= _GOOD:
                 break
         return best

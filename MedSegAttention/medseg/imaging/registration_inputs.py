@@ -10,7 +10,6 @@ from medseg.imaging.geometry import closest_axes, resample_to
 from medseg.imaging.image import Image
 from medseg.imaging.steps import Resample
 
-_PAD_MM = 40.0  # of air around the template: what is mapped beyond an image does not count, and would be sought
 _CT_HU = (-20.0, 100.0)  # what brain and water are in CT, with some room
 
 
@@ -23,14 +22,6 @@ def windowed(image: Image, *, is_ct: bool) -> Image:
         )
     low, high = np.percentile(image.array[:, ::2, ::2, ::2], [1, 99.5])
     return Image(np.clip(image.array, low, high).astype(np.float32), image.affine)
-
-
-def padded(image: Image) -> Image:
-    """Air, the value 0, around a template."""
-    voxels = [round(_PAD_MM / size) for size in image.spacing]
-    affine = image.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ voxels
-    return Image(np.pad(image.array, [(0, 0), *((n, n) for n in voxels)]), affine)
 
 
 def shrunk(image: Image, size_mm: float) -> Image:

@@ -38,9 +38,8 @@ def read_picture(path: Path, *, frame: int | None = None) -> Stored:
         reason = str(error).strip().splitlines()[-1]
         raise refusal(path, f"it cannot be decoded ({reason}); get a whole copy") from error
     grey = _one_channel(path, pixels)
-    lps = np.eye(4)
     warning = f"{path}: a picture says neither how large its pixels are nor where they lie: 1 x 1 mm is assumed"
-    return Stored(grey.T[None, :, :, None], LPS_TO_RAS @ lps, (f"{warning}, do not trust any area or volume",))
+    return Stored(grey.T[None, :, :, None], LPS_TO_RAS.copy(), (f"{warning}, do not trust any area or volume",))
 
 
 def _refuse_cut(path: Path) -> None:

@@ -22,6 +22,16 @@ from medseg.spec.job import Options
 from medseg.spec.locating import LocateRule
 
 
+def read_template(bundle: Bundle, rule: LocateRule) -> Template:
+    """Read the head in which the boxes of a model are known.
+
+    Raises:
+        ManifestError: when it is missing.
+    """
+    folder = template_folder(bundle, rule.template)
+    return Template(read_image(folder / "t1.nii.gz").image, read_labels(folder / "regions.nii.gz"))
+
+
 def locate(image: Image, bundle: Bundle, rule: LocateRule, progress: ProgressReporter) -> tuple[LocatedBox, ...]:
     """Find the boxes of a model in an image, and warn of what is not as the model knows it.
 
@@ -29,8 +39,7 @@ def locate(image: Image, bundle: Bundle, rule: LocateRule, progress: ProgressRep
         ImageError: when there is no head that the template fits, or a box lies outside the image.
         ManifestError: when the template is missing.
     """
-    folder = template_folder(bundle, rule.template)
-    template = Template(read_image(folder / "t1.nii.gz").image, read_labels(folder / "regions.nii.gz"))
+    template = read_template(bundle, rule)
     found = register(image, template)
     boxes = place_boxes(rule, found, image)
     for remark in (*check_contrast(image, template, found.to_patient, bundle.manifest), *check_boxes(boxes)):
