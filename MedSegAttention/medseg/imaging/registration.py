@@ -3,8 +3,8 @@
 Images are handed to ITK with their RAS millimetres as they are: it never asks which way the axes point.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import product
 from typing import Any, TypeAlias
@@ -98,10 +98,22 @@ def register(image: Image, template: Template) -> Registration:
         _Pair(fixed, to_itk(moving), coarse, to_itk(shrunk(moving, _COARSE_MM))) for moving in (target, brain)
     ]
     search = _Search(pairs, template, fine)
-    best = search.upright()
-    if best.quality < _GOOD:
-        best = max(best, search.turned(), key=lambda found: found.quality)
+    with _one_thread():
+        best = search.upright()
+        if best.quality < _GOOD:
+            best = max(best, search.turned(), key=lambda found: found.quality)
     return best
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let ITK's metric add in one order: a method's own number of threads does not reach it, the global one does."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +239,6 @@ def _mutual_information(first: NDArray[Any], second: NDArray[Any]) -> float:
 
 def _metric() -> Any:
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetInterpolator(sitk.sitkLinear)
     return method
