@@ -10,6 +10,7 @@ from medseg.io.dicom_slice import quiet_itk, sitk
 from medseg.io.formats import JPEG
 from medseg.io.stored import LPS_TO_RAS, Stored, refusal
 
+_EDGE_VALUES, _EDGE_SHARE = 16, 4  # a soft edge has more grey values than so many, and white has so many times its pixels
 _GREY = 8  # of 255: how far the colours of a grey picture are apart after JPEG has rounded them
 
 
@@ -40,6 +41,29 @@ def read_picture(path: Path, *, frame: int | None = None) -> Stored:
     grey = _one_channel(path, pixels)
     warning = f"{path}: a picture says neither how large its pixels are nor where they lie: 1 x 1 mm is assumed"
     return Stored(grey.T[None, :, :, None], LPS_TO_RAS.copy(), (f"{warning}, do not trust any area or volume",))
+
+
+def picture_labels(path: Path, grey: NDArray[Any]) -> NDArray[Any]:
+    """Labels that a picture holds: its grey values, or 0 and 1 where it is a mask in black and white.
+
+    A mask that was resized has soft edges: many grey values, and few pixels of them. It is cut at half of white.
+
+    Args:
+        path: the file.
+        grey: its values, of any shape.
+
+    Raises:
+        ImageError: if it is a JPEG, which stores values only about as they were.
+    """
+    with path.open("rb") as file:
+        if file.read(len(JPEG)) == JPEG:
+            raise refusal(path, "labels are exact numbers, and JPEG changes them; save the labels as PNG")
+    white = int(np.iinfo(grey.dtype).max)
+    between = grey[(grey > 0) & (grey < white)]
+    soft = len(np.unique(between)) > _EDGE_VALUES and _EDGE_SHARE * between.size < np.count_nonzero(grey == white)
+    if white in grey and (soft or not between.size):
+        return (grey > white // 2).astype(grey.dtype)
+    return grey
 
 
 def _refuse_cut(path: Path) -> None:

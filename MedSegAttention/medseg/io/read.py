@@ -14,7 +14,7 @@ from medseg.io.formats import image_name, stored_format
 from medseg.io.metaimage import read_metaimage
 from medseg.io.nifti import read_nifti
 from medseg.io.nrrd import read_nrrd
-from medseg.io.picture import read_picture
+from medseg.io.picture import picture_labels, read_picture
 from medseg.io.segnrrd import segment_layers
 from medseg.io.stored import Stored, refusal
 
@@ -59,7 +59,8 @@ def read_image(path: Path, *, frame: int | None = None) -> Reading:
 def read_labels(path: Path) -> Image:
     """Read a labelmap: whole numbers from 0 up, in the smallest unsigned type that holds them.
 
-    Segments of a .seg.nrrd that lie in several layers are numbered 1..n in the order of the file.
+    Segments of a .seg.nrrd that lie in several layers are numbered 1..n in the order of the file. In a picture of black
+    and white alone white is label 1.
 
     Args:
         path: any file ``read_image`` takes, or a .seg.nrrd.
@@ -73,6 +74,8 @@ def read_labels(path: Path) -> Image:
     stored = _decode(path, None, layers=True)
     check_affine(path, stored.affine)
     array = stored.array
+    if stored_format(path) == "picture":
+        array = picture_labels(path, array)
     if array.shape[0] > 1:
         array = _flatten(path, stored)
     return Image(_whole_numbers(path, array), stored.affine)

@@ -50,6 +50,34 @@ def test_a_mask_is_a_labelmap(tmp_path):
     np.testing.assert_array_equal(read_labels(tmp_path / "mask.png").array[0, :, :, 0].T, GREY > 100)
 
 
+@pytest.mark.parametrize(("dtype", "white"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_a_mask_in_black_and_white_is_label_1(tmp_path, dtype, white):
+    sitk.WriteImage(sitk.GetImageFromArray(((GREY > 100) * white).astype(dtype)), str(tmp_path / "mask.png"))
+    np.testing.assert_array_equal(read_labels(tmp_path / "mask.png").array[0, :, :, 0].T, GREY > 100)
+
+
+def test_a_resized_mask_is_cut_at_half_of_white(tmp_path):
+    across, down = np.meshgrid(np.arange(120), np.arange(90))
+    disc = Picture.fromarray(((np.hypot(across - 60, down - 45) < 30) * 255).astype(np.uint8))
+    soft = disc.resize((200, 160), Picture.Resampling.BICUBIC)
+    assert len(np.unique(np.asarray(soft))) > 20
+    soft.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "mask.png").array[0, :, :, 0].T, np.asarray(soft) > 127)
+
+
+@pytest.mark.parametrize("values", [(0, 1, 2), (0, 1, 255), (0, 50, 100, 150)])
+def test_a_picture_of_few_labels_keeps_their_numbers(tmp_path, values):
+    labels = np.array(values, np.uint8)[GREY % len(values)]
+    Picture.fromarray(labels).save(tmp_path / "labels.png")
+    np.testing.assert_array_equal(read_labels(tmp_path / "labels.png").array[0, :, :, 0].T, labels)
+
+
+def test_labels_in_a_jpeg_are_refused(tmp_path):
+    Picture.fromarray((GREY > 100).astype(np.uint8)).save(tmp_path / "mask.jpg")
+    with pytest.raises(ImageError, match="JPEG changes them; save the labels as PNG"):
+        read_labels(tmp_path / "mask.jpg")
+
+
 def test_colours_are_refused_with_how_far_they_are_apart(tmp_path):
     coloured = np.stack([GREY, GREY, GREY], axis=-1)
     coloured[2:5, 2:5] = (250, 0, 0)

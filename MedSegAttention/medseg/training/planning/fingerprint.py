@@ -54,6 +54,11 @@ class Fingerprint:
         i, j, k = np.median([case.spacing_mm for case in self.cases], axis=0).tolist()
         return i, j, k
 
+    @property
+    def flat_axis(self) -> int | None:
+        """The axis across which every image is one slice, as radiographs are; None: they are volumes."""
+        return next((axis for axis in (2, 1, 0) if all(case.shape[axis] == 1 for case in self.cases)), None)
+
     def median_shape(self, spacing_mm: Triple) -> Triple:
         """Median size in voxels of the given spacing."""
         sizes = [np.array(case.shape) * case.spacing_mm / spacing_mm for case in self.cases]

@@ -29,6 +29,11 @@ def needs_slices(network: str) -> bool:
     return network in NETWORKS and "spatial_dims" not in _parameters(network) and network.endswith("_2d")
 
 
+def takes_slices(network: str) -> bool:
+    """Whether a network can be built in 2D; MONAI's can."""
+    return network not in NETWORKS or "spatial_dims" in _parameters(network) or needs_slices(network)
+
+
 def network_arguments(
     network: str, channel_count: int, label_count: int, window: Sequence[int], spacing_mm: Sequence[float]
 ) -> dict[str, Any]:

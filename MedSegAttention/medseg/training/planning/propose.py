@@ -15,7 +15,13 @@ from medseg.spec.errors import JobError
 from medseg.spec.manifest import ChannelSpec, IntensityRule, LabelSpec, ModelManifest, SliceRule, Triple
 from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.fingerprint import Fingerprint
-from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES, needs_slices, window_multiple
+from medseg.training.planning.network_plan import (
+    CAREFUL_RATE,
+    LEARNING_RATES,
+    needs_slices,
+    takes_slices,
+    window_multiple,
+)
 from medseg.training.planning.plan import Plan, Recipe, parse_changes, window_is_patch
 from medseg.training.planning.propose_patch import choose_patch
 from medseg.training.planning.propose_window import MemoryBudget, choose_batch, choose_window
@@ -24,6 +30,9 @@ _THICK = 3.0  # an axis this many times coarser than the finest takes the finer 
 DEFAULT_NETWORK = "ultralight_unet"
 _ARGUMENTS = "model.arguments."
 _PASSES, _FEWEST_STEPS, _MOST_STEPS = 200, 2_000, 50_000
+_MODALITIES = {"CT": "CT", "PET": "PT", "PT": "PT", "MR": "MR", "MRI": "MR", "T1": "MR", "T2": "MR", "FLAIR": "MR"} | {
+    name: "CR" for name in ("CR", "DX", "RADIOGRAPH", "X-RAY", "XRAY")
+}
 SIDED = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
@@ -44,7 +53,9 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
     network = config.network or DEFAULT_NETWORK
     decided = decided_arguments(config)
     labels = propose_labels(dataset, fingerprint)
-    axis = config.slice_axis if config.slice_axis is not None else 2 if needs_slices(network) else None
+    flat = fingerprint.flat_axis if takes_slices(network) else None
+    axis = next((each for each in (config.slice_axis, flat) if each is not None), 2 if needs_slices(network) else None)
+    fitted = axis is not None and axis == flat and config.spacing is None
     spacing = config.spacing or _spacing(fingerprint, reasons)
     median = fingerprint.median_shape(spacing)
     budget = MemoryBudget(network, decided, len(fingerprint.channels), len(labels) + 1, spacing, axis, device)
@@ -58,6 +69,11 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
         window, arguments = patch, budget.arguments(patch)
         patch = None
         reasons["model.window_shape"] = f"{reasons.pop('training.patch_shape')}; norms of each image bind the window"
+    if fitted:
+        reasons["model.slices"] = (
+            "every image is one slice, as radiographs are: each is seen whole, resized to the window whatever its size"
+        )
+        reasons.pop("model.spacing_mm", None)
     if window_multiple(network) and config.window is None:
         reasons["model.arguments"] = "follow the window: axes are halved while they are long and fine enough"
     model = ModelManifest(
@@ -68,12 +84,12 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
         network=network,
         arguments=arguments,
         labels=labels,
-        channels=_channels(dataset, len(fingerprint.channels)),
+        channels=_channels(dataset, fingerprint),
         orientation="RAS",
-        spacing_mm=spacing,
+        spacing_mm=None if fitted else spacing,
         intensity=_intensity(dataset, fingerprint, reasons),
         window_shape=window,
-        slices=None if axis is None else SliceRule(axis=axis),
+        slices=None if axis is None else SliceRule(axis=axis, fit="resize" if fitted else "windows"),
         mirror_axes=_mirror_axes(labels, axis, reasons),
         anatomy=dataset.title,
         intended_use="Research. Not a medical device: every result must be checked by a person who knows the anatomy.",
@@ -83,6 +99,9 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
         references=(dataset.reference,) if dataset.reference else (),
     )
     recipe = propose_recipe(fingerprint, network, batch, config.steps, reasons, fitting_steps=fitting)
+    if fitted:
+        recipe = dataclasses.replace(recipe, foreground=0.0)
+        reasons["training.foreground"] = "an image is seen whole, so that there is no patch to place"
     return Plan(model=model, training=dataclasses.replace(recipe, patch_shape=patch), reasons=reasons)
 
 
@@ -142,12 +161,13 @@ def propose_labels(dataset: Dataset, fingerprint: Fingerprint) -> tuple[LabelSpe
     return label_specs([dataset.label_names.get(value, f"label {value}") for value in values])
 
 
-def _channels(dataset: Dataset, count: int) -> tuple[ChannelSpec, ...]:
+def _channels(dataset: Dataset, fingerprint: Fingerprint) -> tuple[ChannelSpec, ...]:
+    count = len(fingerprint.channels)
     names = dataset.channel_names or ("",) * count
+    usual = "MR" if fingerprint.flat_axis is None else "OT"  # a picture may be anything: DICOM's "other"
     made = []
     for number, name in enumerate(names):
-        kind = name.upper()
-        modality = "CT" if kind == "CT" else "PT" if kind in ("PET", "PT") else "MR"
+        modality = _MODALITIES.get(name.upper(), usual)
         shown = name if name and names.count(name) == 1 else f"{name or 'image'} {number + 1}".strip()
         made.append(ChannelSpec(name=name if count == 1 and name else shown, modality=modality))
     return tuple(made)

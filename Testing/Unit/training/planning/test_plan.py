@@ -140,6 +140,22 @@ def test_a_2d_network_is_planned_on_slices(tmp_path):
     assert plan.model.mirror_axes == ()
 
 
+def test_images_of_one_slice_are_shown_whole_to_a_2d_network(tmp_path):
+    plan = propose(described(tmp_path, channel="radiograph"), facts((512, 400, 1), (1, 1, 1)), CONFIG, CPU)
+    assert (plan.model.slices.axis, plan.model.slices.fit) == (2, "resize")
+    assert plan.model.spacing_mm is None
+    assert plan.model.channels[0].modality == "CR"
+    assert plan.model.arguments["spatial_dims"] == 2
+    assert plan.training.foreground == 0
+    assert "every image is one slice" in plan.reasons["model.slices"]
+
+
+def test_one_volume_among_slices_makes_a_3d_model(tmp_path):
+    slices, volume = facts((512, 400, 1), (1, 1, 1)), facts((512, 400, 9), (1, 1, 1))
+    both = replace(slices, cases=slices.cases + volume.cases)
+    assert propose(described(tmp_path), both, CONFIG, CPU).model.slices is None
+
+
 def test_labels_with_a_gap_are_refused_by_their_values(tmp_path):
     dataset = replace(described(tmp_path), label_names={1: "a", 4: "b"})
     with pytest.raises(JobError, match="without gaps, got 1, 4"):
