@@ -1,5 +1,7 @@
 """Region, performance and postprocessing: what is chosen there is in the job, and what the scene holds is shown."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -74,11 +76,16 @@ def postprocessing(parameters, bundle):
     return section
 
 
+def scene_result(scene):
+    """The only segmentation of a scene, None where there is none."""
+    return scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
+
+
 @pytest.fixture
 def region(parameters, volume):
     from medseg.desktop.panel.sections.region import RegionSection
 
-    section = RegionSection(parameters, lambda: volume)
+    section = RegionSection(parameters, lambda: volume, lambda: scene_result(parameters.scene))
     parameters.listen(section.refresh)
     yield section
     section.close()
@@ -353,6 +360,27 @@ def test_without_a_region_the_whole_volume_is_segmented(region):
     assert child(region, "extent").text == "The whole volume is segmented."
     assert not child(region, "fit").enabled
     assert not child(region, "snap").enabled
+
+
+def test_the_boxes_of_a_located_result_are_shown_and_hidden_by_one_button(region, scene):
+    from medseg.desktop.scene.results import PROVENANCE
+    from medseg.mrml.grids import nodes_of
+
+    button = child(region, "boxes")
+    assert not button.enabled
+    node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "result")
+    box = {"name": "left", "centre_mm": [1, 2, 3], "size_mm": [4, 5, 6]}
+    box |= {"axis_i": [1, 0, 0], "axis_j": [0, 1, 0], "axis_k": [0, 0, 1]}
+    node.SetAttribute(PROVENANCE, json.dumps([{"model": "m", "boxes": [box]}]))
+    region.refresh()
+    assert button.enabled
+    button.click()
+    assert button.text == "Hide where the model looked"
+    (roi,) = nodes_of(scene, "vtkMRMLMarkupsROINode")
+    assert tuple(roi.GetCenter()) == (1, 2, 3)
+    button.click()
+    assert button.text == "Show where the model looked"
+    assert nodes_of(scene, "vtkMRMLMarkupsROINode") == []
 
 
 def test_a_chosen_region_is_kept_shown_in_the_views_and_measured(region, parameters, roi):

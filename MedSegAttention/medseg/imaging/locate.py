@@ -18,7 +18,8 @@ from medseg.imaging.intensity import as_finite
 from medseg.imaging.registration import SCALES, Registration
 from medseg.imaging.steps import Crop, blur
 from medseg.spec.errors import ImageError
-from medseg.spec.locating import BoxSpec, LocateRule
+from medseg.spec.labels import Triple
+from medseg.spec.locating import BoxSpec, LocateRule, PlacedBox
 
 LEAST_QUALITY = 0.30  # of a registration that is believed: real heads of every contrast reach more, other scans less
 _LEAST_INSIDE = 0.6  # share of a box that must lie in the image
@@ -49,6 +50,17 @@ class LocatedBox:
         frame = [(*corner, 1.0) for corner in product(*zip(self.low_mm, self.high_mm, strict=True))]
         return np.array(frame) @ self.to_patient.T
 
+    @property
+    def placed(self) -> PlacedBox:
+        """Where it lies, in numbers that travel."""
+        axes = self.to_patient[:3, :3]
+        if np.linalg.det(axes) < 0:  # the box of a mirrored frame is that of a right-handed one
+            axes = axes * (-1.0, 1.0, 1.0)
+        middle = self.to_patient @ [*((self.low_mm + self.high_mm) / 2), 1.0]
+        i, j, k = (_mm(axes[:, axis]) for axis in range(3))
+        size = _mm(self.high_mm - self.low_mm)
+        return PlacedBox(name=self.spec.name, centre_mm=_mm(middle), size_mm=size, axis_i=i, axis_j=j, axis_k=k)
+
     def grid(self, spacing: Spacing) -> tuple[Shape, Affine]:
         """Voxels of about this spacing that fill it, and their affine in the frame."""
         size = self.high_mm - self.low_mm
@@ -57,6 +69,10 @@ class LocatedBox:
         middle = (self.low_mm + self.high_mm) / 2
         affine[:3, 3] = middle - (np.array([i, j, k]) - 1) / 2 * np.array(spacing)
         return (i, j, k), affine
+
+
+def _mm(numbers: NDArray[np.float64]) -> Triple:
+    return float(numbers[0]), float(numbers[1]), float(numbers[2])
 
 
 def is_located(rule: LocateRule | None, shape: Shape, affine: Affine, *, has_region: bool) -> bool:

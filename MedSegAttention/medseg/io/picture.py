@@ -10,7 +10,10 @@ from medseg.io.dicom_slice import quiet_itk, sitk
 from medseg.io.formats import JPEG
 from medseg.io.stored import LPS_TO_RAS, Stored, refusal
 
-_EDGE_VALUES, _EDGE_SHARE = 16, 4  # a soft edge has more grey values than so many, and white has so many times its pixels
+_EDGE_VALUES, _EDGE_SHARE = (
+    16,
+    4,
+)  # a soft edge has more grey values than so many, and white has so many times its pixels
 _GREY = 8  # of 255: how far the colours of a grey picture are apart after JPEG has rounded them
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from medseg.mrml.grids import Node, affine_from_matrix, ijk_to_world, matrix_from_affine
 from medseg.spec.errors import ImageError, JobError
+from medseg.spec.locating import PlacedBox
 
 VoxelBox = tuple[int, int, int, int, int, int]  # i, i stop, j, j stop, k, k stop: the stops are excluded
 Bounds = tuple[float, float, float, float, float, float]  # R-, R+, A-, A+, S-, S+ in RAS mm of the world
@@ -85,6 +86,32 @@ def fit_roi(roi_node: Node, volume_node: Node) -> Bounds:
     shape = _shape(volume_node)
     _set_box(roi_node, volume_node, np.full(3, -0.5), shape - 0.5)
     return roi_bounds(roi_node)
+
+
+def add_box(scene: Node, box: PlacedBox, transform_id: str | None = None) -> Node:
+    """Show a box as a ROI that cannot be moved: it says where something was, and asks for nothing.
+
+    Args:
+        scene: the MRML scene.
+        box: in RAS mm below the transform.
+        transform_id: of the transform that it hangs under.
+    """
+    node = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", scene.GenerateUniqueName(box.name))
+    changing = node.StartModify()
+    to_node = np.eye(4)
+    to_node[:3, :3] = np.transpose([box.axis_i, box.axis_j, box.axis_k])
+    to_node[:3, 3] = box.centre_mm
+    node.SetAndObserveTransformNodeID(transform_id)
+    node.SetAndObserveObjectToNodeMatrix(matrix_from_affine(to_node))
+    node.SetSize(*box.size_mm)
+    node.SetLocked(True)
+    node.EndModify(changing)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    if display is not None:
+        display.SetHandlesInteractive(False)
+        display.SetFillVisibility(False)
+    return node
 
 
 def _shape(volume_node: Node) -> NDArray[np.float64]:

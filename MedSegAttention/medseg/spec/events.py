@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from medseg.spec.errors import Cancelled, FieldError, JobError
 from medseg.spec.fields import read_record
+from medseg.spec.locating import PlacedBox
 
 Stage: TypeAlias = Literal["read", "preprocess", "locate", "windows", "restore", "postprocess", "write"]
 
@@ -92,6 +93,7 @@ class Finished:
     windows_seconds: float | None = None  # of them in the network
     window_count: int | None = None  # each mirror image counted: the quotient is what one forward pass of one takes
     engine: str = ""  # as in Using
+    boxes: tuple[PlacedBox, ...] = ()  # in which the model was asked; none: it went over the whole image
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,18 @@ class BoxSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlacedBox:
+    """A box in a patient, RAS mm: its middle, how long its edges are, and the directions of these (unit vectors)."""
+
+    name: str
+    centre_mm: Triple
+    size_mm: Triple
+    axis_i: Triple
+    axis_j: Triple
+    axis_k: Triple
+
+
+@dataclass(frozen=True, kw_only=True)
 class LocateRule:
     """How the place of a model is found in an image that shows more."""
 

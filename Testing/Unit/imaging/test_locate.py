@@ -1,6 +1,7 @@
 """A template is found in a turned head, its boxes follow it, and what is cut out of them comes back to its place."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -80,6 +81,20 @@ def test_a_box_that_does_not_scale_has_the_size_of_the_template():
     (box,) = place_boxes(rule, Registration(turned(10.0, scale=1.2), 0.9), head())
     np.testing.assert_allclose(box.high_mm - box.low_mm, [30.0, 40.0, 30.0])
     assert box.grid((1.5, 1.5, 1.5))[0] == (20, 27, 20)
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_where_a_box_lies_travels_as_its_middle_edges_and_directions(mirror):
+    rule = LocateRule(template="colin27", boxes=(replace(LEFT, mirror=mirror),))
+    (box,) = place_boxes(rule, Registration(turned(15.0, (3.0, 4.0, 5.0)), 0.9), head())
+    placed = box.placed
+    axes = np.transpose([placed.axis_i, placed.axis_j, placed.axis_k])
+    assert np.linalg.det(axes) == pytest.approx(1)
+    signs = np.array(list(product((-0.5, 0.5), repeat=3)))
+    corners = np.array(placed.centre_mm) + (signs * placed.size_mm) @ axes.T
+    apart = np.linalg.norm(corners[:, None] - box.corners[None, :, :3], axis=-1)
+    np.testing.assert_allclose(np.sort(apart, axis=1)[:, 0], 0, atol=1e-9)
+    assert len(set(apart.argmin(axis=1))) == 8
 
 
 @pytest.mark.parametrize("mirror", [False, True])

@@ -19,6 +19,16 @@ from medseg.spec.events import (
     encode_event,
     error_of,
 )
+from medseg.spec.locating import PlacedBox
+
+BOX = PlacedBox(
+    name="left",
+    centre_mm=(-25.5, -20.0, -9.0),
+    size_mm=(30.0, 50.0, 40.0),
+    axis_i=(1.0, 0.0, 0.0),
+    axis_j=(0.0, 0.6, 0.8),
+    axis_k=(0.0, -0.8, 0.6),
+)
 
 EVENTS = [
     Started("case 1"),
@@ -34,6 +44,7 @@ EVENTS = [
     Finished(outputs=(), device="cuda:0", seconds=0.0),
     Finished(outputs=("a.nii",), device="cpu", seconds=3.5, windows_seconds=2.25, window_count=54),
     Finished(outputs=("a.nii",), device="cpu", seconds=3.5, engine="OpenVINO 2026.4.1 (float32)"),
+    Finished(outputs=(), device="cpu", seconds=3.5, boxes=(BOX,)),
     Described((Device("cuda:0", "NVIDIA A2000", 1024, 6144), Device("cpu", "a processor", None, None))),
     Described(()),
     Failed("no such file", is_bug=False),

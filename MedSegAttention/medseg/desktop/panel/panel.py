@@ -156,6 +156,7 @@ class Panel:
         self.status.remember(row)
         self._session.collect_names()
         self._show_forecast()
+        self.sections.refresh(self.sections.region)
         self.say("\n".join([row.details or row.message, *row.warnings]))
 
     def _models_changed(self) -> None:

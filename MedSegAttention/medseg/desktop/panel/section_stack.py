@@ -116,7 +116,7 @@ class Sections(SectionStack):
         def report() -> str:
             return session.report(self.performance.known_devices, "" if check is None else check())
 
-        self.region = RegionSection(parameters, lambda: parameters.inputs(1)[0])
+        self.region = RegionSection(parameters, lambda: parameters.inputs(1)[0], current_segmentation)
         offer = EngineOffer(preferences, installer)
         self.performance = PerformanceSection(parameters, current_model, self._ask_for_devices, offer)
         cleaning = PostprocessingSection(parameters, current_model)

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from medseg.desktop.scene.located_boxes import boxes_below
 from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.scene.probability_volumes import ProbabilityVolumes
 from medseg.desktop.scene.results import show_labels, write_provenance
@@ -67,7 +70,9 @@ def import_result(
         except EXPECTED_ERRORS as again:
             return _kept(run, again)
     try:
-        write_provenance(result.node, run.bundle, run.request.job, finished, versions, result.segment_ids)
+        moved = run.affine_now(scene) @ np.linalg.inv(run.image.affine)
+        boxes = boxes_below(result.node, finished.boxes, moved)
+        write_provenance(result.node, run.bundle, run.request.job, finished, versions, result.segment_ids, boxes)
     except EXPECTED_ERRORS as error:
         result = _with_note(result, _("How it was made could not be written on it: {error}"), error)
     if result.node.GetScene() is not scene:  # it is an item of a sequence: what shows that stands for it

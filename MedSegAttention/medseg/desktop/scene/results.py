@@ -78,6 +78,7 @@ def write_provenance(
     finished: Finished,
     versions: dict[str, str],
     segment_ids: Sequence[str] = (),
+    boxes: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Append to a node which model made its segments, how, where and when; saved with the scene.
 
@@ -90,8 +91,9 @@ def write_provenance(
         finished: how it ended.
         versions: of the programs that took part.
         segment_ids: the segments that were made.
+        boxes: where the model was located, below the transform of the node.
     """
-    entry = {
+    entry: dict[str, Any] = {
         "model": bundle.manifest.model_id,
         "model_version": bundle.manifest.version,
         "weights_sha256": weights_digest(bundle),
@@ -102,6 +104,8 @@ def write_provenance(
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions,
     }
+    if boxes:
+        entry["boxes"] = list(boxes)
     node.SetAttribute(PROVENANCE, json.dumps([*read_provenance(node), entry]))
     short = {name: entry[name] for name in ("model", "model_version", "weights_sha256", "time")}
     for segment_id in segment_ids:

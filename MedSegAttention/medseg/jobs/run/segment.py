@@ -123,7 +123,17 @@ def segment_case(
             outputs.write(result, progress.stop_if_asked)
     took = time.perf_counter() - begun
     paths = tuple(str(path) for path in outputs.paths)
-    on_event(Finished(paths, result.device, took, result.windows_seconds, result.window_count, result.engine))
+    on_event(
+        Finished(
+            paths,
+            result.device,
+            took,
+            result.windows_seconds,
+            result.window_count,
+            result.engine,
+            boxes=tuple(box.placed for box in result.boxes),
+        )
+    )
     return result
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from medseg.desktop.panel.controls import Binding, Section, load_ui
+from medseg.desktop.scene.located_boxes import newest_boxes, shown_boxes, toggle_boxes
 from medseg.desktop.state.parameters import ROI, Parameters
 from medseg.desktop.state.settings import DEFAULTS
 from medseg.desktop.state.steps import later
@@ -22,12 +23,15 @@ class RegionSection(Section):
     Args:
         parameters: hold the region node and the choice of a preview.
         current_volume: the first input volume, None where none is chosen.
+        current_segmentation: the result that is looked at, None where there is none.
     """
 
-    def __init__(self, parameters: Parameters, current_volume: Callable[[], Node]) -> None:
+    def __init__(
+        self, parameters: Parameters, current_volume: Callable[[], Node], current_segmentation: Callable[[], Node]
+    ) -> None:
         self.title = _("Region")
         self._parameters = parameters
-        self._volume = current_volume
+        self._volume, self._segmentation = current_volume, current_segmentation
         self._scene: Node = None  # that the selector lists
         self._observed: Node = None
         self._tags: list[int] = []
@@ -38,6 +42,7 @@ class RegionSection(Section):
         self._ui.roi.connect("nodeAddedByUser(vtkMRMLNode*)", lambda node: self._move(_centre_roi, node))
         self._ui.fit.connect("clicked()", lambda: self._move(fit_roi))
         self._ui.snap.connect("clicked()", lambda: self._move(snap_roi))
+        self._ui.boxes.connect("clicked()", self._toggle_boxes)
         self.refresh()
 
     def refresh(self) -> None:
@@ -49,6 +54,7 @@ class RegionSection(Section):
         self._binding.refresh()
         self._observe(self._parameters.node(ROI))
         self._show_extent()
+        self._show_boxes()
 
     def differences(self) -> list[str]:
         """Names of the controls that differ from the default."""
@@ -70,6 +76,19 @@ class RegionSection(Section):
             self._ui.extent.setText(str(error))
         else:
             self._show_extent()
+
+    def _toggle_boxes(self) -> None:
+        node = self._segmentation()
+        if node is not None:
+            toggle_boxes(self._parameters.scene, node)
+        self._show_boxes()
+
+    def _show_boxes(self) -> None:
+        """Offer to show where the model of the result was located, if it was."""
+        scene, node = self._parameters.scene, self._segmentation()
+        is_shown = node is not None and bool(shown_boxes(scene, node))
+        self._ui.boxes.setEnabled(is_shown or bool(newest_boxes(node)))
+        self._ui.boxes.setText(_("Hide where the model looked") if is_shown else _("Show where the model looked"))
 
     def _dropped(self, roi: Node) -> None:
         """The mouse has let go of the region: its faces go onto the edges of voxels."""
