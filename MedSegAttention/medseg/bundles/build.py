@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from medseg.bundles.monai_networks import PREFIX, build_monai_network, monai_choices
+from medseg.bundles.nnunet_networks import PREFIX as NNUNET
+from medseg.bundles.nnunet_networks import build_nnunet_network, nnunet_choices
 from medseg.networks import NETWORKS, build_network
 
 _MEMBER = re.compile(r"members\.(\d+)\.")
@@ -19,7 +21,8 @@ def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn
     """Build the network a manifest names; MONAI is imported only for its own.
 
     Args:
-        name: a key of ``medseg.networks.NETWORKS``, or ``monai:`` and a class of ``monai_networks.ALLOWED``.
+        name: a key of ``medseg.networks.NETWORKS``, ``monai:`` and a class of ``monai_networks.ALLOWED``, or ``nnunet:``
+            and one of ``nnunet_networks.ALLOWED``.
         background_outputs: outputs after those of the labels, of tissues that helped in training and are background
             in the result; they are folded into it.
         arguments: of the network.
@@ -36,15 +39,17 @@ def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn
         return FoldedBackground(build_any(name, **arguments), background_outputs)
     if name.startswith(PREFIX):
         return build_monai_network(name, **arguments)
+    if name.startswith(NNUNET):
+        return build_nnunet_network(name, **arguments)
     if name not in NETWORKS:
-        msg = f"no network is called {name!r}; the known ones are {', '.join(sorted(NETWORKS))}, {monai_choices()}"
+        msg = f"no network is called {name!r}; the known ones are {', '.join(sorted(NETWORKS))}, {monai_choices()}, {nnunet_choices()}"
         raise ValueError(msg)
     return build_network(name, **arguments)
 
 
 def label_argument(name: str) -> str:
-    """What a network calls the number of its outputs: "label_count" for ours, "out_channels" for MONAI's."""
-    return "out_channels" if name.startswith(PREFIX) else "label_count"
+    """What a network calls the number of its outputs: "label_count" for ours, "out_channels" for others'."""
+    return "out_channels" if name.startswith((PREFIX, NNUNET)) else "label_count"
 
 
 class FoldedBackground(nn.Module):

@@ -29,8 +29,11 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
     ``<case>_0001.nii.gz``, ... in the order of the manifest's channels, on one grid.
 
     Returns:
-        JSON values. ``bundle_root``, ``dataset_dir``, ``output_dir`` and ``device`` are meant to be overridden.
+        JSON values. ``bundle_root``, ``dataset_dir``, ``output_dir`` and ``device`` are meant to be overridden. MONAI
+        has no steps like nnU-Net's, so that a model of that kind is run by medseg as a whole.
     """
+    if manifest.nnunet is not None:
+        return _whole_run()
     return {
         "imports": [
             "$import glob",
@@ -64,6 +67,23 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
         "segment": "$lambda case, device=@device, inferer=@inferer, predictor=@predictor, finish=@postprocessing: "
         f"finish({{**case, 'pred': inferer({_windowed(manifest)}.to(device), predictor)[0].cpu()}})",
         "run": ["$list(map(@segment, @dataset))"],
+    }
+
+
+def _whole_run() -> dict[str, Any]:
+    """Every file of a folder through medseg itself."""
+    return {
+        "imports": ["$import glob", "$import os", "$from medseg import segment"],
+        "bundle_root": ".",
+        "dataset_dir": "$@bundle_root + '/images'",
+        "output_dir": "$@bundle_root + '/eval'",
+        "device": "auto",
+        "segment": "$lambda name, root=@bundle_root, folder=@output_dir, device=@device: segment(name, model=root, "
+        f"device=device, output=os.path.join(folder, os.path.basename(name)[:-{len('.nii.gz')}] + '_seg.nii.gz'))",
+        "run": [
+            "$os.makedirs(@output_dir, exist_ok=True)",
+            f"$list(map(@segment, sorted(glob.glob(@dataset_dir + '/{_FILES}'))))",
+        ],
     }
 
 

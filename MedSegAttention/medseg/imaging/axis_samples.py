@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg.imaging.nnunet_resample import NnunetResample, nearest_voxels
 from medseg.imaging.steps import Resample
 
 
@@ -34,11 +35,20 @@ class AxisSamples:
 def axis_samples(resample: Resample) -> tuple[AxisSamples, AxisSamples, AxisSamples]:
     """Say how ``resample.undo`` samples along i, j, k; both grids have the same directions, so axes are apart."""
     to_resampled = np.linalg.solve(resample.affine, resample.source_affine)
+    nearest = resample.slices_back if isinstance(resample, NnunetResample) else None
     i, j, k = (
-        _along(resample.source_shape[axis], resample.shape[axis], to_resampled[axis, axis], to_resampled[axis, 3])
+        _nearest(resample.source_shape[axis], resample.shape[axis])
+        if axis == nearest
+        else _along(resample.source_shape[axis], resample.shape[axis], to_resampled[axis, axis], to_resampled[axis, 3])
         for axis in range(3)
     )
     return i, j, k
+
+
+def _nearest(count: int, size: int) -> AxisSamples:
+    """Take the nearest of ``size`` voxels ``count`` times."""
+    own = nearest_voxels(count, size)
+    return AxisSamples(own, own, np.zeros(count))
 
 
 def _along(count: int, size: int, step: float, first: float) -> AxisSamples:

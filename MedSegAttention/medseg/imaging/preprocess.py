@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from medseg.imaging.body import body_box
 from medseg.imaging.image import Affine, Image, Shape
 from medseg.imaging.intensity import as_finite, normalise
+from medseg.imaging.nnunet import crop_to_nonzero, normalised, plan_resampling, turn
 from medseg.imaging.steps import Crop, Reorient, Resample, VoxelBox
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest
@@ -43,13 +44,14 @@ class Prepared(Grids):
     """An image ready for a network, and the way back.
 
     ``image`` is float32 and normalised, in the model's orientation and spacing. Scores are probabilities
-    ``(L, i, j, k)`` on that grid, label 0 the background; results lie on the input's own grid ``(I, J, K)``, voxel
-    for voxel. Outside the crop is background, and so is outside the region. ``air`` marks the voxels ``(i, j, k)`` of
+    ``(L, i, j, k)`` on that grid, or logits where ``has_logits``, label 0 the background; results lie on the input's
+    own grid ``(I, J, K)``, voxel for voxel. Outside the crop is background, and so is outside the region. ``air`` marks the voxels ``(i, j, k)`` of
     ``image`` that are air where the manifest says what air is.
     """
 
     image: Image
     air: NDArray[np.bool_] | None = None
+    has_logits: bool = False
 
     @property
     def source_shape(self) -> Shape:
@@ -71,7 +73,7 @@ class Prepared(Grids):
         """Give every voxel of the input its best label: scores interpolated linearly, then the largest.
 
         Args:
-            scores: ``(L, i, j, k)`` probabilities on the grid of ``image``.
+            scores: ``(L, i, j, k)`` probabilities or logits on the grid of ``image``.
             probabilities: ``(L, I, J, K)``, filled on the way, where they are wanted too.
             on_label: called with (labels done, labels in all); whatever it raises stops the work.
 
@@ -88,9 +90,12 @@ class Prepared(Grids):
             labels[score.array > best] = value
             np.maximum(best, score.array, out=best)
             if probabilities is not None:
-                whole = self.crop.undo(score, outside=1.0 if value == 0 else 0.0)
+                outside = (0.0 if value == 0 else -np.inf) if self.has_logits else float(value == 0)
+                whole = self.crop.undo(score, outside=outside)
                 probabilities[value] = self.reorient.undo(whole).array[0]
             on_label(value + 1, len(scores))
+        if self.has_logits and probabilities is not None:
+            _softmax(probabilities)
         back = self.reorient.undo(self.crop.undo(Image(labels, self.crop.source_affine), outside=0))
         return np.ascontiguousarray(back.array[0])
 
@@ -101,8 +106,11 @@ class Prepared(Grids):
             raise ValueError(msg)
         for value, score in enumerate(scores):
             whole = self.resample.undo(Image(score[None], self.resample.affine), order="linear")
+            if self.has_logits:  # nnU-Net stores them in half precision
+                whole = Image(whole.array.astype(np.float16).astype(np.float32), whole.affine)
             if self.region is not None:
-                whole = self.region.undo(self.region.apply(whole), outside=1.0 if value == 0 else 0.0)
+                outside = (0.0 if value == 0 else -np.inf) if self.has_logits else float(value == 0)
+                whole = self.region.undo(self.region.apply(whole), outside=outside)
             yield value, whole
 
 
@@ -121,6 +129,11 @@ def prepare(image: Image, manifest: ModelManifest, grids: Grids | None = None) -
         ImageError: if the image would become absurdly large at the model's spacing.
     """
     grids = grids or plan_grids(image, manifest)
+    if manifest.nnunet is not None:  # it normalises first
+        turned = grids.reorient.apply(image)
+        cut = grids.crop.apply(turned)
+        array = normalised(cut, turned, grids.crop, manifest.nnunet)
+        return Prepared(**vars(grids), image=grids.resample.apply(Image(array, cut.affine)), has_logits=True)
     cropped = grids.crop.apply(grids.reorient.apply(image))
     if not grids.resample.is_identity:  # interpolation would spread what is not finite
         cropped = grids.resample.apply(Image(as_finite(cropped.array), cropped.affine))
@@ -155,7 +168,8 @@ def plan_grids(
         ImageError: if the image would become absurdly large at the model's spacing.
     """
     check_channels(image.channel_count, manifest)
-    reorient = Reorient.to_orientation(image, manifest.orientation)
+    rule = manifest.nnunet
+    reorient = Reorient.to_orientation(image, manifest.orientation) if rule is None else turn(image, rule)
     turned = reorient.apply(image)
     wanted = None
     if roi_voxels is not None:
@@ -174,6 +188,15 @@ def check_channels(count: int, manifest: ModelManifest) -> None:
         rule = f"{manifest.model_id} takes {len(manifest.channels)} channel(s) ({names}), got {count}"
         msg = f"{rule}; give one file a channel"
         raise JobError(msg)
+
+
+def _softmax(logits: NDArray[np.float32]) -> None:
+    """Softmax over the first axis in place, plane by plane."""
+    for plane in range(logits.shape[1]):
+        part = logits[:, plane]
+        part -= part.max(axis=0)
+        np.exp(part, out=part)
+        part /= part.sum(axis=0)
 
 
 def _find_air(array: NDArray[Any], limits: tuple[float, ...]) -> NDArray[np.bool_]:
@@ -198,6 +221,8 @@ def _plan_crop(image: Image, manifest: ModelManifest, wanted: Crop | None) -> tu
 
 def _plan_whole(image: Image, manifest: ModelManifest) -> Crop:
     """Choose the box without a region: the body, or everything."""
+    if manifest.nnunet is not None:
+        return crop_to_nonzero(image)
     if manifest.crop_to_body:
         return Crop.to_box(image, *body_box(image))
     return Crop.to_box(image, (0, 0, 0), image.shape)
@@ -215,6 +240,8 @@ def _widen(image: Image, wanted: Crop, whole: Crop, across: int) -> Crop:
 
 def _plan_resample(image: Image, manifest: ModelManifest, spacing_factor: float) -> Resample:
     """Choose the grid: the model's spacing, or the image's own, made coarser; slices may have the network's size."""
+    if manifest.nnunet is not None:
+        return plan_resampling(image, manifest.nnunet)
     i, j, k = manifest.spacing_mm or image.spacing
     spaced = Resample.to_spacing(image, (i * spacing_factor, j * spacing_factor, k * spacing_factor))
     if manifest.slices is None or manifest.slices.fit == "windows":

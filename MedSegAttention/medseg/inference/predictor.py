@@ -13,7 +13,7 @@ from medseg.imaging.image import Shape
 from medseg.inference.mirroring import mirrored
 from medseg.inference.run_plan import NetworkPlan
 from medseg.inference.slicewise import add_border_slices, as_slices, slice_margin, slicewise
-from medseg.inference.sliding_window import ignore_window, predict_volume
+from medseg.inference.sliding_window import ignore_window, plan_weights, predict_volume
 from medseg.inference.windows import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import Precision
@@ -54,7 +54,8 @@ def predict(
             windows of ``network_shape(manifest)``; None: the network itself.
 
     Returns:
-        ``(L, i, j, k)`` float32 probabilities, summing to 1 over L.
+        ``(L, i, j, k)`` float32 probabilities, summing to 1 over L; logits of a model that is prepared as nnU-Net
+        does it, which interpolates these.
 
     Raises:
         JobError: when the answer is not finite in float32.
@@ -69,13 +70,15 @@ def predict(
             answer,
             tuple(plan.windows),
             label_count=plan.manifest.label_count,
+            weights=plan_weights(plan.windows, padded.volume.device),
+            dtype=torch.float16 if plan.manifest.nnunet else torch.float32,
             batch=plan.window_batch,
             margin=padded.margin,
             on_window=on_window,
         )[(slice(None), *padded.inside)]
         if not _is_finite(logits):
             raise not_finite(plan)
-        return _softmax_in_place(logits).cpu().numpy()
+        return (logits.float() if plan.manifest.nnunet else _softmax_in_place(logits)).cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -213,7 +213,7 @@ def plan_network(shape: Sequence[int], manifest: ModelManifest, options: Options
     return NetworkPlan(
         manifest=manifest,
         device=device,
-        windows=WindowPlan((i, j, k), manifest.window_shape, overlap),
+        windows=WindowPlan((i, j, k), manifest.window_shape, overlap, as_nnunet=manifest.nnunet is not None),
         mirror_axes=() if options.mirror is False else manifest.mirror_axes,
         engine=options.engine,
         precision=options.precision,

@@ -12,7 +12,7 @@ from itertools import product
 import torch
 from torch import Tensor
 
-from medseg.inference.sliding_window import window_weights
+from medseg.inference.sliding_window import plan_weights
 from medseg.inference.windows import WindowPlan
 
 Take = Callable[[Tensor, int, int, int], None]
@@ -21,12 +21,15 @@ PIECE_BYTES = 2**19  # finished sums handed on at a time on a processor: they ar
 
 
 class Stitcher:
-    """Adds weighted answers up and hands on what is finished.
+    """Adds weighted answers up and hands on what is finished; as nnU-Net does it, where the plan says so.
+
+    nnU-Net keeps its sums in half precision: each is rounded whenever a window is added to it. At the corners of windows
+    that changes probabilities by up to a tenth, so that only the same rounding gives the same answer.
 
     Args:
         plan: of the windows; answers come in its order.
         channels: of an answer.
-        device: where the sums are kept, in float32.
+        device: where the sums are kept, in float32, or in half precision as nnU-Net does it.
         take: given a piece of finished sums ``(C, a, u, v)`` along the plan's axes, all of ``v``, its first voxels
             along a and u, and how many planes of its block came before; a view that holds until the call returns.
             Pieces of a block come with growing a, and blocks in the order of the windows.
@@ -40,8 +43,9 @@ class Stitcher:
         self._size = [plan.shape[axis] for axis in plan.axes]
         self._window = [plan.window_shape[axis] for axis in plan.axes]
         self._order = (0, *(axis + 1 for axis in plan.axes))
-        weights = window_weights(plan.window_shape, device)
+        weights = plan_weights(plan, device)
         self._weights = weights.permute(plan.axes)
+        self._dtype = torch.float16 if plan.as_nnunet else torch.float32
         depth, width, _ = self._window
         count = channels + weigh
         self._row = self._zeros(count, depth, width, device)  # columns lie at their number modulo the width
@@ -51,7 +55,8 @@ class Stitcher:
     def _zeros(self, channels: int, depth: int, width: int, device: torch.device) -> Tensor:
         """Zeros ``(C, a, u, v)`` that lie in memory as (C, i, j, k) do."""
         sizes = dict(zip(self._plan.axes, (depth, width, self._size[2]), strict=True))
-        return torch.zeros(channels, *(sizes[axis] for axis in range(3)), device=device).permute(self._order)
+        shape = (channels, *(sizes[axis] for axis in range(3)))
+        return torch.zeros(shape, dtype=self._dtype, device=device).permute(self._order)
 
     def add(self, answer: Tensor | None) -> None:
         """Take the next window's answer ``(C, i, j, k)``; None: nothing is known there."""
@@ -72,6 +77,9 @@ class Stitcher:
             sums, weights = self._row[:, :, ring, along], self._weights[:, part]
             if self._weigh:
                 sums[channels].add_(weights)
+            if self._dtype == torch.float16:
+                sums[:channels].add_(turned[:, :, part].float() * weights)
+                continue
             if answer.stride(-1) == 1 or answer.device.type != "cpu":
                 sums[:channels].addcmul_(turned[:, :, part].float(), weights)
                 continue
@@ -102,7 +110,9 @@ class Stitcher:
             block, place = self._row[:, :, ring], column + part.start
             at_once = block.shape[1]
             if block.device.type == "cpu":
-                at_once = max(1, PIECE_BYTES // (4 * block.shape[0] * block.shape[2] * block.shape[3]))
+                at_once = max(
+                    1, PIECE_BYTES // (block.element_size() * block.shape[0] * block.shape[2] * block.shape[3])
+                )
             for start in range(0, finished, at_once):
                 self._take(block[:, start : min(start + at_once, finished)], layers[layer] + start, place, start)
             if finished < depth:

@@ -99,9 +99,10 @@ def predict_labels(
             depth=plan.windows.window_shape[plan.windows.axes[0]],
             label_count=label_count,
             device=device,
+            of_logits=prepared.has_logits,
         ).take
     )
-    inside = _inside(take, padded, plan)
+    inside = _inside(take, padded, plan, weigh=not stays)
     run = _Run(padded, plan, answer, clock)
     with torch.inference_mode():
         stitcher = Stitcher(
@@ -109,7 +110,7 @@ def predict_labels(
             label_count,
             device,
             lambda *piece: clock.timed("decode", lambda: inside(*piece)),
-            weigh=not stays,
+            weigh=not stays or plan.windows.as_nnunet,
         )
         done = skipped = 0
         for group in _groups(plan, lambda window: is_air(prepared.air, window, padded.inside)):
@@ -164,7 +165,17 @@ def _groups(plan: NetworkPlan, is_air: Callable[[Window], bool]) -> Iterator[lis
         yield group
 
 
-def _inside(take: Take, padded: PaddedVolume, plan: NetworkPlan) -> Take:
+def _divided(sums: Tensor, *, weigh: bool) -> Tensor:
+    """Divide sums ``(L + 1, a, u, v)`` by their weights, the last channel, in half precision as nnU-Net does.
+
+    Returns:
+        float32; with weights of 1 where they are asked for.
+    """
+    mean = (sums[:-1] / sums[-1:]).float()
+    return torch.cat([mean, torch.ones_like(mean[:1])]) if weigh else mean
+
+
+def _inside(take: Take, padded: PaddedVolume, plan: NetworkPlan, *, weigh: bool) -> Take:
     """Take only what lies inside the image, without what it was padded with, and refuse what is not finite.
 
     An axis that was padded has one window, so that blocks begin at its first voxel.
@@ -181,6 +192,8 @@ def _inside(take: Take, padded: PaddedVolume, plan: NetworkPlan) -> Take:
             return
         if not bool(torch.isfinite(own.sum())) and not bool(torch.isfinite(own).all()):
             raise not_finite(plan)
+        if plan.windows.as_nnunet:
+            own = _divided(own, weigh=weigh)
         before = parts[0].start
         take(own, max(0, first - before), max(0, column - parts[1].start), max(0, done - before))
 

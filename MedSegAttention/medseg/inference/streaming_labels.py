@@ -80,6 +80,7 @@ class ResampledLabels:
         depth: most planes of a block.
         label_count: L.
         device: of the sums.
+        of_logits: whether logits are interpolated instead.
     """
 
     def __init__(
@@ -92,8 +93,9 @@ class ResampledLabels:
         depth: int,
         label_count: int,
         device: torch.device,
+        of_logits: bool = False,
     ) -> None:
-        self._paint, self._axes, self._label_count = paint, axes, label_count
+        self._paint, self._axes, self._label_count, self._of_logits = paint, axes, label_count, of_logits
         self._samples = [samples[axis] for axis in axes]
         self._steps = [not along.is_identity for along in self._samples]  # axes that are resampled
         channels = label_count + 1  # the weights too: probabilities need the mean
@@ -150,7 +152,7 @@ class ResampledLabels:
         places = unsure.flatten().nonzero().squeeze(1)
         if len(places):
             found = found.contiguous()
-            table = _Table(sums, mixed, self._steps)
+            table = _Table(sums, mixed, self._steps, of_logits=self._of_logits)
             for some in torch.split(places, _SAMPLES_AT_ONCE):
                 found.view(-1)[some] = table.interpolated(some, found.shape, lower, upper, shares).to(found.dtype)
         return found
@@ -171,9 +173,10 @@ class _Table:
         sums: ``(L + 1, a, u, v)``, the last channel the sum of the weights.
         mixed: ``(a, u, v)`` cells whose samples will be asked for.
         steps: whether a cell reaches to the next voxel, along a, u, v.
+        of_logits: whether logits are kept in the place of probabilities.
     """
 
-    def __init__(self, sums: Tensor, mixed: Tensor, steps: list[bool]) -> None:
+    def __init__(self, sums: Tensor, mixed: Tensor, steps: list[bool], *, of_logits: bool = False) -> None:
         needed = mixed
         for axis, step in enumerate(steps):
             if step:
@@ -186,10 +189,11 @@ class _Table:
         weights = chosen[-1]
         logits = chosen[:-1] / weights.clamp(min=torch.finfo(torch.float32).tiny)
         logits[0].masked_fill_(weights == 0, _CERTAIN)  # seen by no window that was run: background
-        probabilities = torch.softmax(logits, 0).T
+        probabilities = (logits if of_logits else torch.softmax(logits, 0)).T
         # in double precision, as ITK interpolates; Apple's graphics have none
         self._home = sums.device if sums.device.type in ("cpu", "cuda") else torch.device("cpu")
         self._probabilities = probabilities.to(self._home).double().contiguous()
+        self._of_logits = of_logits
         self._rows = torch.zeros(needed.numel(), dtype=torch.int64, device=sums.device)
         self._rows[voxels] = torch.arange(len(voxels), device=sums.device)
         self._shape = mixed.shape
@@ -212,7 +216,8 @@ class _Table:
         scores = functional.embedding_bag(
             self._rows[voxels].to(self._home), self._probabilities, per_sample_weights=weights, mode="sum"
         )
-        return largest(scores.float().T.contiguous()).to(places.device)
+        scores = scores.half().float() if self._of_logits else scores.float()  # as nnU-Net stores them
+        return largest(scores.T.contiguous()).to(places.device)
 
 
 def _with_next(labels: Tensor, axis: int, join: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

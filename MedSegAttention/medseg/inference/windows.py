@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, permutations, product
-from math import floor, prod
+from math import ceil, floor, prod
 
 from medseg.imaging.image import Shape
 
@@ -59,6 +59,22 @@ def window_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
     return tuple((2 * n * span + gaps) // (2 * gaps) for n in range(count))
 
 
+def nnunet_starts(size: int, window: int, step: float) -> tuple[int, ...]:
+    """First voxel of each window along one axis where nnU-Net puts it: steps of a share of the window, halves to even.
+
+    Args:
+        size: voxels along the axis.
+        window: voxels of the window along the axis.
+        step: share of a window between two neighbours, above 0..1.
+    """
+    if window == 1:  # slices of a 2D network, one by one
+        return tuple(range(size))
+    span = size - window
+    count = ceil(span / (window * step)) + 1
+    apart = span / (count - 1) if count > 1 else 0.0
+    return tuple(round(apart * n) for n in range(count))
+
+
 class WindowPlan:
     """Where the windows lie and in which order they come.
 
@@ -68,18 +84,25 @@ class WindowPlan:
         axes: axis of the layers, axis of the rows in a layer, axis of the windows in a row.
         overlap: least share of a window that its neighbour along an axis also sees.
         starts: first voxels of the windows along ``axes``.
+        as_nnunet: whether windows lie and are weighed where and as nnU-Net does it.
     """
 
-    def __init__(self, shape: Shape, window_shape: Shape, overlap: float) -> None:
+    def __init__(self, shape: Shape, window_shape: Shape, overlap: float, *, as_nnunet: bool = False) -> None:
         self.shape = shape
         self.window_shape = window_shape
         self.overlap = overlap
-        by_axis = [window_starts(size, window, overlap) for size, window in zip(shape, window_shape, strict=True)]
+        self.as_nnunet = as_nnunet
+        by_axis = [
+            nnunet_starts(size, window, 1 - overlap) if as_nnunet else window_starts(size, window, overlap)
+            for size, window in zip(shape, window_shape, strict=True)
+        ]
         orders = {axes: self._voxels(axes, by_axis) for axes in permutations(range(3))}
         least = min(orders.values())
         plain = min((axes for axes in orders if axes[2] == 2), key=lambda axes: orders[axes])
         turned = min(orders, key=lambda axes: orders[axes])
         self.axes = turned if least < _WORTH_TURNING * orders[plain] else plain
+        if as_nnunet:  # whose sums are rounded each time a window is added
+            self.axes = (0, 1, 2)
         self.starts = tuple(by_axis[axis] for axis in self.axes)
 
     def __len__(self) -> int:

@@ -18,6 +18,7 @@ from medseg.spec.labels import refuse as _refuse
 from medseg.spec.labels import require_text as _require_text
 from medseg.spec.locating import LocateRule
 from medseg.spec.measured import DatasetScores, Timing
+from medseg.spec.nnunet import NnunetRule
 from medseg.spec.postprocess import PostprocessRule
 
 
@@ -123,6 +124,7 @@ class MedsegFields:
     window_shape: IntTriple
     slices: SliceRule | None = None  # of a 2D network; its window is 1 voxel thick
     overlap: float = 0.5
+    nnunet: NnunetRule | None = None  # prepared as nnU-Net does it: orientation and intensity then say nothing
     mirror_axes: tuple[int, ...] = ()  # axes averaged over by default: 0 = i, 1 = j, 2 = k
     postprocess: PostprocessRule = PostprocessRule()
     locate: LocateRule | None = None  # where in a larger image the model applies; None: everywhere
@@ -166,6 +168,8 @@ class ModelManifest(MedsegFields):
             _refuse("air_below", f"{len(self.channels)} finite number(s), one a channel, or nothing", self.air_below)
         if self.slices is not None:
             self._check_slices(self.slices)
+        if self.nnunet is not None and len(self.nnunet.channels) != len(self.channels):
+            _refuse("nnunet", f"{len(self.channels)} channel(s), as in channels", len(self.nnunet.channels))
         if self.locate is not None:
             self.locate.check_labels(len(self.labels))
 

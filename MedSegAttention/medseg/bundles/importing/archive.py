@@ -27,7 +27,16 @@ _CHUNK = 2**20
 
 
 def open_folder(path: Path, scratch: Path) -> Path:
-    """Give the folder of a bundle; an archive is unpacked below ``scratch`` first.
+    """Give the folder of a MONAI bundle: ``path`` itself, or a single folder in it; see ``open_archive``.
+
+    Raises:
+        ManifestError: as ``open_archive``, and when there is no ``configs`` folder.
+    """
+    return _bundle_root(open_archive(path, scratch), path)
+
+
+def open_archive(path: Path, scratch: Path) -> Path:
+    """Give a folder as it is; an archive is unpacked below ``scratch`` first.
 
     Of an archive only texts and weights are unpacked. Refused as a whole are archives with a member that leaves the
     folder, is a link or a device, is encrypted, or comes twice, and those that are larger than the limits above,
@@ -38,15 +47,15 @@ def open_folder(path: Path, scratch: Path) -> Path:
         scratch: an empty folder.
 
     Returns:
-        The folder that holds ``configs``: ``path`` itself, or a single folder in it or in the archive.
+        ``path`` or ``scratch``.
 
     Raises:
-        ManifestError: when the archive is refused or damaged, or there is no ``configs`` folder.
+        ManifestError: when the archive is refused or damaged.
     """
     if path.is_dir():
-        return _bundle_root(path, path)
+        return path
     if not is_archive(path):
-        msg = f"{path} is neither a folder nor a ZIP archive; give the folder of the bundle, or its .zip file"
+        msg = f"{path} is neither a folder nor a ZIP archive; give the folder of the model, or its .zip file"
         raise ManifestError(msg)
     try:
         with zipfile.ZipFile(path) as archive:
@@ -59,7 +68,7 @@ def open_folder(path: Path, scratch: Path) -> Path:
             raise
         msg = f"{path} is damaged; fetch it again"
         raise ManifestError(msg) from error
-    return _bundle_root(scratch, path)
+    return scratch
 
 
 def is_archive(path: Path) -> bool:

@@ -42,7 +42,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         msg = f"{path} is missing; give the file of weights"
         raise WeightsError(msg)
     content = _load(path)
-    found = _weights_in(content)
+    found = weights_in(content)
     if not found:
         keys = ", ".join(map(str, list(content)[:8])) if isinstance(content, Mapping) else type(content).__name__
         msg = f"{path} holds no weights where they are expected (at the top or under {', '.join(_NESTED)}): {keys}"
@@ -108,11 +108,12 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())[:200]
 
 
-def _weights_in(content: Any) -> dict[str, Tensor]:
+def weights_in(content: Any) -> dict[str, Tensor]:
+    """The tensors of a content, at the top or under one of the usual names; none where there is anything else."""
     if not isinstance(content, Mapping):
         return {}
     for name in _NESTED:
-        if name in content and (inner := _weights_in(content[name])):
+        if name in content and (inner := weights_in(content[name])):
             return inner
     tensors = {key: _tensor(value) for key, value in content.items() if isinstance(key, str)}
     kept = {key: value for key, value in tensors.items() if value is not None}

@@ -1,6 +1,7 @@
 """Score a model on labelled cases and write what was found into its model card."""
 
 import dataclasses
+import re
 import statistics
 import sys
 import time
@@ -26,6 +27,7 @@ from medseg.jobs.scoring.score_tables import bias_table, score_table, worst_tabl
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
+from medseg.spec.manifest import LabelSpec
 from medseg.spec.measured import DatasetScores, DeviceKind, Timing
 
 WORST = 3  # cases whose pictures go into the card
@@ -93,7 +95,7 @@ def validate(
             if into is rows[1]:
                 picture, truth, chosen = (
                     exchange_sides(image),
-                    exchange_sides(labels),
+                    _exchange_names(exchange_sides(labels), bundle.manifest.labels),
                     _exchange_region(options, image),
                 )
             begun = time.perf_counter()
@@ -126,6 +128,20 @@ def exchange_sides(image: Image) -> Image:
     store the same anatomy in another order.
     """
     return Image(np.flip(image.array, axis=_left_right_axis(image) + 1), image.affine)
+
+
+def _exchange_names(labels: Image, specs: Sequence[LabelSpec]) -> Image:
+    """Give labels whose names have a side the value of their counterpart: in a mirrored patient left is right.
+
+    A label without a counterpart keeps its value.
+    """
+    values = {spec.name.lower(): spec.value for spec in specs}
+    table = np.arange(int(labels.array.max()) + 1, dtype=labels.array.dtype)
+    for name, value in values.items():
+        other = re.sub(r"\b(left|right)\b", lambda side: "right" if side[0] == "left" else "left", name)
+        if value < len(table) and other in values:
+            table[value] = values[other]
+    return Image(table[labels.array], labels.affine)
 
 
 def _exchange_region(options: Options, image: Image) -> Options:

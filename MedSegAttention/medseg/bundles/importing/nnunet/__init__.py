@@ -1,0 +1,1 @@
+"""nnU-Net v2: its folders, plans and checkpoints, read without running anything."""

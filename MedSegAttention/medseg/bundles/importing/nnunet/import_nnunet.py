@@ -1,0 +1,175 @@
+"""A folder or archive of nnU-Net v2 becomes a bundle: plans read, every weight checked, one window tried."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from medseg.bundles.build import Ensemble, build_any
+from medseg.bundles.importing.archive import open_archive
+from medseg.bundles.importing.checkpoint import read_content, weights_in
+from medseg.bundles.importing.choices import Choices, Imported
+from medseg.bundles.importing.dry_window import dry_window
+from medseg.bundles.importing.nnunet.architecture import read_architecture
+from medseg.bundles.importing.nnunet.model_folder import (
+    ModelFolder,
+    configuration,
+    find_model_folders,
+    open_model_folder,
+)
+from medseg.bundles.importing.nnunet.preparation import read_channels, read_outputs, read_rule
+from medseg.bundles.label_specs import label_specs
+from medseg.bundles.weights import fill_network
+from medseg.bundles.write import write_bundle
+from medseg.spec.errors import ManifestError, WeightsError
+from medseg.spec.fields import listed
+from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
+
+_WRAPPED = ("module.", "_orig_mod.")  # of networks trained on several cards, and compiled ones
+_ALIASES = (("decoder.encoder.", "encoder."), (".conv.", ".all_modules.0."), (".norm.", ".all_modules.1."))
+
+
+def import_nnunet(
+    path: Path,
+    output: Path,
+    choices: Choices,
+    *,
+    configuration_name: str | None = None,
+    folds: Sequence[str] | None = None,
+    overwrite: bool = False,
+) -> Imported:
+    """Import a trained configuration: nothing of it is run, and nothing is written before every weight fits.
+
+    Args:
+        path: its folder, the folder of its data set, or a ZIP archive of one.
+        output: folder of the new bundle.
+        choices: id, title, labels and what else is not to be taken from the files.
+        configuration_name: "2d", "3d_fullres", ...; needed where the folder holds several.
+        folds: which of them; several are averaged. None: all that were trained.
+        overwrite: replace a folder that is there.
+
+    Raises:
+        ManifestError: when the archive is unsafe, or the files say what is not understood; names the place.
+        WeightsError: when a checkpoint would run code or does not fit.
+        MissingDependency: when the package of nnU-Net's networks is not installed.
+        OutputExists: as ``write_bundle`` raises it.
+    """
+    with tempfile.TemporaryDirectory(prefix="medseg-import-") as scratch:
+        root = open_archive(path, Path(scratch))
+        model = open_model_folder(_choose(root, path, configuration_name), folds)
+        checkpoints = [_read_checkpoint(each) for each in model.checkpoints]
+        manifest, notes = _manifest(model, checkpoints[0], choices)
+        networks = [
+            _fill(manifest, content, each.parent.name)
+            for content, each in zip(checkpoints, model.checkpoints, strict=True)
+        ]
+        network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+        dry_window(network, manifest)
+        bundle = write_bundle(output, manifest, network, licence_text=f"{manifest.licence}\n", overwrite=overwrite)
+    return Imported(bundle, tuple(notes))
+
+
+def _choose(root: Path, path: Path, wanted: str | None) -> Path:
+    found = find_model_folders(root)
+    if not found:
+        msg = (
+            f"{path} holds no model of nnU-Net v2: a folder <Trainer>__<Plans>__<configuration> with plans.json, "
+            "dataset.json and fold_0 is expected"
+        )
+        raise ManifestError(msg)
+    if wanted is not None:
+        found = [each for each in found if each.name.rpartition("__")[2] == wanted] or found
+    if len(found) > 1:
+        names = listed([str(each.relative_to(root)) for each in found], 10)
+        msg = f"{path} holds several models: {names}; give one of these folders, or --configuration"
+        raise ManifestError(msg)
+    return found[0]
+
+
+def _read_checkpoint(path: Path) -> Mapping[str, Any]:
+    content = read_content(path)
+    if not isinstance(content, Mapping) or "network_weights" not in content:
+        msg = f"{path} is no checkpoint of nnU-Net v2: it holds no 'network_weights'; give the file that it wrote"
+        raise WeightsError(msg)
+    return content
+
+
+def _manifest(model: ModelFolder, checkpoint: Mapping[str, Any], choices: Choices) -> tuple[ModelManifest, list[str]]:
+    notes: list[str] = []
+    began = checkpoint.get("init_args") or {}
+    name = str(began.get("configuration") or model.path.name.rpartition("__")[2])
+    trainer = str(checkpoint.get("trainer_name") or model.path.name.partition("__")[0])
+    stated = configuration(model.plans, name, model.path)
+    if stated.get("previous_stage"):
+        msg = f"plans.json: {name} continues the answer of {stated['previous_stage']}; cascades are not imported"
+        raise ManifestError(msg)
+    rule = read_rule(model.plans, stated, model.dataset)
+    outputs = read_outputs(model.dataset)
+    channels = choices.channels or read_channels(model.dataset)
+    network, arguments = read_architecture(stated, len(channels), outputs.count)
+    patch = [int(size) for size in stated["patch_size"]]
+    is_flat = len(patch) == 2
+    if is_flat:
+        patch.insert(0, 1)
+    labels = choices.labels or label_specs(outputs.names)
+    notes += [f"{each.name}: {each.type.meaning} ({each.type.value})" for each in labels]
+    dataset = str(model.plans.get("dataset_name") or model.path.parent.name)
+    title = choices.title or f"{dataset} ({name})"
+    mirrored = checkpoint.get("inference_allowed_mirroring_axes") or ()
+    manifest = ModelManifest(
+        model_id=choices.model_id,
+        title=title,
+        version="1.0.0",
+        description=str(model.dataset.get("description") or f"nnU-Net v2 model of {dataset}, {name}, {trainer}."),
+        network=network,
+        arguments=arguments,
+        labels=labels,
+        channels=channels,
+        intensity=IntensityRule(kind="none"),
+        spacing_mm=None if is_flat else rule.spacing_mm,
+        window_shape=(patch[0], patch[1], patch[2]),
+        slices=SliceRule(axis=0) if is_flat else None,
+        overlap=0.5,
+        nnunet=rule,
+        mirror_axes=tuple(int(axis) + is_flat for axis in mirrored),
+        anatomy=choices.anatomy or dataset,
+        intended_use="Not stated by its authors.",
+        licence=choices.licence or str(model.dataset.get("licence") or "Not stated by its authors."),
+        authors="Not stated.",
+        training_data=f"{dataset}, {model.dataset.get('numTraining', 'an unknown number of')} cases",
+        references=tuple(filter(None, [str(model.dataset.get("reference") or "")])),
+    )
+    return manifest, notes
+
+
+def _fill(manifest: ModelManifest, checkpoint: Mapping[str, Any], source: str) -> nn.Module:
+    """Build the network and fill it; what a checkpoint repeats under other names must repeat it exactly."""
+    state = {_plain_name(key): value for key, value in weights_in(checkpoint["network_weights"]).items()}
+    try:
+        network = build_any(manifest.network, **manifest.arguments)
+    except ValueError as error:
+        raise ManifestError(str(error)) from error
+    wanted = network.state_dict()
+    stored: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = key if key in wanted else _alias(key)
+        if name in stored and not torch.equal(stored[name], value):
+            msg = f"{source}: {key} repeats {name} with other numbers; the checkpoint is damaged, get it again"
+            raise WeightsError(msg)
+        stored[name] = value
+    return fill_network(network, stored, source)
+
+
+def _plain_name(key: str) -> str:
+    for prefix in _WRAPPED:
+        key = key.removeprefix(prefix)
+    return key
+
+
+def _alias(key: str) -> str:
+    for shared, kept in _ALIASES:
+        key = key.replace(shared, kept)
+    return key
