@@ -21,8 +21,8 @@ def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn
     """Build the network a manifest names; MONAI is imported only for its own.
 
     Args:
-        name: a key of ``medseg.networks.NETWORKS``, ``monai:`` and a class of ``monai_networks.ALLOWED``, or ``nnunet:``
-            and one of ``nnunet_networks.ALLOWED``.
+        name: a key of ``medseg.networks.NETWORKS``, ``monai:`` and a class of ``monai_networks.ALLOWED``, or
+            ``nnunet:`` and one of ``nnunet_networks.ALLOWED``.
         background_outputs: outputs after those of the labels, of tissues that helped in training and are background
             in the result; they are folded into it.
         arguments: of the network.
@@ -42,7 +42,8 @@ def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn
     if name.startswith(NNUNET):
         return build_nnunet_network(name, **arguments)
     if name not in NETWORKS:
-        msg = f"no network is called {name!r}; the known ones are {', '.join(sorted(NETWORKS))}, {monai_choices()}, {nnunet_choices()}"
+        known = ", ".join([*sorted(NETWORKS), monai_choices(), nnunet_choices()])
+        msg = f"no network is called {name!r}; the known ones are {known}"
         raise ValueError(msg)
     return build_network(name, **arguments)
 

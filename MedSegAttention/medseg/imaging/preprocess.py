@@ -45,8 +45,8 @@ class Prepared(Grids):
 
     ``image`` is float32 and normalised, in the model's orientation and spacing. Scores are probabilities
     ``(L, i, j, k)`` on that grid, or logits where ``has_logits``, label 0 the background; results lie on the input's
-    own grid ``(I, J, K)``, voxel for voxel. Outside the crop is background, and so is outside the region. ``air`` marks the voxels ``(i, j, k)`` of
-    ``image`` that are air where the manifest says what air is.
+    own grid ``(I, J, K)``, voxel for voxel. Outside the crop is background, and so is outside the region. ``air`` marks
+    the voxels ``(i, j, k)`` of ``image`` that are air where the manifest says what air is.
     """
 
     image: Image

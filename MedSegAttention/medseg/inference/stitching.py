@@ -23,8 +23,8 @@ PIECE_BYTES = 2**19  # finished sums handed on at a time on a processor: they ar
 class Stitcher:
     """Adds weighted answers up and hands on what is finished; as nnU-Net does it, where the plan says so.
 
-    nnU-Net keeps its sums in half precision: each is rounded whenever a window is added to it. At the corners of windows
-    that changes probabilities by up to a tenth, so that only the same rounding gives the same answer.
+    nnU-Net keeps its sums in half precision: each is rounded whenever a window is added to it. At the corners of
+    windows that changes probabilities by up to a tenth, so that only the same rounding gives the same answer.
 
     Args:
         plan: of the windows; answers come in its order.

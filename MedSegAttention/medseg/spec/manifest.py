@@ -168,8 +168,6 @@ class ModelManifest(MedsegFields):
             _refuse("air_below", f"{len(self.channels)} finite number(s), one a channel, or nothing", self.air_below)
         if self.slices is not None:
             self._check_slices(self.slices)
-        if self.nnunet is not None and len(self.nnunet.channels) != len(self.channels):
-            _refuse("nnunet", f"{len(self.channels)} channel(s), as in channels", len(self.nnunet.channels))
         if self.locate is not None:
             self.locate.check_labels(len(self.labels))
 
@@ -192,6 +190,8 @@ class ModelManifest(MedsegFields):
             _refuse("labels", "names that differ", repeated)
         if not self.channels:
             _refuse("channels", "at least one", list(self.channels))
+        if self.nnunet is not None and len(self.nnunet.channels) != len(self.channels):
+            _refuse("nnunet", f"{len(self.channels)} channel(s), as in channels", len(self.nnunet.channels))
         if repeated := _repeated([channel.name for channel in self.channels]):
             _refuse("channels", "names that differ", repeated)
 

@@ -1,4 +1,4 @@
-"""What nnU-Net's plans say of images: axes, spacing, normalisation, resampling; and what dataset.json says of labels."""
+"""What nnU-Net's plans say of images, their axes, spacing and normalisation, and dataset.json of labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
