@@ -1,4 +1,4 @@
-"""``medseg models import`` and ``import-bundle``: models from elsewhere, opened without running anything of theirs."""
+"""``medseg models import``: models from elsewhere, opened without running anything of theirs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,13 +53,26 @@ def import_bundle(
     _report(import_monai_bundle(bundle, output, choices, overwrite=overwrite))
 
 
-def import_weights(
-    checkpoint: Annotated[Path, typer.Argument(help="Weights: safetensors, .pth, .pt, .model, .pkl.")],
+def import_model(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder or .zip of nnU-Net v2 or a MONAI bundle; or weights: safetensors, .pth, .pt, .model, .pkl."
+        ),
+    ],
     output: Output,
-    network: Annotated[str, typer.Option(help="See 'medseg networks', or monai: and one of MONAI's.")],
-    labels: Annotated[str, typer.Option(help="Names of the segments with commas, or a JSON file.")],
+    network: Annotated[
+        str | None, typer.Option(help="Of weights alone: see 'medseg networks', or monai: and one of MONAI's.")
+    ] = None,
+    labels: Labels = None,
     arguments: Annotated[
         str | None, typer.Option(help="Arguments of the network, JSON or a JSON file, where shapes do not tell.")
+    ] = None,
+    configuration: Annotated[
+        str | None, typer.Option(help="Of nnU-Net: 2d, 3d_fullres, ..., where the folder holds several.")
+    ] = None,
+    folds: Annotated[
+        str | None, typer.Option(help="Of nnU-Net: e.g. 0,1 or all; every fold that was trained by default.")
     ] = None,
     model_id: ModelId = None,
     title: Title = None,
@@ -73,16 +86,48 @@ def import_weights(
     anatomy: Anatomy = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """Import a checkpoint of a published network; a file that would run code is refused."""
+    """Import a model from elsewhere; nothing of it is run, and a file that would run code is refused."""
     choices = _choices(
         output, model_id, title, labels, channels, intensity, spacing, orientation, window, slices, licence, anatomy
     )
+    from medseg.bundles.importing.kind import kind_of
     from medseg.cli.flag_values import read_arguments
+    from medseg.spec.errors import JobError
 
-    given = read_arguments(arguments)
-    from medseg.bundles.importing.import_checkpoint import import_checkpoint
+    kind = kind_of(source)
+    theirs = {"--configuration": configuration, "--folds": folds}
+    ours = {"--network": network, "--arguments": arguments}
+    own = {"--intensity": intensity, "--spacing": spacing, "--orientation": orientation, "--window": window}
+    foreign = {"nnunet": ours | own | {"--slices": slices}, "monai": ours | theirs, "weights": theirs}[kind]
+    if given := [flag for flag, value in foreign.items() if value is not None]:
+        names = {"nnunet": "a model of nnU-Net, whose plans say it", "monai": "a MONAI bundle", "weights": "weights"}
+        msg = f"{given[0]} says nothing about {names[kind]} ({source}); leave it out"
+        raise JobError(msg)
+    if kind == "nnunet":
+        from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
 
-    _report(import_checkpoint(checkpoint, output, choices, network=network, arguments=given, overwrite=overwrite))
+        wanted = None if folds is None else [fold.strip() for fold in folds.split(",")]
+        made = import_nnunet(
+            source, output, choices, configuration_name=configuration, folds=wanted, overwrite=overwrite
+        )
+    elif kind == "monai":
+        from medseg.bundles.importing.import_monai import import_monai_bundle
+
+        made = import_monai_bundle(source, output, choices, overwrite=overwrite)
+    else:
+        if network is None or labels is None:
+            msg = (
+                f"{source} is taken for weights, which name neither their network nor their labels; give --network and "
+                "--labels, or a folder or .zip of nnU-Net v2 or of a MONAI bundle"
+            )
+            raise JobError(msg)
+        given_arguments = read_arguments(arguments)
+        from medseg.bundles.importing.import_checkpoint import import_checkpoint
+
+        made = import_checkpoint(
+            source, output, choices, network=network, arguments=given_arguments, overwrite=overwrite
+        )
+    _report(made)
 
 
 def _choices(
