@@ -140,7 +140,7 @@ def _place(path: Path, slices: Sequence[DicomSlice]) -> tuple[Affine, list[str],
     warnings = []
     if first.spacing is None:
         warnings.append(
-            f"{path}: Pixel Spacing (0028,0030) is absent and 1 x 1 mm is assumed; do not trust any volume in ml"
+            f"{path}: Pixel Spacing (0028,0030) is absent and 1 x 1 mm is assumed; no area or volume can be given"
         )
     between_rows, between_columns = first.spacing or (1.0, 1.0)
     thickness = first.thickness or 1.0

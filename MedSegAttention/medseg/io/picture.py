@@ -23,7 +23,7 @@ def read_picture(path: Path, *, frame: int | None = None) -> Stored:
         frame: there is one, number 0.
 
     Returns:
-        ``(1, I, J, 1)`` with voxels of 1 mm.
+        ``(1, I, J, 1)`` with voxels of 1 mm, which is marked as unknown.
 
     Raises:
         ImageError: if it cannot be decoded, has colours, or another frame is asked for.
@@ -39,7 +39,8 @@ def read_picture(path: Path, *, frame: int | None = None) -> Stored:
         raise refusal(path, f"it cannot be decoded ({reason}); get a whole copy") from error
     grey = _one_channel(path, pixels)
     warning = f"{path}: a picture says neither how large its pixels are nor where they lie: 1 x 1 mm is assumed"
-    return Stored(grey.T[None, :, :, None], LPS_TO_RAS.copy(), (f"{warning}, do not trust any area or volume",))
+    warnings = (f"{warning}, and no area can be given",)
+    return Stored(grey.T[None, :, :, None], LPS_TO_RAS.copy(), warnings, spacing_known=False)
 
 
 def _refuse_cut(path: Path) -> None:

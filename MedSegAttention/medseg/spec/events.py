@@ -92,6 +92,7 @@ class Finished:
     windows_seconds: float | None = None  # of them in the network
     window_count: int | None = None  # each mirror image counted: the quotient is what one forward pass of one takes
     engine: str = ""  # as in Using
+    spacing_known: bool = True  # whether the input says how large its voxels are
 
 
 @dataclass(frozen=True)

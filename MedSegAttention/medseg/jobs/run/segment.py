@@ -96,12 +96,14 @@ def segment_case(
         found, probabilities = asked.whole(image, plan)
     labels = found.values
     with progress.stage("postprocess"):
-        segments = postprocess(Image(labels[None], image.affine), plan.postprocess)
+        found_labels = Image(labels[None], image.affine, spacing_known=image.spacing_known)
+        segments = postprocess(found_labels, plan.postprocess)
         measures = measure(segments, image, specs)
     if not segments.array.any():
         progress.warn("nothing was segmented: every voxel is background; check that the model fits this image")
-    for remark in check_volumes({row.name: row.volume_ml for row in measures}, specs, bundle.manifest):
-        progress.warn(remark)
+    if image.size_unit == "ml":
+        for remark in check_volumes({row.name: row.volume_ml for row in measures}, specs, bundle.manifest):
+            progress.warn(remark)
     result = Segmentation(
         labels=segments,
         image=image,
@@ -123,7 +125,17 @@ def segment_case(
             outputs.write(result, progress.stop_if_asked)
     took = time.perf_counter() - begun
     paths = tuple(str(path) for path in outputs.paths)
-    on_event(Finished(paths, result.device, took, result.windows_seconds, result.window_count, result.engine))
+    on_event(
+        Finished(
+            outputs=paths,
+            device=result.device,
+            seconds=took,
+            windows_seconds=result.windows_seconds,
+            window_count=result.window_count,
+            engine=result.engine,
+            spacing_known=image.spacing_known,
+        )
+    )
     return result
 
 
