@@ -3,14 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from medseg.io.dicom_slice import quiet_itk, sitk
 from medseg.io.formats import JPEG
+from medseg.io.grey import grey_of
 from medseg.io.stored import LPS_TO_RAS, Stored, refusal
-
-_GREY = 8  # of 255: how far the colours of a grey picture are apart after JPEG has rounded them
 
 
 def read_picture(path: Path, *, frame: int | None = None) -> Stored:
@@ -57,9 +55,4 @@ def _one_channel(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels
     if pixels.ndim != 3:
         raise refusal(path, f"a picture has rows and columns, got {pixels.ndim} axes; save one image alone")
-    colours = pixels[..., : pixels.shape[-1] - (pixels.shape[-1] in (2, 4))]  # the last one is transparency
-    apart = int((colours.max(axis=-1).astype(np.int64) - colours.min(axis=-1)).max())
-    if apart > _GREY * (np.iinfo(pixels.dtype).max // 255):
-        rule = f"a pixel is one number, and its colours differ by up to {apart}"
-        raise refusal(path, f"{rule}; convert it to grey and remove coloured marks")
-    return colours[..., colours.shape[-1] // 2]  # green: JPEG keeps it best
+    return grey_of(pixels, path)
