@@ -9,6 +9,7 @@ from medseg.imaging.image import Affine, Image
 from medseg.io.formats import PICTURE_SUFFIXES
 from medseg.mrml.grids import Node, affine_from_matrix, ijk_to_world, parent_to_world
 
+_FROM_DICOM = "DICOM.instanceUIDs"  # attribute of volumes that Slicer reads from DICOM
 _ONE = 1e-9  # mm; a spacing that differs more from 1 was typed in by somebody
 
 
@@ -25,8 +26,9 @@ def measured_grid(segmentation: Node, volume: Node = None) -> Image | None:
     Raises:
         ImageError: if the node hangs under a non-linear transform.
     """
-    if volume is not None and volume.GetImageData() is not None:
-        return _image(volume.GetImageData().GetDimensions(), ijk_to_world(volume), known=spacing_is_known(volume))
+    found = volume_grid(volume)
+    if found is not None:
+        return found
     import slicer
 
     name = slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName()
@@ -39,14 +41,26 @@ def measured_grid(segmentation: Node, volume: Node = None) -> Image | None:
     return _image(grid.GetDimensions(), parent_to_world(segmentation) @ affine_from_matrix(matrix), known=True)
 
 
+def volume_grid(volume: Node) -> Image | None:
+    """The same for a volume; None where that is None or has no voxels."""
+    if volume is None or volume.GetImageData() is None:
+        return None
+    return _image(volume.GetImageData().GetDimensions(), ijk_to_world(volume), known=spacing_is_known(volume))
+
+
 def spacing_is_known(volume: Node) -> bool:
     """Whether millimetres of a volume are such: Slicer gives a PNG or JPEG voxels of 1 mm, which nobody measured.
 
-    Who knows how large they are types it in (module Volumes), and it is known from then on.
+    It does so too for a radiograph in whose DICOM file it finds no size. Who knows how large the pixels are types it
+    in (module Volumes), and it is known from then on.
     """
-    storage = volume.GetStorageNode()
+    if any(abs(mm - 1) > _ONE for mm in volume.GetSpacing()):
+        return True
+    storage, pixels = volume.GetStorageNode(), volume.GetImageData()
     name = "" if storage is None else str(storage.GetFileName() or "")
-    return not name.lower().endswith(PICTURE_SUFFIXES) or any(abs(mm - 1) > _ONE for mm in volume.GetSpacing())
+    is_flat = pixels is not None and 1 in pixels.GetDimensions()
+    is_dicom = bool(volume.GetAttribute(_FROM_DICOM))
+    return not (name.lower().endswith(PICTURE_SUFFIXES) or (is_flat and is_dicom))
 
 
 def _image(shape: Any, affine: Affine, *, known: bool) -> Image:

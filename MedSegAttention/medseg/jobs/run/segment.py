@@ -43,6 +43,7 @@ def segment_case(
     *,
     outputs: Outputs = Outputs(),  # noqa: B008 - frozen
     frame: int | None = None,
+    modality: str = "",
     want_probabilities: bool = False,
     load: Callable[[Bundle], nn.Module] = load_network,
     engines: KeptEngines | None = None,
@@ -62,6 +63,7 @@ def segment_case(
         options: what the user chose.
         outputs: the files to write.
         frame: which time point of a 4-D file; not beside images in memory, which have one.
+        modality: as DICOM names it, of inputs that do not say it.
         want_probabilities: also return the probabilities; they are returned too where they are written.
         load: gives the bundle's network; replaced where networks are kept between cases.
         engines: those of earlier cases, for the same networks; None: made for this one.
@@ -81,6 +83,7 @@ def segment_case(
     want_probabilities = want_probabilities or outputs.probabilities is not None
     with progress.stage("preprocess"):
         image = _one_image(images, bundle.manifest)
+        image = replace(image, modality=image.modality or modality)
         del images
         plan = plan_forecast(image, bundle.manifest, options, device=device)
         if on_forecast is not None:

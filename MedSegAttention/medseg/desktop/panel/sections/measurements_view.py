@@ -137,7 +137,7 @@ class MeasurementsView:
 
     def _write(self, line: int, column: int, value: float, if_absent: str) -> None:
         item = self._table.item(line, column)
-        item.setText(number_text(value))
+        item.setText(str(value) if isinstance(value, int) else number_text(value))
         item.setToolTip(if_absent if math.isnan(value) else repr(value))
 
     def _go(self, line: int, _column: int) -> None:
