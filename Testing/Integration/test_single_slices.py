@@ -128,3 +128,41 @@ def test_scores_of_slices_are_areas_and_outlines_and_of_pictures_neither(tmp_pat
     assert float(film["hd95_mm"]) == pytest.approx(1.0)  # two columns of 0.5 mm
     assert float(film["dice"]) == float(picture["dice"])
     assert {picture[each] for each in ("hd95_mm", "surface_dice", "volume_ml", "area_cm2")} == {""}
+
+
+def test_a_radiograph_is_measured_in_cm2_and_its_modality_is_told_to_a_model_for_another(flat_model, tmp_path, capsys):
+    pytest.importorskip("pydicom", reason="the file is written by pydicom")
+    from radiographs import write_radiograph
+
+    tags = {"ImagerPixelSpacing": [0.4, 0.5], "EstimatedRadiographicMagnificationFactor": 1.25, "Modality": "DX"}
+    path = write_radiograph(tmp_path / "chest.dcm", GREY.astype(np.uint16) * 16, **tags)
+    out = tmp_path / "chest.seg.nrrd"
+    assert run(["segment", str(path), "--model", flat_model, "-o", str(out), "--device", "cpu"]) == 0
+    told = capsys.readouterr()
+    (line,) = [line for line in told.out.splitlines() if "front" in line]
+    count = counts_in(out)[0]
+    assert f"{count * 0.4 * 0.5 / 1.25**2 / 100:.3f}" in line.split()
+    assert "area cm2" in told.out
+    said = " ".join(told.err.split())
+    assert "the image is DX, and tiny-flat was made for MR" in said
+    assert "divided by the estimated magnification, 1.25" in said
+
+
+@pytest.mark.parametrize(("name", "unit"), [("film.nii.gz", "cm2"), ("picture.png", "voxels"), ("volume.nii.gz", "ml")])
+def test_the_legend_of_a_preview_has_the_unit_of_the_image(flat_model, scans, name, unit, monkeypatch):
+    from medseg.jobs.preview import draw
+
+    result = medseg.segment(scans / name, model=flat_model, device="cpu")
+    written, write = [], draw.ImageDraw.ImageDraw.text
+
+    def listen(self, place, text, **more):
+        written.append(text)
+        write(self, place, text, **more)
+
+    monkeypatch.setattr(draw.ImageDraw.ImageDraw, "text", listen)
+    draw.draw_preview(result.image, result.labels, result.specs)
+    assert {"ml", "cm2", "voxels"} & set(written) == {unit}
+    assert any(text.endswith(" mm") for text in written) == (unit != "voxels")  # the scale bar
+    front = (result.labels.array == 1).sum()
+    size = result.image.size(front)
+    assert (f"{size:.0f}" if unit == "voxels" or size >= 100 else f"{size:.2f}") in written
