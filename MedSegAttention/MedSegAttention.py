@@ -169,7 +169,8 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             options: as for ``segment``.
 
         Returns:
-            The report: ``rows`` with case, status, seconds, volumes_ml and error; ``is_complete``; ``csv_path``.
+            The report: ``rows`` with case, status, seconds, volumes_ml (``areas_cm2`` of single slices,
+            ``voxels`` where nobody knows how large one is) and error; ``is_complete``; ``csv_path``.
 
         Raises:
             medseg.spec.errors.MedSegError: as for ``segment``; what goes wrong in a case is in its row.

@@ -28,8 +28,8 @@ def outcome(source, output, capsys):
     code = run(["segment", str(source), *chosen, "--engine", "torch"])  # another would be made for every single input
     said = capsys.readouterr().err.splitlines()
     refusals = [line for line in said if line.startswith("error: ")]
-    # of the random model for MR, not of the file: most files are made of CT numbers
-    models_own = ("nothing was segmented", "this looks like a CT")
+    # of the random model for volumes of MR, not of the file: most files are made of CT numbers
+    models_own = ("nothing was segmented", "this looks like a CT", "the image is CT", "there is only 1 voxel along")
     warnings = [line for line in said if line.startswith("warning: ") and not any(own in line for own in models_own)]
     if code == 2 and len(refusals) == 1:
         return "reject", refusals[0]

@@ -109,6 +109,26 @@ def test_surfaces_are_made_one_by_one_then_shown_and_hidden_again(made, result):
     assert result.GetDisplayNode().GetVisibility3D()
 
 
+@pytest.mark.parametrize("is_picture", [False, True])
+def test_a_single_slice_has_a_column_of_areas_and_a_picture_one_of_pixels(made, scene, array, specs, is_picture):
+    heading, size = ("Pixels\n(size unknown)", "6") if is_picture else ("Area\ncm²", "0.240")
+    flat = array[:, :, :, :1]
+    affine = np.eye(4) if is_picture else AFFINE
+    film = volume_node_from_image(scene, Image(flat.astype(np.float32), affine), "film")
+    if is_picture:
+        film.AddDefaultStorageNode()
+        film.GetStorageNode().SetFileName("film.png")
+    made.view.show(add_segmentation(scene, Image(flat, affine), specs[:1], name="found", reference_node=film))
+    click(made, "measureButton")
+    finish(made)
+    table = child(made, "statisticsTable")
+    shown = [table.horizontalHeaderItem(n).text() for n in range(6) if not table.isColumnHidden(n)]
+    assert shown == ["Segment", heading, "Mean", "Std"]
+    assert rows(made)[0][1] == size
+    assert table.item(0, 1).toolTip().startswith("6 voxels")
+    assert ("does not say how large" in table.item(0, 1).toolTip()) == is_picture
+
+
 def test_stopping_leaves_no_half_made_surfaces(made, result):
     made.view.show(result)
     click(made, "show3dButton")

@@ -99,6 +99,61 @@ def test_without_a_volume_there_are_no_means(scene, array, specs):
     assert math.isnan(first.mean)
 
 
+@pytest.fixture
+def flat(scene, specs):
+    """A sheared grid one voxel thick with labels on it, as volume and segmentation; area of a pixel in mm2."""
+    labels = np.zeros((1, 9, 8, 1), dtype=np.uint8)
+    labels[0, 2:6, 1:4] = 1
+    affine = np.array([[0.5, 0.3, 0, 7], [0, 0.8, 0, 8], [0, 0, 4.0, 9], [0, 0, 0, 1]])
+    volume = volume_node_from_image(scene, Image(labels.astype(np.float32), affine), "film")
+    node = add_segmentation(scene, Image(labels, affine), specs, name="organs", reference_node=volume)
+    return volume, node, 0.5 * 0.8
+
+
+def test_a_single_slice_has_areas_and_neither_volumes_nor_surfaces(flat, hang, motion):
+    volume, node, pixel = flat
+    transform = hang(volume, motion @ np.diag([2, 2, 2, 1.0]))  # lengths are those of the world
+    node.SetAndObserveTransformNodeID(transform.GetID())
+    first, empty, _ = statistics_steps(node, volume)
+    assert first.area_cm2 == pytest.approx(12 * 4 * pixel / 100)
+    assert (first.voxels, first.size_unit, empty.area_cm2) == (12, "cm2", 0.0)
+    assert all(math.isnan(each) for row in (first, empty) for each in (row.volume_ml, row.surface_mm2))
+
+
+def test_a_segmentation_remembers_that_it_was_drawn_on_a_slice(scene, flat):
+    volume, node, pixel = flat
+    scene.RemoveNode(volume)
+    assert next(statistics_steps(node)).area_cm2 == pytest.approx(12 * pixel / 100)
+
+
+@pytest.mark.parametrize("name", ["chest.PNG", "chest.jpg"])
+def test_of_a_picture_there_are_pixels_alone_until_somebody_gives_their_size(flat, name, tmp_path):
+    volume, node, _ = flat
+    volume.SetSpacing(1, 1, 1)
+    volume.AddDefaultStorageNode()
+    volume.GetStorageNode().SetFileName(str(tmp_path / name))
+    row = next(statistics_steps(node, volume))
+    assert (row.voxels, row.size_unit) == (12, "voxels")
+    assert math.isnan(row.area_cm2)
+    volume.SetSpacing(0.5, 0.5, 1)
+    assert next(statistics_steps(node, volume)).size_unit == "cm2"
+
+
+def test_tables_and_files_of_slices_have_a_column_of_areas_in_place_of_volume_and_surface(scene, flat, tmp_path):
+    volume, node, pixel = flat
+    rows = list(statistics_steps(node, volume))
+    table = add_statistics_table(scene, rows, "Statistics")
+    names = [table.GetColumnName(n) for n in range(table.GetNumberOfColumns())]
+    assert names == ["Segment", "Segment ID", "Voxels", "Area (cm2)", "Mean intensity", "Std intensity"]
+    assert table.GetColumnUnitLabel("Area (cm2)") == "cm2"
+    assert table.GetTable().GetValueByName(0, "Area (cm2)").ToDouble() == pytest.approx(12 * pixel / 100)
+    write_statistics(tmp_path / "statistics.csv", rows)
+    with (tmp_path / "statistics.csv").open(encoding="utf-8", newline="") as stream:
+        first = next(csv.DictReader(stream))
+    assert float(first["Area (cm2)"]) == pytest.approx(12 * pixel / 100)
+    assert not {"Volume (ml)", "Surface (mm2)"} & set(first)
+
+
 def test_under_a_transform_that_doubles_lengths_volumes_are_eightfold_and_surfaces_fourfold(
     scene, array, specs, grey, hang, motion
 ):

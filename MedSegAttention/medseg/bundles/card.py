@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
-from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing, VolumeBias
+from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing
 from medseg.spec.postprocess import PostprocessRule
 
 # field of SegmentScores, title, digits of its interval
@@ -124,7 +124,16 @@ def score_grids(scores: Sequence[DatasetScores]) -> list[Grid]:
             grids.append(_score_grid(f"{each.dataset}, left and right exchanged", each.mirrored))
         if each.volume_bias:
             columns = ("mean difference ml", "95 %", "limits of agreement ml")
-            grids.append(Grid(f"{each.dataset}, volume bias", columns, tuple(map(_bias_row, each.volume_bias))))
+            rows = tuple(
+                _bias_row(bias.segment, bias.difference_ml, bias.limits_of_agreement_ml) for bias in each.volume_bias
+            )
+            grids.append(Grid(f"{each.dataset}, volume bias", columns, rows))
+        if each.area_bias:
+            columns = ("mean difference cm2", "95 %", "limits of agreement cm2")
+            rows = tuple(
+                _bias_row(bias.segment, bias.difference_cm2, bias.limits_of_agreement_cm2) for bias in each.area_bias
+            )
+            grids.append(Grid(f"{each.dataset}, area bias", columns, rows))
         if each.worst_cases:
             columns = ("Dice", *(("expert (left), model (right)",) if any(c.picture for c in each.worst_cases) else ()))
             rows = tuple(_case_row(case)[: 1 + len(columns)] for case in each.worst_cases)
@@ -159,9 +168,8 @@ def _score_grid(title: str, table: ScoreTable) -> Grid:
     return Grid(title, columns, (*rows, ("mean", *means)))
 
 
-def _bias_row(bias: VolumeBias) -> tuple[str, ...]:
-    limits = Estimate(None, *(bias.limits_of_agreement_ml or (None, None)))
-    return (bias.segment, *_cells(bias.difference_ml, 4), _cells(limits, 4)[1])
+def _bias_row(segment: str, difference: Estimate, limits: tuple[float, float] | None) -> tuple[str, ...]:
+    return (segment, *_cells(difference, 4), _cells(Estimate(None, *(limits or (None, None))), 4)[1])
 
 
 def _case_row(case: CaseDice) -> tuple[str, ...]:

@@ -11,6 +11,11 @@ from medseg.spec.errors import JobError
 if TYPE_CHECKING:
     from medseg.jobs.scoring.evaluate import Evaluation
 
+_SIZES = {
+    ("volume_ml", "volume_difference_ml"): ("volume ml", "difference ml"),
+    ("area_cm2", "area_difference_cm2"): ("area cm2", "difference cm2"),
+}
+
 
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="File or folder of predicted labels.")],
@@ -21,7 +26,7 @@ def evaluate(
     card: Annotated[str | None, typer.Option(help="Model that predicted: write the scores into its card.")] = None,
     dataset: Annotated[str, typer.Option(help="What the cases are, for the card.")] = "",
 ) -> None:
-    """Score predictions: Dice, surface Dice at 1 mm, 95 % Hausdorff distance, volume difference."""
+    """Score predictions: Dice, surface Dice at 1 mm, 95 % Hausdorff distance, difference of sizes."""
     values = _values(labels)
     from medseg.cli.console import errors, output, table
     from medseg.io.atomic import check_target
@@ -30,9 +35,14 @@ def evaluate(
     if csv is not None:
         check_target(csv, overwrite=overwrite)
     result = score(predictions, references, values)
-    columns = ("case", "label", "Dice", "surface Dice 1 mm", "HD95 mm", "volume ml", "difference ml", "difference %")
-    shown = table("", *columns)
     rows = [*((row.case, row.scores) for row in result.rows), *(("mean", scores) for scores in result.summary)]
+    sizes = [
+        (names, headings)
+        for names, headings in _SIZES.items()
+        if not all(math.isnan(getattr(scores, names[0])) for _, scores in rows)
+    ]
+    headings = [heading for _, pair in sizes for heading in pair]
+    shown = table("", "case", "label", "Dice", "surface Dice 1 mm", "HD95 mm", *headings, "difference %")
     for number, (case, scores) in enumerate(rows, start=1):
         shown.add_row(
             case,
@@ -40,8 +50,7 @@ def evaluate(
             _number(scores.dice, 4),
             _number(scores.surface_dice, 4),
             _number(scores.hd95_mm, 2),
-            _number(scores.volume_ml, 3),
-            _number(scores.volume_difference_ml, 3),
+            *(_number(getattr(scores, name), 3) for names, _ in sizes for name in names),
             _number(scores.volume_difference_percent, 1),
             end_section=number == len(result.rows),
         )

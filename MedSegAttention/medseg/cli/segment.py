@@ -11,6 +11,8 @@ from medseg.spec.job import Job, Options
 if TYPE_CHECKING:
     from medseg.jobs.run.results import Segmentation
 
+_SIZE_HEADINGS = {"ml": ("volume ml",), "cm2": ("area cm2",), "voxels": ()}
+
 
 @with_options
 def segment(
@@ -54,12 +56,17 @@ def segment(
 def _show(result: "Segmentation", job: Job) -> None:
     from medseg.cli.console import output, table
 
-    shown = table("", "segment", "voxels", "volume ml", "mean intensity")
+    unit = result.image.size_unit
+    counted = "voxels" if result.image.flat_axis is None else "pixels"
+    shown = table("", "segment", counted, *_SIZE_HEADINGS[unit], "mean intensity")
     for row in result.measures:
         mean = "-" if row.voxels == 0 else f"{row.mean_intensity:.1f}"
-        shown.add_row(row.name, str(row.voxels), f"{row.volume_ml:.3f}", mean)
+        sizes = () if unit == "voxels" else (f"{result.image.size(row.voxels):.3f}",)
+        shown.add_row(row.name, str(row.voxels), *sizes, mean)
     console = output()
     console.print(shown)
+    if unit == "voxels":
+        console.print(f"{counted[:-1]} size: unknown, so sizes are numbers of {counted}", markup=False)
     seconds = ", ".join(f"{stage} {value:.1f} s" for stage, value in result.seconds.items())
     console.print(f"device: {result.device}", markup=False, soft_wrap=True)
     console.print(f"engine: {result.engine}", markup=False, soft_wrap=True)

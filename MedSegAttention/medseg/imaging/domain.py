@@ -15,6 +15,8 @@ from medseg.imaging.registration import Template, looks_like_ct
 from medseg.spec.manifest import LabelSpec, ModelManifest
 
 _TISSUES = ((1, "fluid"), (2, "grey matter"), (3, "white matter"))  # regions of a template, in the order of T1
+_PROJECTIONS = ("CR", "DX")
+_SAYS_NOTHING = ("", "OT", "SC")  # modalities: not given, other, secondary capture
 _LEAST_VOXELS = 50  # of a tissue, for a median
 _LEAST_CONTRAST = 0.08  # between two tissues, of the whole range from fluid to white matter
 _EDGE_SHARE = 0.02  # of a box beyond the image that is worth a word
@@ -28,17 +30,42 @@ def check_scan(image: Image, manifest: ModelManifest) -> Iterator[str]:
         image: ``(C, I, J, K)`` as it came.
         manifest: of the model.
     """
-    wanted = manifest.channels[0].modality
-    if looks_like_ct(image) and wanted == "MR":
-        yield (
-            f"this looks like a CT (air at -1000 HU, soft tissue around 0), and {manifest.model_id} was made for MR: "
-            "what it finds here means nothing; choose a CT model"
-        )
+    yield from _check_modality(image, manifest)
+    yield from _check_thickness(image, manifest)
     limit = None if manifest.locate is None else manifest.locate.slice_mm
     if limit is not None and max(image.spacing) > limit:
         yield (
             f"the slices are {max(image.spacing):.2g} mm apart, and {manifest.model_id} was made for voxels of at most "
             f"{limit:g} mm: volumes will be off, check the borders"
+        )
+
+
+def _check_modality(image: Image, manifest: ModelManifest) -> Iterator[str]:
+    wanted = manifest.channels[0].modality
+    made_for = f"{manifest.model_id} was made for {wanted}: what it finds here means nothing"
+    if image.modality not in _SAYS_NOTHING and wanted not in _SAYS_NOTHING:
+        if _kind(image.modality) != _kind(wanted):
+            yield f"the image is {image.modality}, and {made_for}; choose a model for {image.modality}"
+    elif wanted in ("MR", *_PROJECTIONS) and looks_like_ct(image):
+        yield (f"this looks like a CT (air at -1000 HU, soft tissue around 0), and {made_for}; choose a CT model")
+
+
+def _kind(modality: str) -> str:
+    """Computed and digital radiography are one kind of image, read by one kind of model."""
+    return "radiograph" if modality in _PROJECTIONS else modality
+
+
+def _check_thickness(image: Image, manifest: ModelManifest) -> Iterator[str]:
+    """A projection is one slice, and a network for volumes needs more than one."""
+    thin = [axis for axis, size in zip("ijk", image.shape, strict=True) if size == 1]
+    if thin and manifest.slices is None:
+        along = ", ".join(thin)
+        yield f"there is only 1 voxel along {along}, and {manifest.model_id} reads volumes: it may find nothing here"
+    if not thin and manifest.channels[0].modality in _PROJECTIONS:
+        size = " x ".join(map(str, image.shape))
+        yield (
+            f"this is a volume of {size} voxels, and {manifest.model_id} was made for radiographs, which are one voxel "
+            "thick: what it finds here means nothing; choose a model for volumes"
         )
 
 

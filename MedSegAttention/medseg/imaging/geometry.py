@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,7 +127,7 @@ def stack_channels(images: Sequence[Image]) -> Image:
         finite = Image(as_finite(image.array), image.affine)
         outside = float(finite.array.min())
         channels.append(resample_to(finite, first.shape, first.affine, order="linear", outside=outside).array)
-    return first if len(channels) == 1 else Image(np.concatenate(channels), first.affine)
+    return first if len(channels) == 1 else replace(first, array=np.concatenate(channels))
 
 
 def _refuse_disjoint(first: Image, other: Image, number: int) -> None:

@@ -1,4 +1,4 @@
-"""What a segmentation says in numbers: voxels, volume and mean intensity of every segment, and how well two agree."""
+"""What a segmentation says in numbers: voxels, size and mean intensity of every segment, and how well two agree."""
 
 import math
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ class SegmentMeasures:
     name: str
     value: int  # in the labelmap
     voxels: int
-    volume_ml: float
+    volume_ml: float  # nan in a single slice, and where the spacing is unknown
     mean_intensity: float  # of the image's first channel; nan when the segment is empty
+    area_cm2: float = math.nan  # nan in a volume, and where the spacing is unknown
 
 
 def dice(common: float, first: float, second: float) -> float:
@@ -31,7 +32,7 @@ def measure(labels: Image, image: Image, specs: Sequence[LabelSpec]) -> tuple[Se
 
     Args:
         labels: integer ``(1, I, J, K)``.
-        image: ``(C, I, J, K)`` on the same grid; the first channel is measured.
+        image: ``(C, I, J, K)`` on the same grid; the first channel is measured, and its spacing counts.
         specs: segments to measure, one row each, in this order.
 
     Raises:
@@ -52,8 +53,9 @@ def measure(labels: Image, image: Image, specs: Sequence[LabelSpec]) -> tuple[Se
             name=spec.name,
             value=spec.value,
             voxels=int(counts[spec.value]),
-            volume_ml=labels.volume_ml(counts[spec.value]),
+            volume_ml=image.size(counts[spec.value]) if image.size_unit == "ml" else math.nan,
             mean_intensity=float(sums[spec.value] / counts[spec.value]) if counts[spec.value] else math.nan,
+            area_cm2=image.size(counts[spec.value]) if image.size_unit == "cm2" else math.nan,
         )
         for spec in specs
     )

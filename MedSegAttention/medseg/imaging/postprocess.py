@@ -1,5 +1,6 @@
 """Tidy labels by volume in cubic millimetres: largest part, islands, holes."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ def postprocess(labels: Image, rule: PostprocessRule) -> Image:
     for value, box in boxes.items():
         if rule.fill_holes_mm3 > 0:
             _fill_holes(array[box], value, rule.fill_holes_mm3 / labels.voxel_volume_mm3, array.shape)
-    return Image(array[None], labels.affine)
+    return replace(labels, array=array[None])
 
 
 def label_boxes(array: NDArray[Any]) -> dict[int, Box]:

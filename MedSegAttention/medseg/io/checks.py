@@ -30,10 +30,8 @@ def check_stored(path: Path, stored: Stored) -> tuple[Image, tuple[str, ...]]:
     array, noticed = _finite(path, stored.array)
     warnings += noticed
     warnings += _odd_values(path, array)
-    thin = [axis for axis, count in zip("ijk", array.shape[1:], strict=True) if count == 1]
-    if thin:
-        warnings.append(f"{path}: only 1 voxel along {', '.join(thin)}; a model for volumes may find nothing here")
-    return Image(array, stored.affine), tuple(warnings)
+    image = Image(array, stored.affine, spacing_known=stored.spacing_known, modality=stored.modality)
+    return image, tuple(warnings)
 
 
 def check_affine(path: Path, affine: Affine, *, shear_explained: bool = False) -> list[str]:

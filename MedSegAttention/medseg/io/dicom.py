@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging.image import Affine
+from medseg.io.dicom_projection import is_projection, read_projection
 from medseg.io.dicom_slice import NOT_IMAGES, DicomSlice, is_dicom, read_tags, read_voxels
 from medseg.io.stored import LPS_TO_RAS, Stored, pick_frame, refusal
 
@@ -19,7 +21,7 @@ TILT_DEGREES = 0.1
 
 
 def read_dicom(path: Path, *, frame: int | None = None) -> Stored:
-    """Read the series in a folder, or the series one file of a folder belongs to.
+    """Read the series in a folder, or the series one file of a folder belongs to; a radiograph alone.
 
     Slices keep their voxels: where distances vary, the affine holds the mean step along the line from the first to the
     last slice, which for a tilted gantry is the true, sheared direction.
@@ -34,7 +36,13 @@ def read_dicom(path: Path, *, frame: int | None = None) -> Stored:
     Raises:
         ImageError: if there is no image, more than one series, or the slices do not belong on one grid.
     """
+    alone = read_tags(path) if path.is_file() else None
+    if alone is not None and is_projection(alone):
+        return read_projection(path, [alone], frame=frame)
     slices, warnings = _one_series(path)
+    if any(map(is_projection, slices)):
+        stored = read_projection(path, slices, frame=frame)
+        return replace(stored, warnings=(*warnings, *stored.warnings))
     _refuse_mixed(path, slices)
     if slices[0].frames > 1:
         return _multi_frame(path, slices, warnings)
@@ -42,7 +50,9 @@ def read_dicom(path: Path, *, frame: int | None = None) -> Stored:
     chosen = stacks[int(pick_frame(path, np.arange(len(stacks)).reshape(-1, 1, 1, 1), frame)[0, 0, 0, 0])]
     affine, seen, tilted = _place(path, chosen)
     array = np.stack([read_voxels(piece)[:, :, 0] for piece in chosen], axis=-1)[None]
-    return Stored(array, affine, (*warnings, *noticed, *seen), shear_explained=tilted)
+    known, modality = chosen[0].spacing is not None, chosen[0].modality
+    said = (*warnings, *noticed, *seen)
+    return Stored(array, affine, said, shear_explained=tilted, spacing_known=known, modality=modality)
 
 
 def _one_series(path: Path) -> tuple[list[DicomSlice], list[str]]:
@@ -140,7 +150,7 @@ def _place(path: Path, slices: Sequence[DicomSlice]) -> tuple[Affine, list[str],
     warnings = []
     if first.spacing is None:
         warnings.append(
-            f"{path}: Pixel Spacing (0028,0030) is absent and 1 x 1 mm is assumed; do not trust any volume in ml"
+            f"{path}: Pixel Spacing (0028,0030) is absent and 1 x 1 mm is assumed; no area or volume can be given"
         )
     between_rows, between_columns = first.spacing or (1.0, 1.0)
     thickness = first.thickness or 1.0
@@ -199,7 +209,7 @@ def _multi_frame(path: Path, slices: Sequence[DicomSlice], warnings: list[str]) 
         raise refusal(piece.path, f"{rule}; convert it to NIfTI first, for example with dcm2niix")
     affine, seen, _ = _place(path, slices)
     array: NDArray[Any] = read_voxels(piece)[None]
-    return Stored(array, affine, (*warnings, *seen))
+    return Stored(array, affine, (*warnings, *seen), modality=piece.modality)
 
 
 def _vector(axes: NDArray[np.float64]) -> str:

@@ -40,6 +40,15 @@ class DicomSlice:
     spacing: tuple[float, float] | None  # between rows, between columns
     thickness: float | None  # SpacingBetweenSlices, else SliceThickness
     tilt: float  # degrees, 0 when absent
+    tags: dict[str, str]  # those that are text, as "gggg|eeee" in lower case -> value
+
+    def numbers(self, tag: str, count: int) -> list[float] | None:
+        """The first numbers of a tag; None where it is absent or empty.
+
+        Raises:
+            ImageError: if it holds fewer, or something else.
+        """
+        return _numbers(self.path, self.tags, tag, count)
 
 
 @contextmanager
@@ -96,11 +105,14 @@ def read_tags(path: Path) -> DicomSlice | None:
         spacing=(spacing[0], spacing[1]) if spacing else None,
         thickness=thickness[0] if thickness else None,
         tilt=(_numbers(path, tags, "0018|1120", 1) or [0.0])[0],
+        tags=tags,
     )
 
 
 def read_voxels(piece: DicomSlice) -> NDArray[Any]:
     """Voxels of one file with the rescale slope applied, ``(I, J, K)``; K is 1 unless the file is multi-frame.
+
+    Where the file has colours they are a fourth axis.
 
     Raises:
         ImageError: if the stored bytes are fewer than the image has, or cannot be decoded.
@@ -114,9 +126,11 @@ def read_voxels(piece: DicomSlice) -> NDArray[Any]:
             image = reader.Execute()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise refusal(piece.path, f"its voxels cannot be decoded ({reason}); export the series again") from error
+        rule = f"its voxels, in transfer syntax {_transfer_syntax(piece.path)}, cannot be decoded ({reason})"
+        raise refusal(piece.path, f"{rule}; export it again without compression") from error
     array: NDArray[Any] = sitk.GetArrayFromImage(image)  # K, J, I
-    return array.reshape(piece.frames, piece.rows, piece.columns).transpose(2, 1, 0)
+    colours = () if piece.samples == 1 else (piece.samples,)
+    return array.reshape(piece.frames, piece.rows, piece.columns, *colours).swapaxes(0, 2)
 
 
 def _numbers(path: Path, tags: dict[str, str], tag: str, count: int) -> list[float] | None:
@@ -135,19 +149,26 @@ def _numbers(path: Path, tags: dict[str, str], tag: str, count: int) -> list[flo
 
 def _refuse_short(piece: DicomSlice) -> None:
     """GDCM fills missing bytes with whatever lies in memory; the length field of (7FE0,0010) tells."""
+    if _transfer_syntax(piece.path) not in UNCOMPRESSED:
+        return
     whole = piece.path.read_bytes()
-    syntax = re.search(rb"\x02\x00\x10\x00UI(..)", whole[:2048], re.DOTALL)
-    if syntax is None:
-        return
-    length = struct.unpack("<H", syntax.group(1))[0]
-    if whole[syntax.end() : syntax.end() + length].rstrip(b"\0 ").decode("ascii", "replace") not in UNCOMPRESSED:
-        return
     needed = piece.rows * piece.columns * piece.frames * piece.samples * piece.bits // 8
     held = max((_stored_length(whole, found.start()) for found in re.finditer(re.escape(PIXEL_TAG), whole)), default=0)
     if held < needed:
         size = f"{piece.columns} x {piece.rows} voxels of {piece.bits} bit"
         rule = f"{size} need {needed:,} bytes and the file holds {held:,}"
         raise refusal(piece.path, f"{rule}; get a whole copy of this slice")
+
+
+def _transfer_syntax(path: Path) -> str:
+    """How voxels are stored, as its UID; "" where the file does not say."""
+    with path.open("rb") as stream:
+        head = stream.read(2048)
+    found = re.search(rb"\x02\x00\x10\x00UI(..)", head, re.DOTALL)
+    if found is None:
+        return ""
+    length = struct.unpack("<H", found.group(1))[0]
+    return head[found.end() : found.end() + length].rstrip(b"\0 ").decode("ascii", "replace")
 
 
 def _stored_length(whole: bytes, at: int) -> int:

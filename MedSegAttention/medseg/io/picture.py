@@ -3,18 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from medseg.io.dicom_slice import quiet_itk, sitk
 from medseg.io.formats import JPEG
+from medseg.io.grey import grey_of
 from medseg.io.stored import LPS_TO_RAS, Stored, refusal
 
-_EDGE_VALUES, _EDGE_SHARE = (
-    16,
-    4,
-)  # a soft edge has more grey values than so many, and white has so many times its pixels
-_GREY = 8  # of 255: how far the colours of a grey picture are apart after JPEG has rounded them
+# a soft edge has more grey values than so many, and white has so many times its pixels
+_EDGE_VALUES, _EDGE_SHARE = 16, 4
 
 
 def read_picture(path: Path, *, frame: int | None = None) -> Stored:
@@ -27,7 +24,7 @@ def read_picture(path: Path, *, frame: int | None = None) -> Stored:
         frame: there is one, number 0.
 
     Returns:
-        ``(1, I, J, 1)`` with voxels of 1 mm.
+        ``(1, I, J, 1)`` with voxels of 1 mm, which is marked as unknown.
 
     Raises:
         ImageError: if it cannot be decoded, has colours, or another frame is asked for.
@@ -43,7 +40,8 @@ def read_picture(path: Path, *, frame: int | None = None) -> Stored:
         raise refusal(path, f"it cannot be decoded ({reason}); get a whole copy") from error
     grey = _one_channel(path, pixels)
     warning = f"{path}: a picture says neither how large its pixels are nor where they lie: 1 x 1 mm is assumed"
-    return Stored(grey.T[None, :, :, None], LPS_TO_RAS.copy(), (f"{warning}, do not trust any area or volume",))
+    warnings = (f"{warning}, and no area can be given",)
+    return Stored(grey.T[None, :, :, None], LPS_TO_RAS.copy(), warnings, spacing_known=False)
 
 
 def picture_labels(path: Path, grey: NDArray[Any]) -> NDArray[Any]:
@@ -83,9 +81,4 @@ def _one_channel(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
         return pixels
     if pixels.ndim != 3:
         raise refusal(path, f"a picture has rows and columns, got {pixels.ndim} axes; save one image alone")
-    colours = pixels[..., : pixels.shape[-1] - (pixels.shape[-1] in (2, 4))]  # the last one is transparency
-    apart = int((colours.max(axis=-1).astype(np.int64) - colours.min(axis=-1)).max())
-    if apart > _GREY * (np.iinfo(pixels.dtype).max // 255):
-        rule = f"a pixel is one number, and its colours differ by up to {apart}"
-        raise refusal(path, f"{rule}; convert it to grey and remove coloured marks")
-    return colours[..., colours.shape[-1] // 2]  # green: JPEG keeps it best
+    return grey_of(pixels, path)

@@ -78,7 +78,7 @@ def read_labels(path: Path) -> Image:
         array = picture_labels(path, array)
     if array.shape[0] > 1:
         array = _flatten(path, stored)
-    return Image(_whole_numbers(path, array), stored.affine)
+    return Image(_whole_numbers(path, array), stored.affine, spacing_known=stored.spacing_known)
 
 
 def _decode(path: Path, frame: int | None, *, layers: bool = False) -> Stored:

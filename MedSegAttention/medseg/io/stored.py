@@ -23,6 +23,8 @@ class Stored:
         warnings: sentences for the user.
         shear_explained: whether ``warnings`` already says why the axes are not perpendicular.
         fields: key/value pairs of the header that are not geometry.
+        spacing_known: whether the file says how large a voxel is; where it does not, 1 mm stands for it.
+        modality: of DICOM; "" where the file says nothing.
     """
 
     array: NDArray[Any]
@@ -30,6 +32,8 @@ class Stored:
     warnings: tuple[str, ...] = ()
     shear_explained: bool = False
     fields: dict[str, str] = field(default_factory=dict)
+    spacing_known: bool = True
+    modality: str = ""
 
 
 def refusal(path: Path, rule: str) -> ImageError:

@@ -36,6 +36,16 @@ def patient_of(scene: Node, node: Node) -> int | None:
     return _above(scene, node, slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMLevelPatient())
 
 
+def modality_of(scene: Node, node: Node) -> str:
+    """The modality of a volume that came from DICOM, e.g. "CT"; "" where the subject hierarchy knows none."""
+    import slicer
+
+    tree = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(scene)
+    item = 0 if tree is None else tree.GetItemByDataNode(node)
+    name = slicer.vtkMRMLSubjectHierarchyConstants.GetDICOMSeriesModalityAttributeName()
+    return str(tree.GetItemAttribute(item, name) or "") if item else ""
+
+
 def _above(scene: Node, node: Node, level: str) -> int | None:
     import slicer
 

@@ -1,4 +1,4 @@
-"""Numbers of each segment: voxels, volume, surface, and what the volume shows inside; as a table and as a file."""
+"""Numbers of each segment: voxels, size, surface, and what the volume shows inside; as a table and as a file."""
 
 import csv
 import math
@@ -11,22 +11,25 @@ import numpy as np
 import SimpleITK
 
 from medseg.imaging.geometry import resample_to, voxel_corners
-from medseg.imaging.image import Affine, Image
+from medseg.imaging.image import Affine, Image, SizeUnit
 from medseg.io.atomic import replacing
 from medseg.mrml.cuts import cut_segment, shifted
 from medseg.mrml.grids import Node, ijk_to_world, parent_to_world
+from medseg.mrml.measured_grid import measured_grid
 from medseg.mrml.volumes import channel_view
 
-# Heading of each column -> unit; the order is that of the fields below.
+# Heading of each column -> unit and field; those of a size are there where segments have such a size.
 COLUMNS = {
-    "Segment": "",
-    "Segment ID": "",
-    "Voxels": "",
-    "Volume (ml)": "ml",
-    "Surface (mm2)": "mm2",
-    "Mean intensity": "",
-    "Std intensity": "",
+    "Segment": ("", "name"),
+    "Segment ID": ("", "segment_id"),
+    "Voxels": ("", "voxels"),
+    "Volume (ml)": ("ml", "volume_ml"),
+    "Surface (mm2)": ("mm2", "surface_mm2"),
+    "Area (cm2)": ("cm2", "area_cm2"),
+    "Mean intensity": ("", "mean"),
+    "Std intensity": ("", "std"),
 }
+_IN_A = {"Volume (ml)": "ml", "Surface (mm2)": "ml", "Area (cm2)": "cm2"}  # volume or single slice, of known spacing
 
 _sitk: Any = SimpleITK  # its own annotations are partial
 _SQUARE = 1e-4  # cosine between two axes below which a grid counts as rectangular
@@ -40,10 +43,16 @@ class SegmentStatistics:
     segment_id: str
     name: str
     voxels: int  # of the segment's own labelmap
-    volume_ml: float
+    volume_ml: float  # as the surface nan in a single slice, and where the spacing is unknown
     surface_mm2: float
     mean: float  # of the finite voxels of the volume inside the segment; nan where there is none
     std: float  # of a sample (n - 1), as in Slicer's Segment Statistics; 0 for one voxel
+    area_cm2: float = math.nan  # of a single slice whose spacing is known
+
+    @property
+    def size_unit(self) -> SizeUnit:
+        """What the size of this segment is given in; see ``Image.size_unit``."""
+        return "ml" if math.isfinite(self.volume_ml) else "cm2" if math.isfinite(self.area_cm2) else "voxels"
 
 
 def statistics_steps(segmentation_node: Node, volume_node: Node = None) -> Iterator[SegmentStatistics]:
@@ -61,10 +70,11 @@ def statistics_steps(segmentation_node: Node, volume_node: Node = None) -> Itera
     """
     to_world = parent_to_world(segmentation_node)
     volume = None if volume_node is None else Image(channel_view(volume_node)[:1], ijk_to_world(volume_node))
-    return _rows(segmentation_node, to_world, volume)
+    return _rows(segmentation_node, to_world, volume, measured_grid(segmentation_node, volume_node))
 
 
-def _rows(node: Node, to_world: Affine, volume: Image | None) -> Iterator[SegmentStatistics]:
+def _rows(node: Node, to_world: Affine, volume: Image | None, grid: Image | None) -> Iterator[SegmentStatistics]:
+    unit = "ml" if grid is None else grid.size_unit
     for segment_id in list(node.GetSegmentation().GetSegmentIDs()):
         segment = node.GetSegmentation().GetSegment(segment_id)
         if segment is None:  # taken out between two steps
@@ -72,12 +82,18 @@ def _rows(node: Node, to_world: Affine, volume: Image | None) -> Iterator[Segmen
         name = segment.GetName() or segment_id
         cut = cut_segment(node, segment_id)
         if cut is None:
-            yield SegmentStatistics(segment_id, name, 0, 0.0, 0.0, math.nan, math.nan)
+            nothing = {each: 0.0 if each == unit else math.nan for each in ("ml", "cm2")}
+            size = nothing["ml"]
+            yield SegmentStatistics(segment_id, name, 0, size, size, math.nan, math.nan, nothing["cm2"])
             continue
         mask = Image(cut.mask[None], to_world @ cut.affine)
         mean, std = (math.nan, math.nan) if volume is None else _intensity(mask, volume)
-        millilitres = mask.volume_ml(cut.voxel_count)
-        yield SegmentStatistics(segment_id, name, cut.voxel_count, millilitres, surface_area_mm2(mask), mean, std)
+        volume_ml = surface = area = math.nan
+        if grid is not None and unit == "cm2":  # the labelmap may have other voxels, finer ones for instance
+            area = grid.area_cm2(cut.voxel_count * mask.voxel_volume_mm3 / grid.voxel_volume_mm3)
+        elif unit == "ml":
+            volume_ml, surface = mask.volume_ml(cut.voxel_count), surface_area_mm2(mask)
+        yield SegmentStatistics(segment_id, name, cut.voxel_count, volume_ml, surface, mean, std, area)
 
 
 def _intensity(mask: Image, volume: Image) -> tuple[float, float]:
@@ -120,12 +136,12 @@ def add_statistics_table(
     """
     import vtk
 
-    kinds = (vtk.vtkStringArray, vtk.vtkStringArray, vtk.vtkIntArray, *[vtk.vtkDoubleArray] * 5)
-    headings, cells = _headings(dice), [_cells(row, dice) for row in rows]
+    headings, cells = _headings(rows, dice), [_cells(row, rows, dice) for row in rows]
+    kinds = (vtk.vtkStringArray, vtk.vtkStringArray, vtk.vtkIntArray, *[vtk.vtkDoubleArray] * (len(headings) - 3))
     columns = list(zip(*cells, strict=True)) or [()] * len(headings)
     node = scene.AddNewNodeByClass("vtkMRMLTableNode", scene.GenerateUniqueName(name))
     changing = node.StartModify()
-    for (heading, unit), kind, values in zip(headings.items(), kinds, columns, strict=False):
+    for (heading, unit), kind, values in zip(headings.items(), kinds, columns, strict=True):
         column = kind()
         column.SetName(heading)
         for value in values:
@@ -159,18 +175,28 @@ def write_statistics(
     """
     with replacing(path, overwrite=overwrite) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(_headings(dice))
+        writer.writerow(_headings(rows, dice))
         for row in rows:
-            writer.writerow("" if isinstance(cell, float) and math.isnan(cell) else cell for cell in _cells(row, dice))
+            cells = _cells(row, rows, dice)
+            writer.writerow("" if isinstance(cell, float) and math.isnan(cell) else cell for cell in cells)
 
 
-def _headings(dice: Mapping[str, float] | None) -> dict[str, str]:
-    return COLUMNS if dice is None else {**COLUMNS, "Dice": ""}
+def _columns(rows: Sequence[SegmentStatistics]) -> dict[str, tuple[str, str]]:
+    """The columns of a table: of sizes those that its segments, all of one volume, have."""
+    units = {row.size_unit for row in rows} or {"ml"}
+    return {heading: column for heading, column in COLUMNS.items() if _IN_A.get(heading) in {None, *units}}
 
 
-def _cells(row: SegmentStatistics, dice: Mapping[str, float] | None) -> tuple[Any, ...]:
+def _headings(rows: Sequence[SegmentStatistics], dice: Mapping[str, float] | None) -> dict[str, str]:
+    units = {heading: unit for heading, (unit, _) in _columns(rows).items()}
+    return units if dice is None else {**units, "Dice": ""}
+
+
+def _cells(
+    row: SegmentStatistics, rows: Sequence[SegmentStatistics], dice: Mapping[str, float] | None
+) -> tuple[Any, ...]:
     score = () if dice is None else (float(dice.get(row.name, math.nan)),)
-    return row.name, row.segment_id, row.voxels, row.volume_ml, row.surface_mm2, row.mean, row.std, *score
+    return (*(getattr(row, field) for _, field in _columns(rows).values()), *score)
 
 
 def surface_area_mm2(mask: Image) -> float:

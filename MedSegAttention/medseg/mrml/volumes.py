@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from vtk.util.numpy_support import vtk_to_numpy
 
 from medseg.imaging.image import Image
+from medseg.io.grey import grey_of
 from medseg.mrml.grids import Node, ijk_to_world
 from medseg.spec.errors import ImageError
+
+_COLOURS = 4  # numbers a pixel of a picture at most: red, green, blue, transparency
 
 
 def image_from_volume_node(node: Node) -> Image:
@@ -26,6 +29,18 @@ def image_from_volume_node(node: Node) -> Image:
         ImageError: if the node has no voxels, they are no numbers, or a parent transform is not linear.
     """
     return Image(np.array(channel_view(node), order="K"), ijk_to_world(node))
+
+
+def scan_view(node: Node, channels: int) -> NDArray[Any]:
+    """As ``channel_view``; a picture in colours that are all the same is one channel for a model that takes one.
+
+    Raises:
+        ImageError: also if the colours differ.
+    """
+    view = channel_view(node)
+    if channels > 1 or not 2 <= len(view) <= _COLOURS:
+        return view
+    return grey_of(np.moveaxis(view, 0, -1), f"volume {node.GetName()!r}")[None]
 
 
 def channel_view(node: Node) -> NDArray[Any]:

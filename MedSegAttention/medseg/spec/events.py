@@ -94,6 +94,7 @@ class Finished:
     window_count: int | None = None  # each mirror image counted: the quotient is what one forward pass of one takes
     engine: str = ""  # as in Using
     boxes: tuple[PlacedBox, ...] = ()  # in which the model was asked; none: it went over the whole image
+    spacing_known: bool = True  # whether the input says how large its voxels are
 
 
 @dataclass(frozen=True)

@@ -142,3 +142,4 @@ class Job:
     preview: str | None = None
     overwrite: bool = False
     frame: int | None = None  # which time point of a 4-D input
+    modality: str = ""  # of inputs whose files do not say it, as DICOM names it

@@ -27,7 +27,7 @@ class ChannelSpec:
     """One input channel, in the order the network expects."""
 
     name: str  # e.g. "T1"
-    modality: str  # DICOM modality: MR, CT, PT, ...
+    modality: str  # DICOM modality: MR, CT, PT, CR or DX (taken for one another), ...
     pattern: str = ""  # regular expression that input names of this channel match
 
     def __post_init__(self) -> None:

@@ -47,6 +47,15 @@ class VolumeBias:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AreaBias:
+    """The same for single slices, in square centimetres."""
+
+    segment: str
+    difference_cm2: Estimate  # prediction minus reference
+    limits_of_agreement_cm2: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CaseDice:
     """One case with its mean Dice over the segments."""
 
@@ -63,6 +72,7 @@ class DatasetScores:
     plain: ScoreTable  # the cases as they are
     mirrored: ScoreTable | None = None  # the same with left and right exchanged
     volume_bias: tuple[VolumeBias, ...] = ()
+    area_bias: tuple[AreaBias, ...] = ()  # of cases that are single slices
     worst_cases: tuple[CaseDice, ...] = ()  # worst first
 
 

@@ -8,7 +8,7 @@ from medseg.imaging.image import Image
 from medseg.imaging.locate import LocatedBox
 from medseg.imaging.registration import Template, looks_like_ct
 from medseg.spec.locating import BoxSpec, LocateRule
-from medseg.spec.manifest import Code, LabelSpec
+from medseg.spec.manifest import ChannelSpec, Code, LabelSpec, SliceRule
 from small_manifest import small_manifest
 
 CODE = Code("SCT", "85756007", "Tissue")
@@ -48,6 +48,47 @@ def test_a_ct_is_told_by_its_air_and_soft_tissue():
     assert not looks_like_ct(Image(rng.normal(0, 1, (1, 24, 24, 24)), np.eye(4)))
     (words,) = check_scan(ct(rng), MODEL)
     assert "looks like a CT" in words
+
+
+def radiograph_model(modality="DX"):
+    slices = SliceRule(axis=2, fit="resize")
+    channels = (ChannelSpec(name="chest", modality=modality),)
+    return small_manifest(labels=(label(1, "lung"),), channels=channels, slices=slices, window_shape=(16, 16, 1))
+
+
+@pytest.mark.parametrize(
+    ("image", "model", "count"),
+    [
+        ("CR", "DX", 0),
+        ("DX", "CR", 0),
+        ("DX", "DX", 0),
+        ("MG", "DX", 1),
+        ("CT", "DX", 1),
+        ("", "DX", 0),
+        ("OT", "DX", 0),
+    ],
+)
+def test_a_model_for_radiographs_takes_cr_for_dx_and_is_told_of_others(image, model, count):
+    slice_of_it = Image(np.zeros((1, 8, 8, 1)), modality=image)
+    found = list(check_scan(slice_of_it, radiograph_model(model)))
+    assert len(found) == count
+    assert all(f"the image is {image}, and small was made for {model}" in each for each in found)
+
+
+def test_a_volume_is_told_to_a_model_for_radiographs_and_a_slice_to_one_for_volumes():
+    volume, single = Image(np.zeros((1, 8, 8, 8))), Image(np.zeros((1, 8, 8, 1)))
+    (words,) = check_scan(volume, radiograph_model())
+    assert "a volume of 8 x 8 x 8 voxels" in words
+    (words,) = check_scan(single, MODEL)
+    assert "only 1 voxel along k" in words
+    assert not list(check_scan(single, radiograph_model()))
+
+
+def test_a_radiograph_is_told_to_a_model_for_ct():
+    made_for_ct = small_manifest(labels=(label(1, "liver"),), channels=(ChannelSpec(name="CT", modality="CT"),))
+    first, second = check_scan(Image(np.zeros((1, 8, 8, 1)), modality="CR"), made_for_ct)
+    assert first.startswith("the image is CR, and")
+    assert "only 1 voxel" in second
 
 
 def test_thick_slices_are_told():

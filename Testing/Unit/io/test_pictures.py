@@ -25,6 +25,8 @@ def test_a_grey_picture_is_a_slice_with_columns_along_i(tmp_path, ending, mode):
     np.testing.assert_allclose(reading.image.array[0, :, :, 0].T.astype(int), GREY, atol=3 if ending == ".jpg" else 0)
     assert reading.name == "chest"
     assert any("1 x 1 mm is assumed" in each for each in reading.warnings)
+    assert not reading.image.spacing_known
+    assert reading.image.modality == ""
 
 
 def test_it_lies_where_itk_and_so_3d_slicer_places_a_picture(tmp_path):

@@ -81,8 +81,8 @@ class InputsView:
 
     def _add_row(self) -> None:
         selector = slicer.qMRMLNodeComboBox()
-        selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]
-        selector.showChildNodeTypes = False  # labelmaps and colour images are volumes too, but no scans
+        selector.nodeTypes = ["vtkMRMLScalarVolumeNode"]  # and pictures, see _name
+        selector.showChildNodeTypes = False  # labelmaps are volumes too, but no scans
         selector.addEnabled = False
         selector.removeEnabled = False
         selector.noneEnabled = True
@@ -100,6 +100,10 @@ class InputsView:
         others = (str(self._form.labelForField(each).text) for each in self.selectors)
         taken = {text[text.find("&") + 1].lower() for text in others if "&" in text}
         label = _("Vo&lume:") if count == 1 else f"{with_key(channel.name, taken)}:"
+        kinds = ["vtkMRMLScalarVolumeNode", *(["vtkMRMLVectorVolumeNode"] if count == 1 else [])]
+        if list(selector.nodeTypes) != kinds:  # a grey picture is often stored, and so loaded, in colours
+            with self._showing:
+                selector.nodeTypes = kinds
         self._form.labelForField(selector).setText(label)
         selector.setAccessibleName(name)
         selector.setToolTip(

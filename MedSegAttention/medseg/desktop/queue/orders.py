@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.scene.cases import scans, volume_sets
+from medseg.desktop.scene.cases import segmentable, volume_sets
 from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.scene.results import Mode
 from medseg.desktop.state.order import Order, TimePoint
@@ -15,10 +15,12 @@ from medseg.desktop.state.texts import _
 from medseg.desktop.worker.job_folder import write_request
 from medseg.imaging.image import Image
 from medseg.mrml.grids import Node, ijk_to_world
+from medseg.mrml.measured_grid import spacing_is_known
 from medseg.mrml.merging import Overlap, check_target
+from medseg.mrml.placing import modality_of
 from medseg.mrml.rois import roi_bounds, roi_voxels
 from medseg.mrml.sequences import add_output_sequence, item_count, item_image, sequence_of
-from medseg.mrml.volumes import channel_view
+from medseg.mrml.volumes import scan_view
 from medseg.spec.errors import JobError
 
 _NAMED = 5  # volumes that are named; a status line is no list
@@ -97,7 +99,7 @@ def orders_for_all(parameters: Parameters, bundle: Bundle) -> list[Order]:
 def left_out(scene: Node, bundle: Bundle) -> str:
     """A sentence that names the volumes of a scene that are in no set; empty where each is in one."""
     paired = {node.GetID() for each in volume_sets(scene, bundle) for node in each}
-    names = [str(node.GetName()) for node in scans(scene) if node.GetID() not in paired]
+    names = [str(node.GetName()) for node in segmentable(scene, bundle) if node.GetID() not in paired]
     if not names:
         return ""
     more = [_("{count} more").format(count=len(names) - _NAMED)] if len(names) > _NAMED else []
@@ -155,7 +157,11 @@ def _images(scene: Node, order: Order) -> list[Image]:
     if point is not None:
         return [item_image(scene, nodes[0], point.item)]
     # Written to a file at once, so no copy is made meanwhile, which would keep the window busy as long again.
-    return [Image(channel_view(node), ijk_to_world(node)) for node in nodes]
+    count = len(order.bundle.manifest.channels)
+    return [
+        Image(scan_view(node, count), ijk_to_world(node), spacing_is_known(node), modality_of(scene, node))
+        for node in nodes
+    ]
 
 
 def _order(parameters: Parameters, bundle: Bundle, volumes: Sequence[Node], target: Node) -> Order:

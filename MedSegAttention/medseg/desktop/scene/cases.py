@@ -13,6 +13,7 @@ from medseg.mrml.training_cases import Pair
 from medseg.spec.errors import ImageError
 
 _SCAN = "vtkMRMLScalarVolumeNode"  # labelmaps and colour images are of classes derived from it
+_PICTURE, _COLOURS = "vtkMRMLVectorVolumeNode", range(2, 5)
 _WORD = re.compile(r"[^\W_]+")
 _WILD = re.compile(r"(?<!\\)\.[*+]\??")  # takes the patient's name for a part of the channel's
 # What people add to the name of a volume to name its segmentation.
@@ -39,6 +40,19 @@ def scans(scene: Node) -> list[Node]:
     ]
 
 
+def segmentable(scene: Node, bundle: Bundle) -> list[Node]:
+    """The scans, and for a model of one channel the pictures that Slicer loaded in colours, as the scene has them."""
+    pictures = [] if len(bundle.manifest.channels) > 1 else list(filter(_is_picture, nodes_of(scene, _PICTURE)))
+    chosen = {node.GetID() for node in (*scans(scene), *pictures)}
+    return [node for node in nodes_of(scene, _SCAN) if node.GetID() in chosen]
+
+
+def _is_picture(node: Node) -> bool:
+    pixels = node.GetImageData()
+    shown = node.GetClassName() == _PICTURE and not node.GetHideFromEditors() and pixels is not None
+    return shown and pixels.GetDimensions()[2] == 1 and pixels.GetNumberOfScalarComponents() in _COLOURS
+
+
 def volume_sets(scene: Node, bundle: Bundle) -> list[list[Node]]:
     """The scans of a scene; for a model of several channels, sets of them, one a channel in the model's order.
 
@@ -50,7 +64,7 @@ def volume_sets(scene: Node, bundle: Bundle) -> list[list[Node]]:
         scene: the MRML scene.
         bundle: the model.
     """
-    found = scans(scene)
+    found = segmentable(scene, bundle)
     channels = bundle.manifest.channels
     if len(channels) == 1:
         return [[node] for node in found]

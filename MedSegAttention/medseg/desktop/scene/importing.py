@@ -14,6 +14,7 @@ from medseg.desktop.scene.undo import UndoStep
 from medseg.desktop.state.texts import _
 from medseg.desktop.worker.job_folder import read_answer
 from medseg.imaging.image import Image
+from medseg.mrml.flat_view import show_flat
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import put_labels, show_current
 from medseg.spec.errors import EXPECTED_ERRORS, JobError, MedSegError
@@ -109,6 +110,7 @@ def _show_as_asked(scene: Node, run: PendingRun, labels: Image) -> ImportedResul
     target = None if run.target_id is None else scene.GetNodeByID(run.target_id)
     specs = run.labels
     shown = show_labels(scene, labels, specs, volume, target=target, mode=run.mode, overlap=run.overlap)
+    show_flat(scene, volume)
     result = ImportedResult(shown.node, shown.step, segment_ids=shown.segment_ids)
     if shown.overwritten:
         lost = ", ".join(f"{name} ({count})" for name, count in shown.overwritten)

@@ -58,6 +58,7 @@ def write_request(
         output=str(folder / _LABELS),
         options=options,
         probabilities=str(folder / _PROBABILITIES) if probabilities else None,
+        modality=images[0].modality,
     )
     return Request(folder, job)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from medseg.io.dicom_projection import is_projection
 from medseg.io.dicom_slice import NOT_IMAGES, is_dicom, read_tags
 from medseg.io.formats import PICTURE_SUFFIXES, READ_SUFFIXES, image_files, image_name, output_suffix
 from medseg.spec.errors import ImageError, JobError
@@ -142,7 +143,7 @@ def _files(folder: Path, manifest: ModelManifest) -> Iterator[_Found]:
 
 
 def _series(folder: Path, output_folder: Path) -> Iterator[_Found]:
-    """DICOM series in a folder and all folders below, one case each."""
+    """DICOM series in a folder and all folders below, one case each; of radiographs each image is one."""
     if folder.resolve() == output_folder.resolve() or folder.name.startswith("."):
         return
     yield from _series_directly_in(folder, folder.resolve().name)
@@ -162,8 +163,14 @@ def _series_directly_in(folder: Path, name: str) -> Iterator[_Found]:
     except ImageError as error:
         yield name, (str(folder),), str(error)
         return
-    first = {piece.series: piece for piece in reversed(tags) if piece is not None and piece.modality not in NOT_IMAGES}
-    if len(first) <= 1:  # none: reading it says why
+    images = [piece for piece in tags if piece is not None and piece.modality not in NOT_IMAGES]
+    projections = [piece for piece in images if is_projection(piece)]
+    if projections and len(images) > 1:
+        for piece in projections:
+            yield f"{name}_{image_name(piece.path)}", (str(piece.path),), ""
+        images = [piece for piece in images if not is_projection(piece)]
+    first = {piece.series: piece for piece in reversed(images)}
+    if len(first) <= 1 and not (projections and images):  # none: reading it says why
         if first:
             yield name, (str(folder),), ""
         return

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
-from medseg.jobs.batch.report import CaseRow
+from medseg.jobs.batch.report import SIZES, CaseRow, SizeField, size_columns
 
 _SIGNS = {"done": "✓", "failed": "✗", "cancelled": "–", "running": "…"}
+_DIGITS: dict[SizeField, int] = {"volumes_ml": 3, "areas_cm2": 3, "voxels": 0}
+_MEANINGS: dict[SizeField, str] = {
+    "volumes_ml": "Volumes in millilitres.",
+    "areas_cm2": "Areas in single slices in square centimetres.",
+    "voxels": "Numbers of voxels where the image does not say how large one is.",
+}
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.4 system-ui, sans-serif; }
 body { margin: 2rem; } table { border-collapse: collapse; } caption { text-align: left; padding: .5rem 0; }
@@ -25,7 +31,7 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
         title: of the model.
         rows: in their order.
         total: cases of the batch.
-        labels: segments, one column of millilitres each.
+        labels: segments, one column each in every unit that there is.
         facts: what else the reader should know, as name and value.
     """
     counts = Counter(str(row.status) for row in rows)
@@ -35,9 +41,12 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
     ]
     if total > len(rows):
         summary.append(f"{total - len(rows)} to go")
-    columns = ["case", "status", "seconds", *(f"{name} (ml)" for name in labels), "device", "engine", "remarks"]
+    sizes = size_columns(rows, labels)
+    named = [f"{name} ({SIZES[unit]})" for unit, name in sizes]
+    columns = ["case", "status", "seconds", *named, "device", "engine", "remarks"]
+    meaning = " ".join(_MEANINGS[unit] for unit in dict.fromkeys(unit for unit, _ in sizes))
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in columns)
-    body = "\n".join(_line(row, labels) for row in rows)
+    body = "\n".join(_line(row, sizes) for row in rows)
     known = "\n".join(f"<dt>{escape(name)}</dt><dd class=small>{escape(value)}</dd>" for name, value in facts.items())
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -51,12 +60,12 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
 <h1>{escape(title)}</h1>
 <p>{escape(", ".join(summary))}. For research; not for diagnosis.</p>
 <table>
-<caption>Volumes in millilitres; a case's name leads to its segmentation.</caption>
+<caption>{meaning} A case's name leads to its segmentation.</caption>
 <thead><tr>{head}</tr></thead>
 <tbody>
 {body}
 </tbody>
-<tfoot>{_totals(rows, labels)}</tfoot>
+<tfoot>{_totals(rows, sizes)}</tfoot>
 </table>
 <dl>
 {known}
@@ -66,31 +75,31 @@ def page(title: str, rows: Sequence[CaseRow], total: int, labels: Sequence[str],
 """
 
 
-def _line(row: CaseRow, labels: Sequence[str]) -> str:
+def _line(row: CaseRow, sizes: Sequence[tuple[SizeField, str]]) -> str:
     name = escape(row.case)
     if row.status == "done":
         name = f'<a href="{escape(quote(row.output), quote=True)}">{name}</a>'
     remarks = "<br>".join(escape(text) for text in (*row.error.splitlines(), *row.warnings))
     return (
         f'<tr><th scope="row">{name}</th><td>{_SIGNS[row.status]} {row.status}</td>{_number(row.seconds, 1)}'
-        + "".join(_number(row.volumes_ml.get(label), 3) for label in labels)
+        + "".join(_number(row.sizes(unit).get(name), _DIGITS[unit]) for unit, name in sizes)
         + f"<td>{escape(row.device)}</td><td>{escape(row.engine)}</td>"
         + f'<td class="text small">{remarks}</td></tr>'
     )
 
 
-def _totals(rows: Sequence[CaseRow], labels: Sequence[str]) -> str:
-    """Seconds in all, and the mean volume of each segment over the cases that are done."""
+def _totals(rows: Sequence[CaseRow], sizes: Sequence[tuple[SizeField, str]]) -> str:
+    """Seconds in all, and the mean size of each segment over the cases that are done."""
     done = [row for row in rows if row.status == "done"]
     if not done:
         return ""
     means = []
-    for label in labels:
-        values = [row.volumes_ml[label] for row in done if label in row.volumes_ml]
-        means.append(_number(math.fsum(values) / len(values) if values else None, 3))
+    for unit, name in sizes:
+        values = [row.sizes(unit)[name] for row in done if name in row.sizes(unit)]
+        means.append(_number(math.fsum(values) / len(values) if values else None, _DIGITS[unit]))
     seconds = math.fsum(row.seconds or 0.0 for row in rows)
     return (
-        f"<tr><td>total time, mean volumes</td><td>{len(done)} done</td>{_number(seconds, 1)}"
+        f"<tr><td>total time, mean sizes</td><td>{len(done)} done</td>{_number(seconds, 1)}"
         + "".join(means)
         + "<td></td><td></td><td></td></tr>"
     )

@@ -11,11 +11,13 @@ from typing import Literal, TypeAlias, get_args
 from medseg.spec.errors import JobError, OutputExists
 
 Status: TypeAlias = Literal["running", "done", "failed", "cancelled"]
+SizeField: TypeAlias = Literal["volumes_ml", "areas_cm2", "voxels"]
 
 CSV_NAME, HTML_NAME = "report.csv", "report.html"
 _BEFORE = ("case", "status", "seconds", "device", "engine", "error", "warnings", "output")
 _AFTER = ("inputs", "model", "weights_sha256", "options")
-_ML = " ml"
+SIZES: dict[SizeField, str] = {"volumes_ml": "ml", "areas_cm2": "cm2", "voxels": "voxels"}
+"""Where a row keeps the sizes of its segments -> their unit."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,17 @@ class CaseRow:
     error: str = ""
     warnings: tuple[str, ...] = ()
     volumes_ml: dict[str, float] = field(default_factory=dict)  # by segment
+    areas_cm2: dict[str, float] = field(default_factory=dict)  # by segment, in their place for a single slice
+    voxels: dict[str, float] = field(default_factory=dict)  # in their place where the voxel's size is unknown
+
+    def sizes(self, unit: SizeField) -> dict[str, float]:
+        """The sizes in one unit, by segment; empty where the case has another one."""
+        return {"volumes_ml": self.volumes_ml, "areas_cm2": self.areas_cm2, "voxels": self.voxels}[unit]
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The names of the segments that were measured."""
+        return tuple(dict.fromkeys(name for unit in SIZES for name in self.sizes(unit)))
 
 
 @dataclass(frozen=True)
@@ -117,14 +130,25 @@ def write_rows(folder: Path, work: Path, rows: Sequence[CaseRow], labels: Sequen
             raise JobError(msg) from error
 
 
+def size_columns(rows: Sequence[CaseRow], labels: Sequence[str]) -> list[tuple[SizeField, str]]:
+    """Unit and segment of each column of sizes: those labels first, in every unit that a row has; else in ml."""
+    units = [unit for unit in SIZES if any(row.sizes(unit) for row in rows)] or [next(iter(SIZES))]
+    return [
+        (unit, name)
+        for unit in units
+        for name in dict.fromkeys([*labels, *(name for row in rows for name in row.sizes(unit))])
+    ]
+
+
 def table_text(rows: Sequence[CaseRow], labels: Sequence[str]) -> str:
     """The rows as CSV."""
-    columns = list(dict.fromkeys([*labels, *(name for row in rows for name in row.volumes_ml)]))
+    columns = size_columns(rows, labels)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_BEFORE, *(name + _ML for name in columns), *_AFTER])
+    writer.writerow([*_BEFORE, *(f"{name} {SIZES[unit]}" for unit, name in columns), *_AFTER])
     for row in rows:
-        volumes = [f"{row.volumes_ml[name]:.6g}" if name in row.volumes_ml else "" for name in columns]
+        found = [(unit, row.sizes(unit).get(name)) for unit, name in columns]
+        sizes = ["" if size is None else f"{size:.0f}" if unit == "voxels" else f"{size:.6g}" for unit, size in found]
         before = [
             row.case,
             row.status,
@@ -136,9 +160,7 @@ def table_text(rows: Sequence[CaseRow], labels: Sequence[str]) -> str:
             row.output,
         ]
         recipe = row.recipe
-        writer.writerow(
-            [*before, *volumes, json.dumps(row.inputs), recipe.model, recipe.weights_sha256, recipe.options]
-        )
+        writer.writerow([*before, *sizes, json.dumps(row.inputs), recipe.model, recipe.weights_sha256, recipe.options])
     return text.getvalue()
 
 
@@ -159,9 +181,13 @@ def _row(cells: dict[str, str]) -> CaseRow:
         engine=cells.get("engine", ""),
         error=cells["error"],
         warnings=tuple(map(str, json.loads(cells["warnings"] or "[]"))),
-        volumes_ml={
-            name.removesuffix(_ML): float(value)
-            for name, value in cells.items()
-            if name not in known and name.endswith(_ML) and value
-        },
+        **{unit: _sizes(cells, known, f" {ending}") for unit, ending in SIZES.items()},
     )
+
+
+def _sizes(cells: dict[str, str], known: set[str], ending: str) -> dict[str, float]:
+    return {
+        name.removesuffix(ending): float(value)
+        for name, value in cells.items()
+        if name not in known and name.endswith(ending) and value
+    }

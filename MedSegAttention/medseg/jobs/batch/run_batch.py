@@ -16,7 +16,7 @@ from medseg.io.atomic import check_target
 from medseg.io.formats import WRITE_SUFFIXES, output_suffix
 from medseg.io.read import read_labels
 from medseg.jobs.batch.cases import Case, find_cases
-from medseg.jobs.batch.report import BatchReport, CaseRow
+from medseg.jobs.batch.report import SIZES, BatchReport, CaseRow
 from medseg.jobs.batch.state import BatchState
 from medseg.jobs.run.progress import IsCancelled, OnEvent, ignore_event, never
 from medseg.jobs.run.results import Outputs
@@ -170,22 +170,32 @@ def _run(
     Outputs(labels=output, overwrite=may_replace).check(case.inputs)
     unfinished = state.work / f"output{output_suffix(output)}"
     unfinished.unlink(missing_ok=True)
-    device = engine = ""
+    finished = Finished((), "", 0.0)
 
     def hear(event: Event) -> None:
-        nonlocal device, engine
+        nonlocal finished
         if isinstance(event, Warned):
             warnings.append(event.message)
         elif isinstance(event, Finished):
-            device, engine = event.device, event.engine
+            finished = event
         runner.on_event(event)
 
     job = Job(inputs=case.inputs, model=runner.manifest.model_id, output=str(unfinished), options=runner.options)
     runner.run(job, hear, runner.cancelled)
-    image = read_labels(unfinished)  # measured in the file as it was written
+    labelmap = read_labels(unfinished)  # measured in the file as it was written, which cannot say what is unknown
+    image = replace(labelmap, spacing_known=finished.spacing_known)
     labels = result_labels(image.shape, image.affine, runner.manifest, runner.options)
     counts = np.bincount(image.array.ravel(), minlength=max(label.value for label in labels) + 1)
-    volumes = {label.name: image.volume_ml(counts[label.value]) for label in labels}
+    sizes = {label.name: image.size(counts[label.value]) for label in labels}
+    measured = {field: sizes if unit == image.size_unit else {} for field, unit in SIZES.items()}
     check_target(output, overwrite=may_replace)  # a file that came meanwhile is kept
     unfinished.replace(output)
-    return replace(row, status="done", device=device, engine=engine, volumes_ml=volumes)
+    return replace(
+        row,
+        status="done",
+        device=finished.device,
+        engine=finished.engine,
+        volumes_ml=measured["volumes_ml"],
+        areas_cm2=measured["areas_cm2"],
+        voxels=measured["voxels"],
+    )

@@ -126,7 +126,7 @@ class BatchState:
     def _label_names(self) -> list[str]:
         """The segments of the cases that are done: a model may name those of a whole image and of a crop apart."""
         known = dict.fromkeys(label.name for label in (*self._manifest.labels, *self._manifest.located_labels))
-        found = {name for row in self._rows.values() for name in row.volumes_ml}
+        found = {name for row in self._rows.values() for name in row.segments}
         return [name for name in known if name in found] or [label.name for label in self._manifest.labels]
 
     def clear(self) -> None:

@@ -1,7 +1,7 @@
 """One picture of a segmentation: three planes with outlines, the segments as surfaces, and a legend."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,9 @@ def draw_preview(image: Image, labels: Image, specs: Sequence[LabelSpec]) -> Pic
     for plane, corner in corners.items():
         canvas.paste(draw_plane(image, labels, colors, plane, scene, _PANEL), (corner.x, corner.y))
         _letters(draw, plane, corner)
-        _scale_bar(draw, corner, scene.side_mm / _PANEL)
+        if image.spacing_known:
+            _scale_bar(draw, corner, scene.side_mm / _PANEL)
+    labels = replace(labels, spacing_known=image.spacing_known)
     _draw_surface(canvas, draw, labels, colors, _Corner(far, _GAP))
     _draw_legend(draw, labels, specs, _Corner(far + _PANEL + 2 * _GAP, _GAP), height)
     return canvas
@@ -122,7 +124,8 @@ def _draw_surface(
     small = covered.reshape(_PANEL, 2, _PANEL, 2, 4).mean(axis=(1, 3))
     blend = np.asarray(panel) * (1 - small[..., 3:] / 255) + small[..., :3]
     canvas.paste(Picture.fromarray((blend + 0.5).astype(np.uint8)), (corner.x, corner.y))
-    _scale_bar(draw, corner, 2 * view.mm_per_pixel)
+    if labels.spacing_known:
+        _scale_bar(draw, corner, 2 * view.mm_per_pixel)
     _axes(draw, view, _Corner(corner.x + _PANEL - 48, corner.y + _PANEL - 48))
 
 
@@ -158,12 +161,12 @@ def _scale_bar(draw: ImageDraw.ImageDraw, corner: _Corner, mm_per_pixel: float) 
 def _draw_legend(
     draw: ImageDraw.ImageDraw, labels: Image, specs: Sequence[LabelSpec], corner: _Corner, height: int
 ) -> None:
-    """List the segments that were found with their volumes; the largest ones where not all fit."""
+    """List the segments that were found with their sizes; the largest ones where not all fit."""
     counts = np.bincount(labels.array[0].ravel(), minlength=max([0, *(spec.value for spec in specs)]) + 1)
     found = [spec for spec in specs if counts[spec.value]]
     right = corner.x + _LEGEND - 3 * _GAP
     draw.text((corner.x, corner.y + 10), "segment", fill=_MUTED, font=_font(16))
-    draw.text((right, corner.y + 10), "ml", fill=_MUTED, font=_font(16), anchor="ra")
+    draw.text((right, corner.y + 10), labels.size_unit, fill=_MUTED, font=_font(16), anchor="ra")
     room = (height - corner.y - 90) // _ROW
     listed = found
     if len(found) > room:
@@ -171,9 +174,9 @@ def _draw_legend(
         listed = [spec for spec in found if spec in largest]
     y = corner.y + 42
     for spec in listed:
-        volume = labels.volume_ml(counts[spec.value])
+        size = labels.size(counts[spec.value])
         draw.rounded_rectangle((corner.x, y + 3, corner.x + 14, y + 17), radius=4, fill=spec.color)
-        number = f"{volume:.0f}" if volume >= 100 else f"{volume:.2f}"
+        number = f"{size:.0f}" if size >= 100 or labels.size_unit == "voxels" else f"{size:.2f}"
         draw.text((right, y), number, fill=_TEXT, font=_font(16), anchor="ra")
         draw.text((corner.x + 24, y), _fitted(spec.name, right - corner.x - 90), fill=_TEXT, font=_font(16))
         y += _ROW

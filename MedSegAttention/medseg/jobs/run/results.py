@@ -117,7 +117,7 @@ class Segmentation:
         labels: ``(1, I, J, K)``, 0 is background.
         image: the channels that were segmented, ``(C, I, J, K)``, on the same grid.
         specs: name, colour and codes of each label.
-        measures: voxels, millilitres and mean intensity of each label.
+        measures: voxels, size (ml, or cm2 in a single slice) and mean intensity of each label.
         probabilities: ``(L, I, J, K)`` float32, background first; None unless asked for.
         device: what the network really ran on.
         seconds: wall time by stage.

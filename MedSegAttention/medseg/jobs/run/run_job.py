@@ -36,6 +36,7 @@ def run_job(
             overwrite=job.overwrite,
         ),
         frame=job.frame,
+        modality=job.modality,
         load=load,
         engines=engines,
         on_event=on_event,

@@ -43,6 +43,7 @@ def segment_case(
     *,
     outputs: Outputs = Outputs(),  # noqa: B008 - frozen
     frame: int | None = None,
+    modality: str = "",
     want_probabilities: bool = False,
     load: Callable[[Bundle], nn.Module] = load_network,
     engines: KeptEngines | None = None,
@@ -62,6 +63,7 @@ def segment_case(
         options: what the user chose.
         outputs: the files to write.
         frame: which time point of a 4-D file; not beside images in memory, which have one.
+        modality: as DICOM names it, of inputs that do not say it.
         want_probabilities: also return the probabilities; they are returned too where they are written.
         load: gives the bundle's network; replaced where networks are kept between cases.
         engines: those of earlier cases, for the same networks; None: made for this one.
@@ -81,6 +83,7 @@ def segment_case(
     want_probabilities = want_probabilities or outputs.probabilities is not None
     with progress.stage("preprocess"):
         image = _one_image(images, bundle.manifest)
+        image = replace(image, modality=image.modality or modality)
         del images
         plan = plan_forecast(image, bundle.manifest, options, device=device)
         if on_forecast is not None:
@@ -96,12 +99,14 @@ def segment_case(
         found, probabilities = asked.whole(image, plan)
     labels = found.values
     with progress.stage("postprocess"):
-        segments = postprocess(Image(labels[None], image.affine), plan.postprocess)
+        found_labels = Image(labels[None], image.affine, spacing_known=image.spacing_known)
+        segments = postprocess(found_labels, plan.postprocess)
         measures = measure(segments, image, specs)
     if not segments.array.any():
         progress.warn("nothing was segmented: every voxel is background; check that the model fits this image")
-    for remark in check_volumes({row.name: row.volume_ml for row in measures}, specs, bundle.manifest):
-        progress.warn(remark)
+    if image.size_unit == "ml":
+        for remark in check_volumes({row.name: row.volume_ml for row in measures}, specs, bundle.manifest):
+            progress.warn(remark)
     result = Segmentation(
         labels=segments,
         image=image,
@@ -125,12 +130,13 @@ def segment_case(
     paths = tuple(str(path) for path in outputs.paths)
     on_event(
         Finished(
-            paths,
-            result.device,
-            took,
-            result.windows_seconds,
-            result.window_count,
-            result.engine,
+            outputs=paths,
+            device=result.device,
+            seconds=took,
+            windows_seconds=result.windows_seconds,
+            window_count=result.window_count,
+            engine=result.engine,
+            spacing_known=image.spacing_known,
             boxes=tuple(box.placed for box in result.boxes),
         )
     )

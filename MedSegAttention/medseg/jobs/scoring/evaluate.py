@@ -1,11 +1,11 @@
-"""How well predictions match references: Dice, surface Dice, 95 % Hausdorff distance and volume, by case and label."""
+"""How well predictions match references: Dice, surface Dice, 95 % Hausdorff distance and size, by case and label."""
 
 import csv
 import io
 import math
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from medseg.io.read import read_labels
 from medseg.spec.errors import ImageError, JobError
 
 SURFACE_TOLERANCE_MM = 1.0
+_BORDER = 2  # voxels of background around what is compared
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,19 @@ class LabelScores:
     """How well one label of one case is found.
 
     Where both are empty Dice and surface Dice are 1 and there is no distance (nan); where only one is, they are 0
-    and there is no distance. ``volume_difference_percent`` is relative to the reference, nan where that is empty.
+    and there is no distance. ``volume_difference_percent`` is relative to the reference, nan where that is empty; in a
+    single slice it is that of areas, and surfaces are outlines. What needs a length is nan where no file says any.
     """
 
     label: int
     dice: float
     surface_dice: float  # share of both surfaces that lies within 1 mm of the other
     hd95_mm: float
-    volume_ml: float  # of the prediction
+    volume_ml: float  # of the prediction; nan in a single slice
     volume_difference_ml: float  # prediction minus reference
     volume_difference_percent: float
+    area_cm2: float = math.nan  # of the prediction; nan in a volume
+    area_difference_cm2: float = math.nan  # prediction minus reference
 
 
 @dataclass(frozen=True)
@@ -157,7 +161,7 @@ def evaluate_pair(prediction: Image, reference: Image, values: Sequence[int]) ->
 
     Args:
         prediction: integers ``(1, I, J, K)``.
-        reference: integers ``(1, I, J, K)`` on the same grid.
+        reference: integers ``(1, I, J, K)`` on the same grid; lengths count where both know their spacing.
         values: labels to score, in the order of the result.
 
     Raises:
@@ -166,9 +170,8 @@ def evaluate_pair(prediction: Image, reference: Image, values: Sequence[int]) ->
     if prediction.shape != reference.shape:
         msg = f"prediction and reference lie on one grid, got {prediction.shape} and {reference.shape}"
         raise ValueError(msg)
-    return tuple(
-        _score(prediction.array[0] == value, reference.array[0] == value, reference, value) for value in values
-    )
+    grid = replace(reference, spacing_known=reference.spacing_known and prediction.spacing_known)
+    return tuple(_score(prediction.array[0] == value, reference.array[0] == value, grid, value) for value in values)
 
 
 def summarise(scores: Iterable[LabelScores]) -> tuple[LabelScores, ...]:
@@ -181,39 +184,42 @@ def summarise(scores: Iterable[LabelScores]) -> tuple[LabelScores, ...]:
 
 def _score(found: NDArray[np.bool_], truth: NDArray[np.bool_], grid: Image, value: int) -> LabelScores:
     voxels, true_voxels = int(found.sum()), int(truth.sum())
-    difference = grid.volume_ml(voxels - true_voxels)
+    sizes = dict.fromkeys(("ml", "cm2", "voxels"), (math.nan, math.nan))
+    sizes[grid.size_unit] = grid.size(voxels), grid.size(voxels - true_voxels)
     percent = 100 * (voxels - true_voxels) / true_voxels if true_voxels else math.nan
     if not voxels or not true_voxels:
         overlap, surface, hd95 = (float(voxels == true_voxels),) * 2 + (math.nan,)
     else:
         overlap = dice(int((found & truth).sum()), voxels, true_voxels)
-        surface, hd95 = _surfaces(*_cropped(found, truth), grid.spacing)
-    return LabelScores(value, overlap, surface, hd95, grid.volume_ml(voxels), difference, percent)
+        surface, hd95 = _surfaces(found, truth, grid) if grid.spacing_known else (math.nan, math.nan)
+    return LabelScores(value, overlap, surface, hd95, *sizes["ml"], percent, *sizes["cm2"])
 
 
-def _surfaces(
-    found: NDArray[np.bool_], truth: NDArray[np.bool_], spacing: tuple[float, float, float]
-) -> tuple[float, float]:
-    """Surface Dice and HD95 (mm) of two masks that are not empty, by MONAI."""
-    pair = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (found, truth)]
+def _surfaces(found: NDArray[np.bool_], truth: NDArray[np.bool_], grid: Image) -> tuple[float, float]:
+    """Surface Dice and HD95 (mm) of two masks that are not empty, by MONAI; of a slice those of the outlines."""
+    masks, spacing = _cropped(found, truth), list(grid.spacing)
+    if grid.flat_axis is not None:  # as a volume every voxel of it would lie on the surface
+        masks = tuple(np.take(mask, _BORDER, axis=grid.flat_axis) for mask in masks)
+        del spacing[grid.flat_axis]
+    pair = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in masks]
     with warnings.catch_warnings():
         # MONAI 1.6 warns about an argument that it passes to itself
         warnings.simplefilter("ignore", FutureWarning)
         surface = compute_surface_dice(
-            *pair, class_thresholds=[SURFACE_TOLERANCE_MM], include_background=True, spacing=list(spacing)
+            *pair, class_thresholds=[SURFACE_TOLERANCE_MM], include_background=True, spacing=spacing
         )
-        distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=list(spacing))
+        distance = compute_hausdorff_distance(*pair, include_background=True, percentile=95, spacing=spacing)
     return float(surface), float(distance)
 
 
-def _cropped(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _cropped(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], ...]:
     """Keep the box that holds both masks, with a border of background that gives every part a surface."""
     either = found | truth
     box = []
     for axis in range(3):
         (along,) = np.nonzero(either.any(axis=tuple(n for n in range(3) if n != axis)))
         box.append(slice(int(along[0]), int(along[-1]) + 1))
-    return np.pad(found[tuple(box)], 2), np.pad(truth[tuple(box)], 2)
+    return tuple(np.pad(mask[tuple(box)], _BORDER) for mask in (found, truth))
 
 
 def _means(rows: Sequence[LabelScores]) -> list[float]:

@@ -1,13 +1,13 @@
-"""Scores as a model card holds them: means with bootstrap intervals, volume bias, worst cases."""
+"""Scores as a model card holds them: means with bootstrap intervals, bias of sizes, worst cases."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from scipy import stats
 
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation
-from medseg.spec.measured import CaseDice, Estimate, ScoreTable, SegmentScores, VolumeBias
+from medseg.spec.measured import AreaBias, CaseDice, Estimate, ScoreTable, SegmentScores, VolumeBias
 
 _AGREEMENT = 1.96  # standard deviations on both sides hold 95 % of normal differences
 _RESAMPLES, _BATCH = 5000, 500  # so many at a time, so that many cases need little memory
@@ -57,18 +57,33 @@ def score_table(evaluation: Evaluation, names: Mapping[int, str]) -> ScoreTable:
 def bias_table(evaluation: Evaluation, names: Mapping[int, str]) -> tuple[VolumeBias, ...]:
     """By segment, whether volumes come out too large or too small, and how much single cases scatter.
 
-    Limits of agreement are those of Bland and Altman, Lancet 327 (1986) 307-310.
+    Limits of agreement are those of Bland and Altman, Lancet 327 (1986) 307-310. Segments without a volume have no row.
     """
-    table = []
+    return tuple(
+        VolumeBias(segment=names[label], difference_ml=difference, limits_of_agreement_ml=limits)
+        for label, difference, limits in _biases(evaluation, "volume_difference_ml")
+    )
+
+
+def area_bias_table(evaluation: Evaluation, names: Mapping[int, str]) -> tuple[AreaBias, ...]:
+    """The same of areas, for cases that are single slices."""
+    return tuple(
+        AreaBias(segment=names[label], difference_cm2=difference, limits_of_agreement_cm2=limits)
+        for label, difference, limits in _biases(evaluation, "area_difference_cm2")
+    )
+
+
+def _biases(evaluation: Evaluation, field: str) -> Iterator[tuple[int, Estimate, tuple[float, float] | None]]:
+    """Label, mean difference and limits of agreement; of the cases that have the score."""
     for scores in evaluation.summary:
-        differences = _values(evaluation, scores.label, "volume_difference_ml")
+        differences = [each for each in _values(evaluation, scores.label, field) if math.isfinite(each)]
+        if not differences:
+            continue
         mean, limits = float(np.mean(differences)), None
         if len(differences) > 1:
             reach = _AGREEMENT * float(np.std(differences, ddof=1))
             limits = (round(mean - reach, 4), round(mean + reach, 4))
-        difference = mean_interval(differences, digits=4)
-        table.append(VolumeBias(segment=names[scores.label], difference_ml=difference, limits_of_agreement_ml=limits))
-    return tuple(table)
+        yield scores.label, mean_interval(differences, digits=4), limits
 
 
 def worst_table(evaluation: Evaluation, pictures: Mapping[str, str]) -> tuple[CaseDice, ...]:

@@ -23,7 +23,7 @@ from medseg.io.dataset import CaseFiles, read_case
 from medseg.jobs.run.kept_engines import KeptEngines
 from medseg.jobs.run.segment import segment_case
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, evaluate_pair, summarise
-from medseg.jobs.scoring.score_tables import bias_table, score_table, worst_table
+from medseg.jobs.scoring.score_tables import area_bias_table, bias_table, score_table, worst_table
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
@@ -108,7 +108,7 @@ def validate(
             answer = found.labels
             if files.ignore is not None:  # unlabelled voxels are left out on both sides
                 seen = truth.array != files.ignore
-                answer, truth = (Image(each.array * seen, each.affine) for each in (answer, truth))
+                answer, truth = (dataclasses.replace(each, array=each.array * seen) for each in (answer, truth))
             scored = [CaseScores(files.name, scores) for scores in evaluate_pair(answer, truth, values)]
             into.extend(scored)
             if into is rows[0]:
@@ -127,7 +127,7 @@ def exchange_sides(image: Image) -> Image:
     The array is reversed along the axis closest to left-right while the affine is kept; reversing both would only
     store the same anatomy in another order.
     """
-    return Image(np.flip(image.array, axis=_left_right_axis(image) + 1), image.affine)
+    return dataclasses.replace(image, array=np.flip(image.array, axis=_left_right_axis(image) + 1))
 
 
 def _exchange_names(labels: Image, specs: Sequence[LabelSpec]) -> Image:
@@ -179,6 +179,7 @@ def write_scores(bundle: Bundle, validation: Validation, *, dataset: str, window
         plain=score_table(validation.plain, names),
         mirrored=score_table(validation.mirrored, names),
         volume_bias=bias_table(validation.plain, names),
+        area_bias=area_bias_table(validation.plain, names),
         worst_cases=worst_table(validation.plain, _write_pictures(bundle, validation.worst)),
     )
     return _rewrite(bundle, scores, dataclasses.replace(validation.timing, window_memory_mib=window_mb or None))
@@ -199,8 +200,13 @@ def write_evaluation(bundle: Bundle, evaluation: Evaluation, *, dataset: str) ->
     if unknown := [scores.label for scores in evaluation.summary if scores.label not in names]:
         msg = f"{bundle.manifest.model_id} has no label {unknown[0]}; score its own labels (--labels)"
         raise JobError(msg)
-    plain, bias = score_table(evaluation, names), bias_table(evaluation, names)
-    return _rewrite(bundle, DatasetScores(dataset=dataset, plain=plain, volume_bias=bias))
+    scores = DatasetScores(
+        dataset=dataset,
+        plain=score_table(evaluation, names),
+        volume_bias=bias_table(evaluation, names),
+        area_bias=area_bias_table(evaluation, names),
+    )
+    return _rewrite(bundle, scores)
 
 
 def peak_memory_mb(device: torch.device) -> int | None:

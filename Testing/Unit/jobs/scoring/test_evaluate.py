@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,3 +106,24 @@ def test_a_file_and_a_folder_are_not_a_pair(tmp_path):
         evaluate(tmp_path / "a.nii", tmp_path)
     with pytest.raises(JobError, match="no such file"):
         evaluate(tmp_path / "a.nii", tmp_path / "b.nii")
+
+
+def test_scores_of_a_slice_are_those_of_its_outline():
+    """A disc grown by 3 pixels: of 2D outlines, all of the surface is 3 mm off, though most pixels lie on both."""
+    i, j = np.ogrid[:64, :64]
+    far = np.hypot(i - 32, j - 32)
+    small, large = (Image((far < radius)[None, :, :, None].astype(np.uint8)) for radius in (20, 23))
+    (scores,) = evaluate_pair(large, small, [1])
+    assert scores.surface_dice == 0
+    assert scores.hd95_mm == pytest.approx(3, abs=0.5)
+    assert scores.area_difference_cm2 == pytest.approx(((far < 23).sum() - (far < 20).sum()) / 100)
+    turned = [Image(each.array.transpose(0, 3, 1, 2)) for each in (large, small)]
+    assert evaluate_pair(*turned, [1])[0].hd95_mm == scores.hd95_mm
+
+
+def test_where_the_size_of_pixels_is_unknown_nothing_has_a_length():
+    (known,) = evaluate_pair(cube(5), cube(7), [1])
+    (scores,) = evaluate_pair(cube(5), replace(cube(7), spacing_known=False), [1])
+    assert scores.dice == known.dice
+    assert scores.volume_difference_percent == known.volume_difference_percent
+    assert all(math.isnan(each) for each in (scores.hd95_mm, scores.surface_dice, scores.volume_ml, scores.area_cm2))

@@ -1,5 +1,6 @@
 """What a model card says about scores: intervals, bias, the worst cases and their pictures."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from medseg.io.read import read_image, read_labels
 from medseg.io.write import write_image
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, LabelScores, summarise
 from medseg.jobs.scoring.score_tables import bias_table, mean_interval, score_table
-from medseg.jobs.scoring.validate import exchange_sides, validate, write_scores
+from medseg.jobs.scoring.validate import exchange_sides, validate, write_evaluation, write_scores
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
@@ -57,6 +58,26 @@ def test_bias_and_limits_of_agreement_are_those_of_bland_and_altman():
     (row,) = bias_table(evaluation([1, 1, 1], ml=[0.1, 0.2, 0.3]), {1: "ball"})
     assert row.difference_ml.mean == 0.2
     assert row.limits_of_agreement_ml == pytest.approx((0.2 - 0.196, 0.2 + 0.196))
+
+
+def test_slices_have_a_bias_of_areas_in_metadata_and_card_and_none_of_volumes(tmp_path):
+    bundle = write_tiny_bundle(tmp_path)
+    areas = (0.1, 0.2, 0.3)
+    rows = tuple(
+        CaseScores(f"c{n}", LabelScores(1, 1.0, 1.0, 0.0, math.nan, math.nan, 5.0, 2.0, area))
+        for n, area in enumerate(areas)
+    )
+    found = Evaluation(rows, summarise(row.scores for row in rows))
+    assert bias_table(found, {1: "front"}) == ()
+    write_evaluation(bundle, found, dataset="3 films")
+    (scores,) = read_manifest(bundle.folder / "configs" / "metadata.json").scores
+    (row,) = scores.area_bias
+    assert row.difference_cm2.mean == 0.2
+    assert row.limits_of_agreement_cm2 == pytest.approx((0.2 - 0.196, 0.2 + 0.196))
+    card = (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
+    assert "3 films, area bias" in card
+    assert "mean difference cm2" in card
+    assert "volume bias" not in card
 
 
 def case(name, dice):

@@ -9,11 +9,12 @@ import qt
 
 from medseg.desktop.panel.controls import set_cell
 from medseg.desktop.state.texts import _
+from medseg.imaging.image import SizeUnit
 from medseg.mrml.grids import Node
 from medseg.mrml.segmentations import segment_names
 from medseg.mrml.statistics import SegmentStatistics
 
-_NAME, _VOLUME, _SURFACE, _MEAN, _STD, _DICE = range(6)
+_NAME, _SIZE, _SURFACE, _MEAN, _STD, _DICE = range(6)
 _ABSENT = "–"  # no number can be given
 
 
@@ -31,14 +32,13 @@ class MeasurementsView:
         self._names: list[str] = []
         self.rows: list[SegmentStatistics] = []
         self.scores: dict[str, float] | None = None  # Dice by name; None: nothing was compared
-        headings = (_("Segment"), _("Volume\nml"), _("Surface\nmm²"), _("Mean"), _("Std"), _("Dice"))
-        table.setColumnCount(len(headings))
-        table.setHorizontalHeaderLabels(list(headings))
+        table.setColumnCount(_DICE + 1)
+        self._head("ml")
         table.setColumnHidden(_DICE, True)
         header = table.horizontalHeader()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(_NAME, qt.QHeaderView.Stretch)
-        for column in range(_VOLUME, _DICE + 1):
+        for column in range(_SIZE, _DICE + 1):
             header.setSectionResizeMode(column, qt.QHeaderView.ResizeToContents)
         table.connect("cellActivated(int,int)", self._go)
         table.connect("cellDoubleClicked(int,int)", self._go)
@@ -62,14 +62,20 @@ class MeasurementsView:
         if row.segment_id not in self._ids:
             return
         line = self._ids.index(row.segment_id)
+        if len(self.rows) == 1:
+            self._head(row.size_unit)
         for column, value in (
-            (_VOLUME, row.volume_ml),
+            (_SIZE, {"ml": row.volume_ml, "cm2": row.area_cm2, "voxels": row.voxels}[row.size_unit]),
             (_SURFACE, row.surface_mm2),
             (_MEAN, row.mean),
             (_STD, row.std),
         ):
             self._write(line, column, value, _("nothing to measure here"))
-        self._table.item(line, _VOLUME).setToolTip(_("{count} voxels").format(count=row.voxels))
+        tip = _("{count} voxels").format(count=row.voxels)
+        if row.size_unit == "voxels":
+            unknown = _("the picture does not say how large a pixel is; give the spacing in the module Volumes")
+            tip = f"{tip}; {unknown}"
+        self._table.item(line, _SIZE).setToolTip(tip)
 
     def begin_comparison(self) -> None:
         """Forget the scores there are; the column appears."""
@@ -110,6 +116,13 @@ class MeasurementsView:
         """Of the segments there are lines for."""
         return set(self._names)
 
+    def _head(self, unit: SizeUnit) -> None:
+        """Name the columns for what the sizes are given in; a single slice has no surface."""
+        sizes = {"ml": _("Volume\nml"), "cm2": _("Area\ncm²"), "voxels": _("Pixels\n(size unknown)")}
+        headings = (_("Segment"), sizes[unit], _("Surface\nmm²"), _("Mean"), _("Std"), _("Dice"))
+        self._table.setHorizontalHeaderLabels(list(headings))
+        self._table.setColumnHidden(_SURFACE, unit != "ml")
+
     def _add(self, name: str, segment_id: str | None) -> None:
         line = len(self._ids)
         self._ids.append(segment_id)
@@ -124,7 +137,7 @@ class MeasurementsView:
 
     def _write(self, line: int, column: int, value: float, if_absent: str) -> None:
         item = self._table.item(line, column)
-        item.setText(number_text(value))
+        item.setText(str(value) if isinstance(value, int) else number_text(value))
         item.setToolTip(if_absent if math.isnan(value) else repr(value))
 
     def _go(self, line: int, _column: int) -> None:
