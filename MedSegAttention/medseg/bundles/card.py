@@ -59,9 +59,14 @@ def _segments(manifest: ModelManifest) -> str:
 
 def _locate(rule: LocateRule) -> str:
     boxes = ", ".join(box.name for box in rule.boxes)
+    degrees = rule.straighten_from_deg
+    straight = f", straightened if the head is turned by {degrees:g} degrees or more" if degrees > 0 else ""
+    times = {0: "", 1: "once more", 2: "at most twice more"}.get(rule.refine, f"at most {rule.refine} times more")
+    again = times and f"; then {times} with {rule.refine_margin_mm:g} mm around what it found there"
     return (
         f"where an image has a side of {rule.crop_below_mm:g} mm or more and no region is given, the template "
         f"`{rule.template}` is registered to it (rigid, then affine) and the network sees these boxes: {boxes}"
+        f"{straight}{again}"
     )
 
 

@@ -1,18 +1,19 @@
 """Boxes of a template in a patient: where they lie, the image inside them, and the way of an answer back.
 
 A box has its own frame, millimetres along the axes of the head (or along their mirror image). What is cut out of it is
-an image in that frame, so that a tilted head is straightened and everything after it works as on any other image.
+an image in that frame, so that a tilted head is straightened and everything after it works as on any other image. Where
+a model says that a head which is hardly tilted need not be straightened, the axes are those of the image.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg.imaging.geometry import resample_to
+from medseg.imaging.geometry import closest_axes, resample_to
 from medseg.imaging.image import Affine, Image, Shape, Spacing
 from medseg.imaging.intensity import as_finite
 from medseg.imaging.registration import SCALES, Registration
@@ -105,7 +106,7 @@ def place_boxes(rule: LocateRule, found: Registration, image: Image) -> tuple[Lo
             f"({SCALES[0]:.2f} to {SCALES[1]:.2f} are believed); {_NEXT}"
         )
         raise ImageError(msg)
-    boxes = tuple(_placed(spec, found.to_patient, image) for spec in rule.boxes)
+    boxes = tuple(_placed(spec, found.to_patient, image, rule.straighten_from_deg) for spec in rule.boxes)
     for box in boxes:
         if box.inside < _LEAST_INSIDE:
             msg = (
@@ -220,7 +221,7 @@ def _sampled(
     return sampled
 
 
-def _placed(spec: BoxSpec, to_patient: Affine, image: Image) -> LocatedBox:
+def _placed(spec: BoxSpec, to_patient: Affine, image: Image, straighten_from_deg: float = 0.0) -> LocatedBox:
     left, _, right = np.linalg.svd(to_patient[:3, :3])
     frame = np.eye(4)
     frame[:3, :3] = left @ right  # the rotation that is closest
@@ -228,13 +229,38 @@ def _placed(spec: BoxSpec, to_patient: Affine, image: Image) -> LocatedBox:
         frame[:3, 0] *= -1
     corners = np.array([(*corner, 1.0) for corner in product(*zip(spec.low_mm, spec.high_mm, strict=True))])
     own = (corners @ to_patient.T @ np.linalg.inv(frame).T)[:, :3]
-    low, high = own.min(axis=0), own.max(axis=0)
+    middle, half = (own.min(axis=0) + own.max(axis=0)) / 2, (own.max(axis=0) - own.min(axis=0)) / 2
     if not spec.scales:
-        middle, half = (low + high) / 2, (np.array(spec.high_mm) - np.array(spec.low_mm)) / 2
-        low, high = middle - half, middle + half
-    box = LocatedBox(spec, frame, low, high)
-    wide = LocatedBox(spec, frame, low - spec.margin_mm, high + spec.margin_mm)
-    return LocatedBox(spec, frame, wide.low_mm, wide.high_mm, _share_inside(box, image))
+        half = (np.array(spec.high_mm) - np.array(spec.low_mm)) / 2
+    box = LocatedBox(spec, frame, middle - half, middle + half)
+    wide = LocatedBox(spec, frame, box.low_mm - spec.margin_mm, box.high_mm + spec.margin_mm)
+    if straighten_from_deg > 0:
+        wide = _as_the_image_lies(wide, image, straighten_from_deg)
+    return replace(wide, inside=_share_inside(box, image))
+
+
+def _as_the_image_lies(box: LocatedBox, image: Image, below_deg: float) -> LocatedBox:
+    """Turn a box about its middle onto the axes and the voxels of an image, if that is a turn of fewer degrees."""
+    axes = np.empty((3, 3))
+    steps = np.empty(3)
+    for column, (row, sign) in enumerate(closest_axes(image.affine)):
+        steps[row] = image.spacing[column]
+        axes[:, row] = sign * image.affine[:3, column] / image.spacing[column]
+    left, _, right = np.linalg.svd(axes)  # a gantry may be tilted
+    axes = left @ right
+    frame = np.eye(4)
+    frame[:3, :3] = axes
+    if np.linalg.det(box.to_patient[:3, :3]) < 0:
+        frame[:3, 0] *= -1
+    turn = frame[:3, :3].T @ box.to_patient[:3, :3]
+    if np.rad2deg(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1))) >= below_deg:
+        return box
+    to_frame = np.linalg.inv(frame)
+    middle = (to_frame @ box.corners.mean(axis=0))[:3]
+    half = (box.high_mm - box.low_mm) / 2
+    edge = (to_frame @ image.affine @ [-0.5, -0.5, -0.5, 1.0])[:3]
+    low, high = (edge + steps * np.round((corner - edge) / steps) for corner in (middle - half, middle + half))
+    return LocatedBox(box.spec, frame, low, high)
 
 
 def _share_inside(box: LocatedBox, image: Image) -> float:

@@ -74,23 +74,25 @@ class RunPlan(NetworkPlan):
         grids: what happens to its image first.
         postprocess: what happens to its labels last.
         boxes: where the model was located; the plan is that of the largest. None: it goes over the whole image.
+        looks: times the network goes over each box at most: again where its answer narrows the box.
         source_shape: voxels of the image they lie in; None: that of the grids.
     """
 
     grids: Grids
     postprocess: PostprocessRule
     boxes: tuple[LocatedBox, ...] = ()
+    looks: int = 1
     source_shape: Shape | None = None
 
     @property
     def forward_passes(self) -> int:
-        """Forward passes of all windows of all boxes, one at a time."""
-        return super().forward_passes * max(1, len(self.boxes))
+        """Forward passes of all windows of all boxes, one at a time, at most."""
+        return super().forward_passes * max(1, len(self.boxes)) * self.looks
 
     @property
     def window_count(self) -> int:
-        """Windows of all boxes."""
-        return len(self.windows) * max(1, len(self.boxes))
+        """Windows of all boxes, at most."""
+        return len(self.windows) * max(1, len(self.boxes)) * self.looks
 
 
 def plan_run(image: Image, manifest: ModelManifest, options: Options, *, device: str) -> RunPlan:
@@ -134,7 +136,8 @@ def plan_boxes(
     grids = [box.grid(box_spacing(image, manifest)) for box in boxes]
     shape, affine = max(grids, key=lambda grid: prod(grid[0]))
     plan = plan_run(_blank(len(manifest.channels), shape, affine), _whole(manifest), options, device=device)
-    return replace(plan, manifest=manifest, boxes=tuple(boxes), source_shape=image.shape)
+    looks = 1 if manifest.locate is None else 1 + manifest.locate.refine
+    return replace(plan, manifest=manifest, boxes=tuple(boxes), looks=looks, source_shape=image.shape)
 
 
 def box_spacing(image: Image, manifest: ModelManifest) -> Spacing:

@@ -9,6 +9,8 @@ from math import isfinite
 
 from medseg.spec.labels import LabelSpec, Triple, refuse, require_text
 
+MOST_REFINES = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class BoxSpec:
@@ -56,6 +58,9 @@ class LocateRule:
     contrast: str = ""  # "T1": white matter brighter than grey, grey than fluid; "": any
     slice_mm: float | None = None  # slices thicker than this were not in the training data
     asymmetry: float | None = None  # largest difference of two boxes' volumes that is believed, of their mean
+    straighten_from_deg: float = 0.0  # a head turned by less is cut along the image's own axes, on its own voxels
+    refine: int = 0  # how often the network looks again, in a box around what it found
+    refine_margin_mm: float = 3.0  # of the patient, around what was found
 
     def __post_init__(self) -> None:
         """Refuse a rule without a template or a box, and numbers that mean nothing."""
@@ -71,6 +76,12 @@ class LocateRule:
             number = getattr(self, name)
             if number is not None and not 0 < number < float("inf"):
                 refuse(name, "a number above 0", number)
+        if not 0 <= self.straighten_from_deg <= 180:
+            refuse("straighten_from_deg", "degrees from 0 to 180", self.straighten_from_deg)
+        if not 0 <= self.refine <= MOST_REFINES:
+            refuse("refine", f"a whole number from 0 to {MOST_REFINES}", self.refine)
+        if not (isfinite(self.refine_margin_mm) and self.refine_margin_mm >= 0):
+            refuse("refine_margin_mm", "a number from 0", self.refine_margin_mm)
 
     def check_labels(self, count: int) -> None:
         """Refuse boxes whose labels are not those of a model with so many, or are not numbered 1, 2, ... in all."""

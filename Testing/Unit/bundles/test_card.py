@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from medseg.bundles.card import model_card
+from medseg.spec.locating import BoxSpec, LocateRule
 from medseg.spec.manifest import SliceRule
 from medseg.spec.measured import CaseDice, Estimate, Timing, VolumeBias
 from small_manifest import dataset_scores
@@ -41,6 +42,19 @@ def test_how_a_2d_network_reads_a_volume_is_said(bundle):
     flat = replace(bundle.manifest, slices=SliceRule(axis=2, context=2, fit="resize"), window_shape=(16, 12, 1))
     assert "- Slices: across k, each with 2 neighbour(s) on both sides, resized to the window\n" in model_card(flat)
     assert "Slices:" not in model_card(bundle.manifest)
+
+
+def test_how_often_and_how_closely_a_located_model_looks_is_said(bundle):
+    box = BoxSpec(name="left", low_mm=(0.0, 0.0, 0.0), high_mm=(30.0, 40.0, 30.0))
+    rule = LocateRule(template="colin27", boxes=(box,))
+    plain = model_card(replace(bundle.manifest, locate=rule))
+    assert "sees these boxes: left\n" in plain
+    text = model_card(replace(bundle.manifest, locate=replace(rule, refine=1, straighten_from_deg=15.0)))
+    assert (
+        "sees these boxes: left, straightened if the head is turned by 15 degrees or more; then once more with 3 mm"
+        in text
+    )
+    assert "around what it found there" in text
 
 
 def test_without_scores_the_card_says_so(bundle):

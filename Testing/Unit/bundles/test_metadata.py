@@ -10,6 +10,7 @@ from monai.bundle.properties import MetaProperties
 
 from medseg.bundles.metadata import read_manifest, write_manifest
 from medseg.spec.errors import ManifestError
+from medseg.spec.locating import BoxSpec, LocateRule
 from medseg.spec.manifest import IntensityRule, SliceRule
 from small_manifest import dataset_scores
 
@@ -61,6 +62,26 @@ def test_the_slices_of_a_2d_network_come_back_and_a_3d_file_does_not_name_them(p
     assert read_manifest(tmp_path / "metadata.json") == written
     change(tmp_path / "metadata.json", ("medseg", "slices"), {"axis": 2})
     assert read_manifest(tmp_path / "metadata.json").slices == SliceRule(axis=2, context=0, fit="windows")
+
+
+def test_how_a_model_looks_again_comes_back(tmp_path, manifest):
+    box = BoxSpec(name="left", low_mm=(0.0, 0.0, 0.0), high_mm=(30.0, 40.0, 30.0), margin_mm=3.0)
+    rule = LocateRule(template="colin27", boxes=(box,), refine=2, refine_margin_mm=4.5, straighten_from_deg=15.0)
+    written = replace(manifest, locate=rule)
+    write_manifest(written, tmp_path / "metadata.json")
+    assert read_manifest(tmp_path / "metadata.json") == written
+
+
+@pytest.mark.parametrize("value", [9, 1.5, "often"])
+def test_a_wrong_number_of_looks_is_named_by_file_and_field(tmp_path, manifest, value):
+    box = BoxSpec(name="left", low_mm=(0.0, 0.0, 0.0), high_mm=(30.0, 40.0, 30.0))
+    path = tmp_path / "metadata.json"
+    write_manifest(replace(manifest, locate=LocateRule(template="colin27", boxes=(box,))), path)
+    change(path, ("medseg", "locate", "refine"), value)
+    with pytest.raises(ManifestError, match=r"metadata\.json") as caught:
+        read_manifest(path)
+    assert "refine" in str(caught.value)
+    assert str(value) in str(caught.value)
 
 
 def test_what_monai_requires_of_metadata_is_there(path):

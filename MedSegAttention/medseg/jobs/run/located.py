@@ -9,9 +9,10 @@ from torch import nn
 
 from medseg.bundles.catalogue import Bundle, template_folder
 from medseg.imaging.domain import check_boxes, check_contrast
-from medseg.imaging.image import Image
+from medseg.imaging.image import Affine, Image
 from medseg.imaging.locate import BoxCanvas, LocatedBox, cut_box, place_boxes
 from medseg.imaging.preprocess import prepare
+from medseg.imaging.refine import refined_box, same_place
 from medseg.imaging.registration import Template, register
 from medseg.inference.run_plan import RunPlan, box_spacing, plan_run
 from medseg.io.read import read_image, read_labels
@@ -74,12 +75,32 @@ class BoxRuns:
         manifest = self.bundle.manifest
         canvas = BoxCanvas(image, len(manifest.located_labels) + 1, probabilities=want_probabilities)
         total: Answer | None = None
-        plan = self.plan
+        plan, boxes = self.plan, []
         for number, box in enumerate(self.plan.boxes):
+            done = number * plan.looks, len(self.plan.boxes) * plan.looks
+            found = self._in_box(image, box, plan, _Steps(on_window, *done, windows=len(self.plan.windows)))
+            values = [label.value for label in box.spec.labels or manifest.labels]
+            canvas.paint(found.box, found.answer.values, found.affine, values)
+            boxes.append(found.box)
+            plan = found.answer.plan  # what needed less memory once does so again
+            total = found.answer if total is None else _sum(total, found.answer)
+        if total is None:
+            msg = "a located model has at least one box, got none"
+            raise ValueError(msg)
+        plan = replace(plan, boxes=tuple(boxes))
+        return replace(total, values=canvas.labels, is_scores=False, plan=plan), canvas.probabilities
+
+    def _in_box(self, image: Image, box: LocatedBox, plan: RunPlan, steps: "_Steps") -> "_Found":
+        """Ask the network in a box, and again around what it found, as often as the plan says."""
+        manifest = self.bundle.manifest
+        margin = 0.0 if manifest.locate is None else manifest.locate.refine_margin_mm
+        total: Answer | None = None
+        look = 1
+        while True:
             cut = cut_box(image, box, box_spacing(image, manifest))
             own = plan_run(cut, manifest, self.options, device=plan.device)
             own = replace(own, engine=plan.engine, precision=plan.precision, window_batch=plan.window_batch)
-            own = replace(own, boxes=plan.boxes, source_shape=plan.source_shape)
+            own = replace(own, boxes=plan.boxes, looks=plan.looks, source_shape=plan.source_shape)
             prepared = prepare(cut, manifest, own.grids)
             run = NetworkRun(
                 prepared=prepared,
@@ -89,21 +110,51 @@ class BoxRuns:
                 progress=self.progress,
                 want_scores=True,
             )
-            found = run.answer(_step_of(on_window, number, len(plan.boxes)))
-            values = [label.value for label in box.spec.labels or manifest.labels]
-            canvas.paint(box, found.values, prepared.image.affine, values)
-            plan = found.plan  # what needed less memory once does so again
-            total = found if total is None else _sum(total, found)
-        if total is None:
-            msg = "a located model has at least one box, got none"
-            raise ValueError(msg)
-        return replace(total, values=canvas.labels, is_scores=False, plan=plan), canvas.probabilities
+            answer = run.answer(steps.of_look(look))
+            total = answer if total is None else _sum(total, answer)
+            found = _Found(box, prepared.image.affine, total)
+            if look == plan.looks:
+                return found
+            plan, look = answer.plan, look + 1
+            narrower = refined_box(box, answer.values, found.affine, margin)
+            if narrower is None:
+                self.progress.warn(
+                    f"too little of the {box.spec.name} was found in its box to look again around it: check it"
+                )
+            if narrower is None or same_place(box, narrower):
+                steps.of_look(plan.looks)(1, 1)  # those that are left out
+                return found
+            box = narrower
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """The last box of a place, the grid of its scores in the box's frame, and the scores; their time is that of all."""
+
+    box: LocatedBox
+    affine: Affine
+    answer: Answer
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """Tells windows of all looks at all boxes, each look counted as one at the largest box."""
+
+    on_window: Callable[[int, int], None]
+    looks_before: int
+    looks: int
+    windows: int
+
+    def of_look(self, look: int) -> Callable[[int, int], None]:
+        """What hears (windows done, windows in all) of one look; the first is 1."""
+
+        def step(done: int, total: int) -> None:
+            before = self.looks_before + look - 1
+            self.on_window(before * self.windows + done * self.windows // total, self.looks * self.windows)
+
+        return step
 
 
 def _sum(first: Answer, other: Answer) -> Answer:
     parts = {name: first.parts.get(name, 0.0) + seconds for name, seconds in other.parts.items()}
     return replace(other, parts=parts, window_count=first.window_count + other.window_count)
-
-
-def _step_of(on_window: Callable[[int, int], None], number: int, boxes: int) -> Callable[[int, int], None]:
-    return lambda done, total: on_window(number * total + done, boxes * total)
