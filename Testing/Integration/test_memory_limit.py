@@ -39,8 +39,8 @@ sys.exit(code)
 @pytest.fixture(scope="module")
 def hungry(models_folder):
     """A model that takes some hundred megabytes for a window."""
-    wide_at_first = {"widths": [64, 4, 4, 4, 4], "pooling": [4, 2, 2, 2, 1], "gates": False, "spatial_attention_kernel": 1}
-    arguments = {"in_channels": 1, "label_count": 3, **wide_at_first}  # much memory for a second of arithmetic
+    wide_at_first = {"widths": [64, 4, 4, 4, 4], "pooling": [4, 2, 2, 2, 1]}  # for a second of arithmetic
+    arguments = {"in_channels": 1, "label_count": 3, "gates": False, "spatial_attention_kernel": 1, **wide_at_first}
     labels = tuple(
         LabelSpec(value=n, name=f"part {n}", color=(n, 0, 0), category=ANATOMY, type=ANATOMY) for n in (1, 2)
     )
