@@ -34,7 +34,13 @@ DEFORM = {
         "last": True,
     },
 }
-DEPTHWISE = {"2D": ((3, 5), False), "3D": ((2, 3, 2), False), "channels last": ((3, 2, 4), True)}
+# Batch, channels, sizes, and whether channels are last. Carried out on the CPU each tap of each program takes its time,
+# and a program does one channel of one image unless channels are last: in 2D there are several of both, in 3D few.
+DEPTHWISE = {
+    "2D": (2, 3, (3, 5), False),
+    "3D": (1, 2, (2, 3, 2), False),
+    "channels last": (2, 3, (3, 2, 4), True),
+}
 
 
 def deform_errors(name, device="cpu", dtype=torch.float32):
@@ -70,9 +76,9 @@ def deform_gradients(inputs, above, options, device):
 
 def depthwise_errors(name, device="cpu", dtype=torch.float32):
     """Errors of three results, of their fused sum and of four gradients."""
-    sizes, last = DEPTHWISE[name]
-    axes, channels = len(sizes), 3
-    x = normal(1, (2, channels, *sizes)).to(dtype)
+    batch, channels, sizes, last = DEPTHWISE[name]
+    axes = len(sizes)
+    x = normal(1, (batch, channels, *sizes)).to(dtype)
     x = x.to(memory_format=torch.channels_last_3d if axes == 3 else torch.channels_last) if last else x
     weights = [normal(size, (channels, 1, *[size] * axes)).to(dtype) for size in (1, 3, 5)]
     factors, shifts = [[normal(seed, (channels,)) for seed in seeds] for seeds in ((6, 7, 8), (9, 10, 11))]

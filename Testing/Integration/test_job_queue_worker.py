@@ -74,7 +74,8 @@ class Made:
         self.inbox, self.imported, self.log = queues.Queue(), [], []
         self.bundle = find_bundle("tiny")
         self.scans = {"small": read_image(scan_file).image}
-        noise = np.random.default_rng(0).normal(size=(1, 48, 48, 48)).astype(np.float32)
+        # more than a thousand windows: seconds of work, of which a tenth is waited for
+        noise = np.random.default_rng(0).normal(size=(1, 32, 32, 32)).astype(np.float32)
         self.scans["large"] = Image(noise, np.diag([2.0, 2.0, 2.0, 1.0]))
         self.scans["void"] = Image(np.full((1, 8, 8, 8), np.nan, np.float32), np.eye(4))
         self.queue = JobQueue(self.make_process, self.prepare, self.import_result, on_log=self.log.append)

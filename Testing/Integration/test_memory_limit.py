@@ -39,7 +39,8 @@ sys.exit(code)
 @pytest.fixture(scope="module")
 def hungry(models_folder):
     """A model that takes some hundred megabytes for a window."""
-    arguments = {"in_channels": 1, "label_count": 3, "widths": "base", "pooling": [1, 2, 2, 2, 1]}
+    wide_at_first = {"widths": [64, 4, 4, 4, 4], "pooling": [4, 2, 2, 2, 1]}  # for a second of arithmetic
+    arguments = {"in_channels": 1, "label_count": 3, "gates": False, "spatial_attention_kernel": 1, **wide_at_first}
     labels = tuple(
         LabelSpec(value=n, name=f"part {n}", color=(n, 0, 0), category=ANATOMY, type=ANATOMY) for n in (1, 2)
     )

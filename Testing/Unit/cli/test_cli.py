@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from Integration.tiny import write_tiny_bundle
 from medseg import __version__
 from medseg.cli.main import run
 from medseg.imaging.image import Image
@@ -135,6 +136,8 @@ def test_labels_that_are_no_labels_are_refused(pair, labels, capsys):
     assert repr(labels) in capsys.readouterr().err
 
 
-def test_doctor_prints_its_report(capsys):
+def test_doctor_prints_its_report(capsys, tmp_path, monkeypatch):
+    write_tiny_bundle(tmp_path, model_id="a-tiny-one")  # the first of all models is tried
+    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path))
     assert run(["doctor"]) == 0
     assert "self-test" in capsys.readouterr().out

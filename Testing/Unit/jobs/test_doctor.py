@@ -4,18 +4,27 @@ from pathlib import Path
 
 import pytest
 
+from Integration.tiny import write_tiny_bundle
 from medseg.jobs import doctor
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path, monkeypatch):
+    """A folder whose model is the first of all: it is what is tried, in a moment."""
+    folder = tmp_path / "models"
+    write_tiny_bundle(folder, model_id="a-tiny-one")
+    monkeypatch.setenv("MEDSEG_MODELS", str(folder))
+    return folder
 
 
 def test_the_self_test_segments_a_sphere():
     assert doctor.self_test("cpu") > 0
 
 
-def test_the_report_names_versions_memory_and_models_but_no_home_folder(monkeypatch, tmp_path):
-    broken = tmp_path / "broken" / "configs"
+def test_the_report_names_versions_memory_and_models_but_no_home_folder(monkeypatch, models, tmp_path):
+    broken = models / "broken" / "configs"
     broken.mkdir(parents=True)
     (broken / "metadata.json").write_text("{}")
-    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path))
     monkeypatch.setenv("MEDSEG_ENGINE_CACHE", str(tmp_path / "engines"))
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     text = doctor.examine()
@@ -30,6 +39,7 @@ def test_the_report_names_versions_memory_and_models_but_no_home_folder(monkeypa
         "memory",
         "broken model",
         "self-test        passed",
+        "model trial      a-tiny-one ran on noise",
     ):
         assert word in text
     assert str(tmp_path) not in text

@@ -66,9 +66,10 @@ def assert_same(folder: Path) -> None:
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs a system that kills")
-def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(phantoms: Path, tmp_path: Path):
+def test_a_run_that_was_killed_ends_with_the_same_weights_to_the_bit(phantoms: Path, tmp_path: Path, checkout: Path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
+    paths = checkout / "MedSegAttention", checkout / "Testing"  # of this checkout, whichever is installed
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "ignore", "-c", CHILD, str(phantoms), str(broken)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         run(phantoms, whole)
