@@ -1,0 +1,245 @@
+"""Models of nnU-Net v2 give the labels that nnU-Net itself gave, and what cannot be imported says why."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("dynamic_network_architectures", reason="needs nnU-Net's networks: pip install medseg[nnunet]")
+
+from medseg.bundles.catalogue import find_bundle
+from medseg.bundles.importing.choices import Choices
+from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
+from medseg.cli.main import run
+from medseg.imaging.geometry import stack_channels
+from medseg.imaging.preprocess import prepare
+from medseg.io.read import read_image
+from medseg.jobs.run.segment import segment_case
+from medseg.spec.errors import ManifestError, WeightsError
+from medseg.spec.job import Options
+
+CASES = ["01-mriso", "02-mrsagittalaniso", "04-t1flair", "05-ctorgans", "07-mr2d", "10-mrignore", "11-ctoldplans"]
+CHOICES = Choices(model_id="theirs")
+STEP = {"nomirror_step08": 0.2}  # overlap of the runs that took another than 0.5
+
+
+@pytest.fixture(scope="module")
+def imported(shared, tmp_path_factory):
+    """The models of the kit, each imported once."""
+    made = {}
+
+    def get(case):
+        if case not in made:
+            folder = tmp_path_factory.mktemp(case) / "model"
+            made[case] = import_nnunet(shared / "nnunet" / "kit" / case / "model", folder, CHOICES).bundle
+        return made[case]
+
+    return get
+
+
+@pytest.fixture
+def old(checkout, tmp_path):
+    """A copy of the model that every clone has, to be changed: its folder of plans and folds."""
+    (source,) = (checkout / "Testing" / "Data" / "nnunet" / "model").glob("*/*")
+    shutil.copytree(source, tmp_path / "theirs" / source.name)
+    return tmp_path / "theirs" / source.name
+
+
+def change(path: Path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def expected_runs(folder):
+    return sorted(folder.glob("expected/*/*.nii.gz"))
+
+
+def inputs_of(folder, name):
+    return sorted((folder / "input").glob(f"{name}_*.nii.gz"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_labels_are_those_of_nnunet_voxel_for_voxel(case, imported, shared):
+    folder, bundle = shared / "nnunet" / "kit" / case, imported(case)
+    runs = expected_runs(folder)
+    assert runs
+    for path in runs:
+        name, mode = path.name.removesuffix(".nii.gz"), path.parent.name
+        mirror = None if mode.startswith("mirror") or not bundle.manifest.mirror_axes else False
+        options = Options(device="cpu", engine="torch", mirror=mirror, overlap=STEP.get(mode))
+        found = segment_case(inputs_of(folder, name), bundle, options)
+        wanted = nibabel.load(path)
+        differing = np.count_nonzero(found.labels.array[0] != np.asarray(wanted.dataobj))
+        assert differing == 0, f"{case} {mode} {name}: {differing} voxels"
+        np.testing.assert_allclose(found.labels.affine, wanted.affine, atol=1e-4)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "11-ctoldplans"])
+def test_probabilities_are_those_of_nnunet(case, imported, shared):
+    folder, bundle = shared / "nnunet" / "kit" / case, imported(case)
+    # 07's smaller image is turned on reading, and nnU-Net stores its probabilities as they were turned
+    files = [p for p in folder.glob("expected/*/*_probabilities.npz") if (case, p.name[:7]) != ("07-mr2d", "smaller")]
+    assert files
+    for path in files:
+        mirror = None if path.parent.name == "mirror" or not bundle.manifest.mirror_axes else False
+        name = path.name.removesuffix("_probabilities.npz")
+        options = Options(device="cpu", engine="torch", mirror=mirror)
+        found = segment_case(inputs_of(folder, name), bundle, options, want_probabilities=True)
+        theirs = np.load(path)["probabilities"].astype(np.float32).transpose(0, 3, 2, 1)
+        np.testing.assert_allclose(found.probabilities.array, theirs, atol=2e-3)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case not in ("10-mrignore", "11-ctoldplans")])
+def test_the_network_sees_what_nnunet_showed_it_bit_for_bit(case, imported, shared):
+    folder, bundle = shared / "nnunet" / "kit" / case, imported(case)
+    (path,) = (folder / "stages").glob("*.npz")
+    images = [read_image(each).image for each in inputs_of(folder, path.name.partition("_")[0])]
+    image = images[0] if len(images) == 1 else stack_channels(images)
+    np.testing.assert_array_equal(prepare(image, bundle.manifest).image.array, np.load(path)["network_input"])
+
+
+def test_openvino_gives_the_same_labels_but_for_near_ties(imported, shared):
+    folder = shared / "nnunet" / "kit" / "01-mriso"
+    ties = json.loads((folder / "facts.json").read_text())["nomirror/larger"]["near_ties"]
+    options = Options(device="cpu", engine="openvino", mirror=False)
+    found = segment_case(inputs_of(folder, "larger"), imported("01-mriso"), options)
+    wanted = np.asarray(nibabel.load(folder / "expected" / "nomirror" / "larger.nii.gz").dataobj)
+    assert found.engine.startswith("OpenVINO")
+    assert np.count_nonzero(found.labels.array[0] != wanted) <= ties
+
+
+def test_the_first_stage_of_a_cascade_is_imported_and_the_second_is_refused(shared, tmp_path):
+    folder = shared / "nnunet" / "kit" / "08-mrcascade"
+    with pytest.raises(ManifestError, match=r"holds several models: .*3d_cascade_fullres, .*3d_lowres"):
+        import_nnunet(folder / "model", tmp_path / "both", CHOICES)
+    with pytest.raises(ManifestError, match="3d_cascade_fullres continues the answer of 3d_lowres; cascades are not"):
+        import_nnunet(folder / "model", tmp_path / "second", CHOICES, configuration_name="3d_cascade_fullres")
+    first = import_nnunet(folder / "model", tmp_path / "first", CHOICES, configuration_name="3d_lowres").bundle
+    found = segment_case(inputs_of(folder, "larger"), first, Options(device="cpu", engine="torch", mirror=False))
+    wanted = np.asarray(nibabel.load(folder / "expected" / "3d_lowres_nomirror" / "larger.nii.gz").dataobj)
+    np.testing.assert_array_equal(found.labels.array[0], wanted)
+
+
+@pytest.mark.parametrize("as_archive", [False, True])
+def test_an_old_model_is_imported_by_one_command_and_segments_as_nnunet_did(
+    as_archive, checkout, tmp_path, monkeypatch, capsys
+):
+    data = checkout / "Testing" / "Data" / "nnunet"
+    monkeypatch.setenv("MEDSEG_MODELS", str(tmp_path / "models"))
+    source = data / "model"
+    if as_archive:
+        source = Path(shutil.make_archive(str(tmp_path / "weights"), "zip", source))
+    assert run(["models", "import", str(source), "-o", str(tmp_path / "models" / "organs")]) == 0
+    shown = capsys.readouterr()
+    assert "organs is ready: nnunet:PlainConvUNet, every weight checked" in shown.out
+    assert "assumed: bright: Tissue" in shown.err
+    output = tmp_path / "labels.nii.gz"
+    scan = data / "input" / "smaller_0000.nii.gz"
+    command = ["segment", str(scan), "--model", "organs", "--output", str(output), "--device", "cpu"]
+    assert run([*command, "--engine", "torch"]) == 0
+    wanted = np.asarray(nibabel.load(data / "expected" / "smaller.nii.gz").dataobj)
+    np.testing.assert_array_equal(np.asarray(nibabel.load(output).dataobj), wanted)
+    names = find_bundle("organs").weights_path.stat().st_size
+    (checkpoint,) = source.glob("*/*/fold_0/*.pth") if source.is_dir() else (data / "model").glob("*/*/fold_0/*.pth")
+    assert names < checkpoint.stat().st_size  # every weight is stored once
+
+
+def test_folds_are_averaged_as_logits(old, tmp_path):
+    state = torch.load(old / "fold_0" / "checkpoint_final.pth", weights_only=False)
+    for key, value in state["network_weights"].items():
+        if key.startswith("decoder.seg_layers"):
+            state["network_weights"][key] = value * 3
+    (old / "fold_1").mkdir()
+    torch.save(state, old / "fold_1" / "checkpoint_final.pth")
+    both = import_nnunet(old, tmp_path / "both", CHOICES).bundle
+    one = import_nnunet(old, tmp_path / "one", CHOICES, folds=["0"]).bundle
+    from medseg.bundles.weights import load_network
+
+    window = torch.randn(1, *(1, *one.manifest.window_shape))
+    with torch.inference_mode():
+        torch.testing.assert_close(load_network(both)(window), 2 * load_network(one)(window), rtol=1e-4, atol=1e-4)
+    with pytest.raises(ManifestError, match="no checkpoint of fold 7; trained folds there: 0, 1"):
+        import_nnunet(old, tmp_path / "none", CHOICES, folds=["7"])
+
+
+def test_a_checkpoint_whose_repeated_weights_differ_is_refused(old, tmp_path):
+    path = old / "fold_0" / "checkpoint_final.pth"
+    state = torch.load(path, weights_only=False)
+    name = "decoder.encoder.stages.0.0.convs.0.conv.weight"
+    state["network_weights"][name] = state["network_weights"][name] + 1
+    torch.save(state, path)
+    with pytest.raises(WeightsError, match=r"repeats encoder\.stages.* with other numbers"):
+        import_nnunet(old, tmp_path / "out", CHOICES)
+    assert not (tmp_path / "out").exists()
+
+
+class Runs:
+    """Would call a function while it is unpickled."""
+
+    def __reduce__(self):
+        return (print, ("ran",))
+
+
+def test_a_checkpoint_that_would_run_code_is_refused_and_nothing_runs(old, tmp_path, capsys):
+    torch.save({"network_weights": {}, "logging": Runs()}, old / "fold_0" / "checkpoint_final.pth")
+    with pytest.raises(WeightsError, match=r"is not opened: it names .*print"):
+        import_nnunet(old, tmp_path / "out", CHOICES)
+    assert "ran" not in capsys.readouterr().out
+
+
+REGIONS = {"background": 0, "whole": [1, 2], "core": [2]}
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "words"),
+    [
+        ("dataset.json", {"labels": REGIONS}, r"outputs that overlap \(regions\) are not imported, got \['whole'\]"),
+        ("dataset.json", {"labels": {"background": 0, "a": 2}}, "without gaps"),
+        ("plans.json", {"image_reader_writer": "Tiff3DIO"}, "image_reader_writer: expected one of .*got 'Tiff3DIO'"),
+        ("plans.json", {"configurations": {}}, "has no configuration '3d_fullres'"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_its_place(old, tmp_path, file, values, words):
+    change(old / file, **values)
+    with pytest.raises(ManifestError, match=words):
+        import_nnunet(old, tmp_path / "out", CHOICES)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"normalization_schemes": ["MyNorm"]}, "normalization_schemes: expected .*got 'MyNorm'"),
+        ({"resampling_fn_data": "no_resampling_hack"}, "resampling_fn_data: expected resample_data_or_seg_to_shape"),
+        ({"UNet_class_name": "MedNeXt"}, "network_class_name: expected one of PlainConvUNet.*got 'MedNeXt'"),
+        ({"preprocessor_name": "Mine"}, "preprocessor_name: expected DefaultPreprocessor, got 'Mine'"),
+        ({"inherits_from": "3d_fullres"}, "inherits from itself"),
+    ],
+)
+def test_a_configuration_that_is_not_understood_is_refused_with_its_place(old, tmp_path, values, words):
+    plans = json.loads((old / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"] |= values
+    (old / "plans.json").write_text(json.dumps(plans))
+    with pytest.raises(ManifestError, match=words):
+        import_nnunet(old, tmp_path / "out", CHOICES)
+
+
+def test_a_configuration_inherits_what_it_does_not_say(old, tmp_path):
+    plans = json.loads((old / "plans.json").read_text())
+    parent = plans["configurations"].pop("3d_fullres")
+    plans["configurations"] |= {"base": parent | {"patch_size": [8, 8, 8]}}
+    plans["configurations"]["3d_fullres"] = {"inherits_from": "base", "patch_size": parent["patch_size"]}
+    (old / "plans.json").write_text(json.dumps(plans))
+    manifest = import_nnunet(old, tmp_path / "out", CHOICES).bundle.manifest
+    assert list(manifest.window_shape) == parent["patch_size"]
+
+
+def test_flags_that_say_nothing_about_such_a_model_are_refused(old, tmp_path, capsys):
+    assert run(["models", "import", str(old), "-o", str(tmp_path / "out"), "--spacing", "1,1,1"]) == 2
+    assert "--spacing says nothing about a model of nnU-Net, whose plans say it" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert run(["models", "import", str(tmp_path / "empty"), "-o", str(tmp_path / "out")]) == 2
+    assert "holds no model that is known" in capsys.readouterr().err
