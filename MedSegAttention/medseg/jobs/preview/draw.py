@@ -1,4 +1,4 @@
-"""One picture of a segmentation: three planes with outlines, the segments as surfaces, and a legend."""
+"""One picture of a segmentation: planes with outlines, the segments as surfaces, and a legend; or a single slice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from PIL import ImageDraw, ImageFont
 
 from medseg.imaging.geometry import voxel_corners
 from medseg.imaging.image import Image
-from medseg.jobs.preview.planes import AXIAL, CORONAL, SAGITTAL, Plane, Scene, draw_plane
+from medseg.jobs.preview.planes import AXIAL, CORONAL, SAGITTAL, Plane, Scene, draw_plane, slice_plane
 from medseg.jobs.preview.surface import SurfaceView, render_surface
 from medseg.spec.manifest import IntTriple, LabelSpec
 
@@ -45,15 +45,24 @@ def draw_preview(image: Image, labels: Image, specs: Sequence[LabelSpec]) -> Pic
     draw = ImageDraw.Draw(canvas)
     scene = _scene(image, labels)
     far = 2 * _GAP + _PANEL
+    legend = _Corner(far + _PANEL + 2 * _GAP, _GAP)
+    if (single := slice_plane(image)) is not None:
+        side = 2 * _PANEL + _GAP
+        canvas.paste(draw_plane(image, labels, colors, single, scene, side), (_GAP, _GAP))
+        if image.spacing_known:  # else it is a picture, which does not say how it lies either
+            _letters(draw, single, _Corner(_GAP, _GAP), side)
+            _scale_bar(draw, _Corner(_GAP, _GAP), scene.side_mm / side, side)
+        _draw_legend(draw, replace(labels, spacing_known=image.spacing_known), specs, legend, height)
+        return canvas
     corners = {AXIAL: _Corner(_GAP, _GAP), CORONAL: _Corner(_GAP, far), SAGITTAL: _Corner(far, far)}
     for plane, corner in corners.items():
         canvas.paste(draw_plane(image, labels, colors, plane, scene, _PANEL), (corner.x, corner.y))
-        _letters(draw, plane, corner)
+        _letters(draw, plane, corner, _PANEL)
         if image.spacing_known:
-            _scale_bar(draw, corner, scene.side_mm / _PANEL)
+            _scale_bar(draw, corner, scene.side_mm / _PANEL, _PANEL)
     labels = replace(labels, spacing_known=image.spacing_known)
     _draw_surface(canvas, draw, labels, colors, _Corner(far, _GAP))
-    _draw_legend(draw, labels, specs, _Corner(far + _PANEL + 2 * _GAP, _GAP), height)
+    _draw_legend(draw, labels, specs, legend, height)
     return canvas
 
 
@@ -125,7 +134,7 @@ def _draw_surface(
     blend = np.asarray(panel) * (1 - small[..., 3:] / 255) + small[..., :3]
     canvas.paste(Picture.fromarray((blend + 0.5).astype(np.uint8)), (corner.x, corner.y))
     if labels.spacing_known:
-        _scale_bar(draw, corner, 2 * view.mm_per_pixel)
+        _scale_bar(draw, corner, 2 * view.mm_per_pixel, _PANEL)
     _axes(draw, view, _Corner(corner.x + _PANEL - 48, corner.y + _PANEL - 48))
 
 
@@ -138,21 +147,21 @@ def _axes(draw: ImageDraw.ImageDraw, view: SurfaceView, origin: _Corner) -> None
         draw.text((origin.x + 35 * x, origin.y + 35 * y), letter, fill=_TEXT, font=_font(15), anchor="mm")
 
 
-def _letters(draw: ImageDraw.ImageDraw, plane: Plane, corner: _Corner) -> None:
+def _letters(draw: ImageDraw.ImageDraw, plane: Plane, corner: _Corner, side: int) -> None:
     """Write the directions at the edges of a panel."""
-    half, inset = _PANEL // 2, 16
-    places = ((inset, half), (_PANEL - inset, half), (half, inset), (half, _PANEL - inset))
+    half, inset = side // 2, 16
+    places = ((inset, half), (side - inset, half), (half, inset), (half, side - inset))
     for letter, (x, y) in zip(plane.letters, places, strict=True):
         _text(draw, (corner.x + x, corner.y + y), letter, 18, "mm")
     _text(draw, (corner.x + 12, corner.y + 10), plane.name, 16, "la", _MUTED)
 
 
-def _scale_bar(draw: ImageDraw.ImageDraw, corner: _Corner, mm_per_pixel: float) -> None:
+def _scale_bar(draw: ImageDraw.ImageDraw, corner: _Corner, mm_per_pixel: float, side: int) -> None:
     """Draw a bar of a round number of millimetres, about a fifth of the panel long."""
-    wanted = 0.2 * _PANEL * mm_per_pixel
+    wanted = 0.2 * side * mm_per_pixel
     decade = 10.0 ** np.floor(np.log10(wanted))
     length = max(step * decade for step in (1, 2, 5) if step * decade <= wanted * 1.001)
-    x, y, pixels = corner.x + 14, corner.y + _PANEL - 14, length / mm_per_pixel
+    x, y, pixels = corner.x + 14, corner.y + side - 14, length / mm_per_pixel
     draw.line((x - 1, y + 1, x + pixels + 1, y + 1), fill=(0, 0, 0), width=5)
     draw.line((x, y, x + pixels, y), fill=_TEXT, width=3)
     _text(draw, (x, y - 7), f"{length:g} mm", 14, "lb")

@@ -31,6 +31,14 @@ CORONAL = Plane("coronal", (-1, 0, 0), (0, 0, 1), ("R", "L", "S", "I"))
 SAGITTAL = Plane("sagittal", (0, -1, 0), (0, 0, 1), ("A", "P", "S", "I"))
 
 
+def slice_plane(image: Image) -> Plane | None:
+    """The plane in which an image of a single slice is seen; None for a volume."""
+    if 1 not in image.shape:
+        return None
+    across = np.abs(image.affine[:3, image.shape.index(1)])
+    return (SAGITTAL, CORONAL, AXIAL)[int(np.argmax(across))]
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """What all planes share: where they meet, how much they show, and which grey values."""

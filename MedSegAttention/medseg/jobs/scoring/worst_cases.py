@@ -8,7 +8,7 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
 from medseg.imaging.image import Image
-from medseg.jobs.preview.planes import AXIAL, CORONAL, SAGITTAL, Scene, draw_plane
+from medseg.jobs.preview.planes import AXIAL, CORONAL, SAGITTAL, Scene, draw_plane, slice_plane
 from medseg.spec.manifest import LabelSpec
 
 _PIXELS, _GAP, _HEAD = 240, 6, 24
@@ -32,12 +32,14 @@ def keep_worst(kept: Sequence[WorstCase], case: WorstCase, count: int) -> tuple[
 
 
 def draw_worst(case: WorstCase, specs: Sequence[LabelSpec]) -> Picture.Image:
-    """Draw three planes twice: the expert's labels in the left column, the model's in the right one.
+    """Draw three planes, or a single slice, twice: the expert's labels in the left column, the model's in the right.
 
     The planes meet where expert and model disagree most.
     """
     colors = {spec.value: spec.color for spec in specs}
-    width, height = 2 * _PIXELS + 3 * _GAP, 3 * (_PIXELS + _GAP) + _GAP + _HEAD
+    single = slice_plane(case.image)
+    planes = (AXIAL, CORONAL, SAGITTAL) if single is None else (single,)
+    width, height = 2 * _PIXELS + 3 * _GAP, len(planes) * (_PIXELS + _GAP) + _GAP + _HEAD
     canvas = Picture.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(13)
@@ -45,7 +47,7 @@ def draw_worst(case: WorstCase, specs: Sequence[LabelSpec]) -> Picture.Image:
     for column, (who, labels) in enumerate((("expert", case.truth), ("model", case.found))):
         left = _GAP + column * (_PIXELS + _GAP)
         draw.text((left, 5), f"{who}: {case.name}, Dice {case.dice:.3f}" if column else who, fill=_TEXT, font=font)
-        for row, plane in enumerate((AXIAL, CORONAL, SAGITTAL)):
+        for row, plane in enumerate(planes):
             picture = draw_plane(case.image, labels, colors, plane, scene, _PIXELS)
             canvas.paste(picture, (left, _HEAD + row * (_PIXELS + _GAP)))
     return canvas
