@@ -30,9 +30,12 @@ _THICK = 3.0  # an axis this many times coarser than the finest takes the finer 
 DEFAULT_NETWORK = "ultralight_unet"
 _ARGUMENTS = "model.arguments."
 _PASSES, _FEWEST_STEPS, _MOST_STEPS = 200, 2_000, 50_000
-_MODALITIES = {"CT": "CT", "PET": "PT", "PT": "PT"}
-_MODALITIES |= dict.fromkeys(("MR", "MRI", "T1", "T2", "FLAIR"), "MR")
-_MODALITIES |= dict.fromkeys(("CR", "DX", "RADIOGRAPH", "X-RAY", "XRAY"), "CR")
+_MODALITIES = {
+    **dict.fromkeys(("MR", "MRI", "T1", "T2", "FLAIR"), "MR"),
+    **dict.fromkeys(("CR", "DX", "RADIOGRAPH", "X-RAY", "XRAY"), "CR"),
+    **dict.fromkeys(("PET", "PT"), "PT"),
+    "CT": "CT",
+}
 SIDED = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
