@@ -110,7 +110,7 @@ def panel(scene, volume):
     sections = [
         PerformanceSection(parameters, lambda: bundle, lambda: None),
         PostprocessingSection(parameters, lambda: bundle),
-        RegionSection(parameters, lambda: volume),
+        RegionSection(parameters, lambda: volume, lambda: None),
     ]
     parameters.listen(lambda: [section.refresh() for section in sections])
     parameters.set_inputs([volume])
