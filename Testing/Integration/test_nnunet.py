@@ -14,6 +14,7 @@ pytest.importorskip("dynamic_network_architectures", reason="needs nnU-Net's net
 from medseg.bundles.catalogue import find_bundle
 from medseg.bundles.importing.choices import Choices
 from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
+from medseg.bundles.weights import load_network
 from medseg.cli.main import run
 from medseg.imaging.geometry import stack_channels
 from medseg.imaging.preprocess import prepare
@@ -156,13 +157,53 @@ def test_folds_are_averaged_as_logits(old, tmp_path):
     torch.save(state, old / "fold_1" / "checkpoint_final.pth")
     both = import_nnunet(old, tmp_path / "both", CHOICES).bundle
     one = import_nnunet(old, tmp_path / "one", CHOICES, folds=["0"]).bundle
-    from medseg.bundles.weights import load_network
-
     window = torch.randn(1, *(1, *one.manifest.window_shape))
     with torch.inference_mode():
         torch.testing.assert_close(load_network(both)(window), 2 * load_network(one)(window), rtol=1e-4, atol=1e-4)
     with pytest.raises(ManifestError, match="no checkpoint of fold 7; trained folds there: 0, 1"):
         import_nnunet(old, tmp_path / "none", CHOICES, folds=["7"])
+
+
+LAYERS = {
+    "n_stages": 3,
+    "features_per_stage": [4, 6, 8],
+    "conv_op": "torch.nn.modules.conv.Conv3d",
+    "kernel_sizes": [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+    "strides": [[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+    "n_blocks_per_stage": [1, 2, 2],
+    "n_conv_per_stage_decoder": [1, 1],
+    "conv_bias": True,
+    "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
+    "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+    "dropout_op": None,
+    "dropout_op_kwargs": None,
+    "nonlin": "torch.nn.LeakyReLU",
+    "nonlin_kwargs": {"inplace": True},
+}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
+def test_a_residual_encoder_answers_as_the_package_s_own(old, tmp_path, prefix):
+    from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
+
+    torch.manual_seed(0)
+    layers = {"conv_op": torch.nn.Conv3d, "norm_op": torch.nn.InstanceNorm3d, "nonlin": torch.nn.LeakyReLU}
+    theirs = ResidualEncoderUNet(1, num_classes=3, **(LAYERS | layers), deep_supervision=False).eval()
+    path = old / "fold_0" / "checkpoint_final.pth"
+    state = torch.load(path, weights_only=False)
+    state["network_weights"] = {f"{prefix}{key}": value for key, value in theirs.state_dict().items()}
+    torch.save(state, path)
+    plans = json.loads((old / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"]["architecture"] = {
+        "network_class_name": "dynamic_network_architectures.architectures.residual_unet.ResidualEncoderUNet",
+        "arch_kwargs": LAYERS,
+        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    }
+    (old / "plans.json").write_text(json.dumps(plans))
+    ours = load_network(import_nnunet(old, tmp_path / "out", CHOICES).bundle)
+    window = torch.randn(1, 1, 20, 24, 24)
+    with torch.inference_mode():
+        torch.testing.assert_close(ours(window), theirs(window), rtol=0, atol=0)
 
 
 def test_a_checkpoint_whose_repeated_weights_differ_is_refused(old, tmp_path):
