@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -17,10 +18,11 @@ from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
 from medseg.bundles.weights import load_network
 from medseg.cli.main import run
 from medseg.imaging.geometry import stack_channels
-from medseg.imaging.preprocess import prepare
+from medseg.imaging.image import Image
+from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.io.read import read_image
 from medseg.jobs.run.segment import segment_case
-from medseg.spec.errors import ManifestError, WeightsError
+from medseg.spec.errors import ImageError, ManifestError, WeightsError
 from medseg.spec.job import Options
 
 CASES = ["01-mriso", "02-mrsagittalaniso", "04-t1flair", "05-ctorgans", "07-mr2d", "10-mrignore", "11-ctoldplans"]
@@ -122,6 +124,29 @@ def test_the_first_stage_of_a_cascade_is_imported_and_the_second_is_refused(shar
     found = segment_case(inputs_of(folder, "larger"), first, Options(device="cpu", engine="torch", mirror=False))
     wanted = np.asarray(nibabel.load(folder / "expected" / "3d_lowres_nomirror" / "larger.nii.gz").dataobj)
     np.testing.assert_array_equal(found.labels.array[0], wanted)
+
+
+def test_a_region_and_a_quick_preview_work_as_with_any_model(imported, shared):
+    folder, bundle = shared / "nnunet" / "kit" / "01-mriso", imported("01-mriso")
+    inputs = inputs_of(folder, "larger")
+    whole = segment_case(inputs, bundle, Options(device="cpu", engine="torch", mirror=False)).labels.array[0] > 0
+    box = (5, 35, 5, 30, 5, 25)
+    options = Options(device="cpu", engine="torch", mirror=False, roi_voxels=box)
+    found = segment_case(inputs, bundle, options).labels.array[0] > 0
+    inside = np.zeros_like(found)
+    inside[5:35, 5:30, 5:25] = True
+    assert found.any()
+    assert not (found & ~inside).any()
+    quick = replace(options, roi_voxels=None, spacing_factor=2.0)
+    coarse = segment_case(inputs, bundle, quick).labels.array[0] > 0
+    assert coarse.shape == whole.shape
+    assert prepare(read_image(inputs[0]).image, bundle.manifest).image.shape == (30, 47, 58)
+
+
+def test_a_grid_that_no_machine_should_be_asked_for_is_refused(imported):
+    vast = Image(np.broadcast_to(np.uint8(1), (1, 600, 600, 600)), np.diag([50.0, 50.0, 50.0, 1.0]))
+    with pytest.raises(ImageError, match="may take 4 GB"):
+        plan_grids(vast, imported("01-mriso").manifest)
 
 
 @pytest.mark.parametrize("as_archive", [False, True])

@@ -44,9 +44,10 @@ def crop_to_nonzero(image: Image) -> Crop:
     return Crop.to_box(image, (start[0], start[1], start[2]), (stop[0], stop[1], stop[2]))
 
 
-def plan_resampling(image: Image, rule: NnunetRule) -> Resample:
-    """Plan the network's grid for an image that is turned and cropped."""
-    return NnunetResample.to_nnunet_spacing(image, rule.spacing_mm)
+def plan_resampling(image: Image, rule: NnunetRule, spacing_factor: float = 1.0) -> Resample:
+    """Plan the network's grid for an image that is turned and cropped, on voxels so many times larger."""
+    i, j, k = (mm * spacing_factor for mm in rule.spacing_mm)
+    return NnunetResample.to_nnunet_spacing(image, (i, j, k))
 
 
 def normalised(image: Image, whole: Image, crop: Crop, rule: NnunetRule) -> NDArray[np.float32]:

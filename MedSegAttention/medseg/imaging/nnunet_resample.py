@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medseg.imaging._itk import Order
 from medseg.imaging.image import Image, Spacing
-from medseg.imaging.steps import Resample
+from medseg.imaging.steps import Resample, refuse_too_large
 
 _ANISOTROPIC = 3.0  # an axis with voxels more than this many times as long as the shortest is resampled by itself
 _CUBIC = 3
@@ -34,10 +34,14 @@ class NnunetResample(Resample):
         Args:
             image: turned and cropped.
             spacing_mm: of the network; 0 leaves an axis as it is.
+
+        Raises:
+            ImageError: if the image would become absurdly large.
         """
         old = file_spacing(image)
         new = (spacing_mm[0] or old[0], spacing_mm[1] or old[1], spacing_mm[2] or old[2])
         i, j, k = (max(1, round(a / b * n)) for a, b, n in zip(old, new, image.shape, strict=True))
+        refuse_too_large(image, (i, j, k), new)
         plain = Resample.to_shape(image, (i, j, k))
         return cls(**vars(plain), slices_there=_slice_axis(old, new), slices_back=_slice_axis(new, old))
 

@@ -241,7 +241,7 @@ def _widen(image: Image, wanted: Crop, whole: Crop, across: int) -> Crop:
 def _plan_resample(image: Image, manifest: ModelManifest, spacing_factor: float) -> Resample:
     """Choose the grid: the model's spacing, or the image's own, made coarser; slices may have the network's size."""
     if manifest.nnunet is not None:
-        return plan_resampling(image, manifest.nnunet)
+        return plan_resampling(image, manifest.nnunet, spacing_factor)
     i, j, k = manifest.spacing_mm or image.spacing
     spaced = Resample.to_spacing(image, (i * spacing_factor, j * spacing_factor, k * spacing_factor))
     if manifest.slices is None or manifest.slices.fit == "windows":

@@ -193,8 +193,7 @@ class Resample:
             n if abs(have / want - 1) <= _SAME_SPACING else max(1, round(n * have / want))
             for n, have, want in zip(image.shape, image.spacing, spacing_mm, strict=True)
         )
-        if (i, j, k) != image.shape and 4.0 * image.channel_count * i * j * k > _LARGEST_BYTES:
-            raise ImageError(_too_large(image, spacing_mm))
+        refuse_too_large(image, (i, j, k), spacing_mm)
         return cls.to_shape(image, (i, j, k))
 
     @classmethod
@@ -263,6 +262,12 @@ def _triple(values: np.ndarray[Any, Any]) -> IntTriple:
 def _words(region: np.ndarray[Any, Any]) -> str:
     """R-,R+,A-,A+,S-,S+ in one tenth of a millimetre."""
     return ",".join(f"{value:.1f}" for value in region)
+
+
+def refuse_too_large(image: Image, shape: Shape, spacing_mm: Spacing) -> None:
+    """Refuse a grid that no machine should be asked for; raises ``ImageError``."""
+    if shape != image.shape and 4.0 * image.channel_count * math.prod(shape) > _LARGEST_BYTES:
+        raise ImageError(_too_large(image, spacing_mm))
 
 
 def _too_large(image: Image, spacing_mm: Spacing) -> str:
