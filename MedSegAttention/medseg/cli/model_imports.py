@@ -28,31 +28,6 @@ Anatomy = Annotated[str | None, typer.Option(help="Where in the body.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an existing folder.")]
 
 
-def import_bundle(
-    bundle: Annotated[Path, typer.Argument(help="Folder of a MONAI bundle, or its ZIP archive.")],
-    output: Output,
-    model_id: ModelId = None,
-    title: Title = None,
-    labels: Labels = None,
-    channels: Channels = None,
-    intensity: Intensity = None,
-    spacing: Spacing = None,
-    orientation: Orientation = None,
-    window: Window = None,
-    slices: Slices = None,
-    licence: Licence = None,
-    anatomy: Anatomy = None,
-    overwrite: Overwrite = False,
-) -> None:
-    """Import a MONAI bundle: its configuration is read, never run, and its weights become safetensors."""
-    choices = _choices(
-        output, model_id, title, labels, channels, intensity, spacing, orientation, window, slices, licence, anatomy
-    )
-    from medseg.bundles.importing.import_monai import import_monai_bundle
-
-    _report(import_monai_bundle(bundle, output, choices, overwrite=overwrite))
-
-
 def import_model(
     source: Annotated[
         Path,

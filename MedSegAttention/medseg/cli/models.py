@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from medseg.cli.model_imports import import_bundle, import_model
+from medseg.cli.model_imports import import_model
 
 models = typer.Typer(help="List, show or import models.", invoke_without_command=True, rich_markup_mode=None)
 models.command("import")(import_model)
-models.command("import-bundle", hidden=True)(import_bundle)
+models.command("import-bundle", hidden=True)(import_model)  # its older name, of MONAI bundles alone
 
 
 @models.callback()

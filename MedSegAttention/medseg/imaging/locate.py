@@ -54,13 +54,9 @@ class LocatedBox:
     @property
     def placed(self) -> PlacedBox:
         """Where it lies, in numbers that travel."""
-        axes = self.to_patient[:3, :3]
-        if np.linalg.det(axes) < 0:  # the box of a mirrored frame is that of a right-handed one
-            axes = axes * (-1.0, 1.0, 1.0)
-        middle = self.to_patient @ [*((self.low_mm + self.high_mm) / 2), 1.0]
-        i, j, k = (_mm(axes[:, axis]) for axis in range(3))
-        size = _mm(self.high_mm - self.low_mm)
-        return PlacedBox(name=self.spec.name, centre_mm=_mm(middle), size_mm=size, axis_i=i, axis_j=j, axis_k=k)
+        unit = np.diag([*(self.high_mm - self.low_mm), 1.0])  # a cube of 1 mm around 0 -> the box, in the frame
+        unit[:3, 3] = (self.low_mm + self.high_mm) / 2
+        return placed_box(self.spec.name, self.to_patient @ unit)
 
     def grid(self, spacing: Spacing) -> tuple[Shape, Affine]:
         """Voxels of about this spacing that fill it, and their affine in the frame."""
@@ -70,6 +66,22 @@ class LocatedBox:
         middle = (self.low_mm + self.high_mm) / 2
         affine[:3, 3] = middle - (np.array([i, j, k]) - 1) / 2 * np.array(spacing)
         return (i, j, k), affine
+
+
+def placed_box(name: str, edges: Affine) -> PlacedBox:
+    """Describe a box by its middle, the lengths of its edges and their directions.
+
+    Args:
+        name: of the box.
+        edges: ``(4, 4)``, the columns its three edges, mm, and its middle. The box of a mirrored frame is that of a
+            right-handed one.
+    """
+    lengths = np.linalg.norm(edges[:3, :3], axis=0)
+    axes = edges[:3, :3] / lengths
+    if np.linalg.det(axes) < 0:
+        axes = axes * (-1.0, 1.0, 1.0)
+    i, j, k = (_mm(axes[:, axis]) for axis in range(3))
+    return PlacedBox(name=name, centre_mm=_mm(edges[:3, 3]), size_mm=_mm(lengths), axis_i=i, axis_j=j, axis_k=k)
 
 
 def _mm(numbers: NDArray[np.float64]) -> Triple:

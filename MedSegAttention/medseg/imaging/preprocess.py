@@ -90,14 +90,18 @@ class Prepared(Grids):
             labels[score.array > best] = value
             np.maximum(best, score.array, out=best)
             if probabilities is not None:
-                outside = (0.0 if value == 0 else -np.inf) if self.has_logits else float(value == 0)
-                whole = self.crop.undo(score, outside=outside)
+                whole = self.crop.undo(score, outside=self._outside(value))
                 probabilities[value] = self.reorient.undo(whole).array[0]
             on_label(value + 1, len(scores))
         if self.has_logits and probabilities is not None:
             _softmax(probabilities)
         back = self.reorient.undo(self.crop.undo(Image(labels, self.crop.source_affine), outside=0))
         return np.ascontiguousarray(back.array[0])
+
+    def _outside(self, value: int) -> float:
+        """The score of a label where the network was not asked: there is background."""
+        probability = float(value == 0)
+        return probability if not self.has_logits else 0.0 if probability else -np.inf
 
     def _on_cropped_grid(self, scores: NDArray[np.float32]) -> Iterator[tuple[int, Image]]:
         """Undo the resampling label by label; turning and pasting are cheaper on the finished labels."""
@@ -109,8 +113,7 @@ class Prepared(Grids):
             if self.has_logits:  # nnU-Net stores them in half precision
                 whole = Image(whole.array.astype(np.float16).astype(np.float32), whole.affine)
             if self.region is not None:
-                outside = (0.0 if value == 0 else -np.inf) if self.has_logits else float(value == 0)
-                whole = self.region.undo(self.region.apply(whole), outside=outside)
+                whole = self.region.undo(self.region.apply(whole), outside=self._outside(value))
             yield value, whole
 
 

@@ -1,6 +1,6 @@
 """Read an image or a labelmap from any supported file, checked before anyone computes with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,21 +71,22 @@ def read_labels(path: Path) -> Image:
     Raises:
         ImageError: if a value is negative, broken or not whole, or segments overlap.
     """
-    stored = _decode(path, None, layers=True)
+    stored = _decode(path, None, as_labels=True)
     check_affine(path, stored.affine)
     array = stored.array
-    if stored_format(path) == "picture":
-        array = picture_labels(path, array)
     if array.shape[0] > 1:
         array = _flatten(path, stored)
     return Image(_whole_numbers(path, array), stored.affine, spacing_known=stored.spacing_known)
 
 
-def _decode(path: Path, frame: int | None, *, layers: bool = False) -> Stored:
+def _decode(path: Path, frame: int | None, *, as_labels: bool = False) -> Stored:
     try:
         kind = stored_format(path)
-        if kind == "nrrd" and layers:
+        if kind == "nrrd" and as_labels:
             return read_nrrd(path, layers=True)
+        if kind == "picture" and as_labels:
+            stored = read_picture(path)
+            return replace(stored, array=picture_labels(path, stored.array))
         return _READERS[kind](path, frame=frame)
     except OSError as error:
         raise refusal(path, f"the file cannot be read ({error.strerror or error}); check its permissions") from error

@@ -27,8 +27,8 @@ def kind_of(path: Path) -> Kind:
     names = _names_in_folder(path) if path.is_dir() else _names_in_archive(path)
     if _PLANS in {name.name for name in names}:
         return "nnunet"
-    if any(_CONFIGS in name.parts[:-1] for name in names):
-        return "monai"
+    if any(_CONFIGS in name.parts[:-1] for name in names) or (path.is_file() and path.suffix.lower() == ".zip"):
+        return "monai"  # whose reader says what is wrong with an archive of neither kind
     if path.is_dir():
         msg = (
             f"{path} holds no model that is known: nnU-Net v2 has a {_PLANS} and a MONAI bundle a folder {_CONFIGS!r}; "

@@ -1,19 +1,18 @@
 """Where a model was located: kept on the segmentation it made, and shown as regions that cannot be moved."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from medseg.desktop.scene.results import read_provenance
 from medseg.imaging.image import Affine
+from medseg.imaging.locate import placed_box
 from medseg.mrml.grids import Node, nodes_of, parent_to_world
 from medseg.mrml.rois import add_box
 from medseg.spec.errors import FieldError
 from medseg.spec.fields import read_record
-from medseg.spec.labels import Triple
 from medseg.spec.locating import PlacedBox
 
 _OWNER = "MedSegAttention.BoxOf"  # attribute of a region: the segmentation it belongs to
@@ -69,12 +68,7 @@ def toggle_boxes(scene: Node, node: Node) -> list[Node]:
 
 
 def _changed(box: PlacedBox, change: Affine) -> PlacedBox:
-    edges = change[:3, :3] @ np.transpose([box.axis_i, box.axis_j, box.axis_k])
-    lengths = np.linalg.norm(edges, axis=0)
-    i, j, k = (_triple(edges[:, axis] / lengths[axis]) for axis in range(3))
-    centre, size = (change @ [*box.centre_mm, 1.0])[:3], lengths * box.size_mm
-    return replace(box, centre_mm=_triple(centre), size_mm=_triple(size), axis_i=i, axis_j=j, axis_k=k)
-
-
-def _triple(numbers: NDArray[np.float64]) -> Triple:
-    return float(numbers[0]), float(numbers[1]), float(numbers[2])
+    edges = np.eye(4)
+    edges[:3, :3] = np.transpose([box.axis_i, box.axis_j, box.axis_k]) * box.size_mm
+    edges[:3, 3] = box.centre_mm
+    return placed_box(box.name, change @ edges)

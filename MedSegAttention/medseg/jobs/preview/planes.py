@@ -33,9 +33,9 @@ SAGITTAL = Plane("sagittal", (0, -1, 0), (0, 0, 1), ("A", "P", "S", "I"))
 
 def slice_plane(image: Image) -> Plane | None:
     """The plane in which an image of a single slice is seen; None for a volume."""
-    if 1 not in image.shape:
+    if image.flat_axis is None:
         return None
-    across = np.abs(image.affine[:3, image.shape.index(1)])
+    across = np.abs(image.affine[:3, image.flat_axis])
     return (SAGITTAL, CORONAL, AXIAL)[int(np.argmax(across))]
 
 

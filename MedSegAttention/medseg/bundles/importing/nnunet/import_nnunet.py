@@ -28,6 +28,7 @@ from medseg.spec.errors import ManifestError, WeightsError
 from medseg.spec.fields import listed
 from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
 
+_READ = ("network_weights", "init_args", "trainer_name", "inference_allowed_mirroring_axes")  # of a checkpoint
 _WRAPPED = ("module.", "_orig_mod.")  # of networks trained on several cards, and compiled ones
 _ALIASES = (("decoder.encoder.", "encoder."), (".conv.", ".all_modules.0."), (".norm.", ".all_modules.1."))
 
@@ -94,7 +95,7 @@ def _read_checkpoint(path: Path) -> Mapping[str, Any]:
     if not isinstance(content, Mapping) or "network_weights" not in content:
         msg = f"{path} is no checkpoint of nnU-Net v2: it holds no 'network_weights'; give the file that it wrote"
         raise WeightsError(msg)
-    return content
+    return {key: content[key] for key in _READ if key in content}  # the optimiser's state would be held for every fold
 
 
 def _manifest(model: ModelFolder, checkpoint: Mapping[str, Any], choices: Choices) -> tuple[ModelManifest, list[str]]:
