@@ -20,7 +20,8 @@ from medseg.cli.main import run
 from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import plan_grids, prepare
-from medseg.io.read import read_image
+from medseg.io.read import read_image, read_layers
+from medseg.jobs.run.results import Outputs
 from medseg.jobs.run.segment import segment_case
 from medseg.spec.errors import ImageError, ManifestError, WeightsError
 from medseg.spec.job import Options
@@ -256,13 +257,56 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_nothing_runs(old, tmp_p
     assert "ran" not in capsys.readouterr().out
 
 
-REGIONS = {"background": 0, "whole": [1, 2], "core": [2]}
+REGIONS = {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "active": 3}
+
+
+def test_regions_are_segments_that_overlap_and_a_labelmap_of_them_is_painted_as_nnunet_does(checkout, old, tmp_path):
+    change(old / "dataset.json", labels=REGIONS, regions_class_order=[3, 1, 2])
+    bundle = import_nnunet(old, tmp_path / "out", CHOICES).bundle
+    data = checkout / "Testing" / "Data" / "nnunet"
+    wanted = np.asarray(nibabel.load(data / "expected" / "regions.nii.gz").dataobj)
+    for want_probabilities in (False, True):  # two paths through the network's answer
+        outputs = Outputs(labels=tmp_path / f"{want_probabilities}.nii.gz")
+        found = segment_case(
+            [data / "input" / "smaller_0000.nii.gz"],
+            bundle,
+            Options(device="cpu", engine="torch"),
+            outputs=outputs,
+            want_probabilities=want_probabilities,
+        )
+        np.testing.assert_array_equal(np.asarray(nibabel.load(outputs.labels).dataobj), wanted)
+        assert "others cover parts of whole, core there; choose .seg.nrrd to keep all" in found.warnings[0]
+    assert found.probabilities.channel_count == 3
+    for name, probability in zip(("whole", "core", "active"), found.probabilities.array, strict=True):
+        np.testing.assert_array_equal(found.mask(name), probability > 0.5)
+        assert {row.name: row.voxels for row in found.measures}[name] == (probability > 0.5).sum()
+    assert (found.mask("whole") & found.mask("core")).any()
+    found.save(tmp_path / "all.seg.nrrd")
+    layers = read_layers(tmp_path / "all.seg.nrrd").array
+    assert [int((layers == value).sum()) for value in (3, 1, 2)] == [row.voxels for row in sort_by_name(found)]
+
+
+def sort_by_name(found):
+    """Rows of whole, core and active, whatever the order of painting."""
+    return sorted(found.measures, key=lambda row: ("whole", "core", "active").index(row.name))
+
+
+def test_a_residual_encoder_gives_the_labels_that_nnunet_gave(checkout, tmp_path):
+    data = checkout / "Testing" / "Data" / "nnunet"
+    bundle = import_nnunet(data / "residual", tmp_path / "out", CHOICES).bundle
+    assert bundle.manifest.network == "nnunet:ResidualEncoderUNet"
+    options = Options(device="cpu", engine="torch", mirror=False)
+    found = segment_case([data / "input" / "smaller_0000.nii.gz"], bundle, options)
+    wanted = np.asarray(nibabel.load(data / "expected" / "residual.nii.gz").dataobj)
+    np.testing.assert_array_equal(found.labels.array[0], wanted)
+    assert np.bincount(wanted.ravel()).min() > 300
 
 
 @pytest.mark.parametrize(
     ("file", "values", "words"),
     [
-        ("dataset.json", {"labels": REGIONS}, r"outputs that overlap \(regions\) are not imported, got \['whole'\]"),
+        ("dataset.json", {"labels": REGIONS}, "regions_class_order: expected 3 values from 1, one a region, got None"),
+        ("dataset.json", {"labels": REGIONS, "regions_class_order": [1, 1, 2]}, "values that differ"),
         ("dataset.json", {"labels": {"background": 0, "a": 2}}, "without gaps"),
         ("plans.json", {"image_reader_writer": "Tiff3DIO"}, "image_reader_writer: expected one of .*got 'Tiff3DIO'"),
         ("plans.json", {"configurations": {}}, "has no configuration '3d_fullres'"),

@@ -1,7 +1,6 @@
 """A finished job comes into the scene as it was asked for, whatever happened meanwhile."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from medseg.spec.errors import EXPECTED_ERRORS, ImageError, JobError
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
 from mrml_nodes import normalised_entropy, read_segment_provenance, volume_node_from_image
+from small_manifest import small_manifest
 
 FINISHED = Finished(("labels.nii",), "cpu", 2.0)
 
@@ -61,7 +61,7 @@ def run(tmp_path, specs, array, scores, volume):
         )
         write_image(folder / "labels.nii", Image(array, image.affine), overwrite=True)
         write_image(probabilities, Image(scores, image.affine), overwrite=True)
-        bundle = Bundle(tmp_path, SimpleNamespace(model_id="m", version="1", labels=specs, locate=None))
+        bundle = Bundle(tmp_path, small_manifest(model_id="m", labels=specs))
         whole = {"volume_id": volume.GetID(), "target_id": None, "mode": "add", **fields}
         return PendingRun(request=Request(folder, job), bundle=bundle, image=image, **whole)
 

@@ -51,6 +51,12 @@ def _segments(manifest: ModelManifest) -> str:
         named = ", ".join(f"{code.meaning} ({code.scheme} {code.value})" for code in codes)
         rows.append(f"| {label.value} | {label.name} | #{bytes(label.color).hex()} | {named} |")
     table = "\n".join(["| value | segment | colour | codes |", "| --- | --- | --- | --- |", *rows])
+    if manifest.overlapping is not None:
+        table += (
+            f"\n\nSegments may overlap: a voxel belongs to each whose probability is at least "
+            f"{manifest.overlapping.threshold:.3g}. In formats of one number a voxel they are painted in the order "
+            f"{', '.join(label.name for label in manifest.painted_labels)}; .seg.nrrd and Slicer keep each whole."
+        )
     if manifest.locate is None or manifest.located_labels == manifest.labels:
         return table
     located = _segments(replace(manifest, labels=manifest.located_labels, locate=None))

@@ -41,21 +41,23 @@ _STRUCTURES = {  # those of the brain: DICOM CID 7140
 _GOLDEN_ANGLE = 0.381966  # of a circle of hues: neighbours in the list differ most
 
 
-def label_specs(names: Sequence[str]) -> tuple[LabelSpec, ...]:
+def label_specs(names: Sequence[str], values: Sequence[int] | None = None) -> tuple[LabelSpec, ...]:
     """Describe the segments of a model of which only their names are known.
 
     Args:
         names: in the order of the network's outputs, without the background.
+        values: of each in a labelmap; None: 1, 2, ...
 
     Returns:
-        Values 1, 2, ...; the code is a structure's when the name is one ("spleen", "left lateral ventricle"), else
+        The segments; the code is a structure's when the name is one ("spleen", "left lateral ventricle"), else
         plain tissue.
 
     Example:
         >>> [spec.type.meaning for spec in label_specs(["Left Kidney", "tumour"])]
         ['Kidney', 'Tissue']
     """
-    return tuple(_label_spec(value, name) for value, name in enumerate(names, start=1))
+    numbered = zip(values or range(1, len(names) + 1), names, strict=True)
+    return tuple(_label_spec(value, name) for value, name in numbered)
 
 
 def _label_spec(value: int, name: str) -> LabelSpec:

@@ -129,7 +129,7 @@ def write_manifest(manifest: ModelManifest, path: Path) -> None:
 def metadata_document(manifest: ModelManifest, changelog: Mapping[str, str]) -> dict[str, Any]:
     """Say everything in a manifest the way metadata.json does; JSON values only."""
     ours = asdict(manifest)
-    unsaid = {name for name in ("slices", "air_below", "locate", "nnunet") if ours[name] is None}
+    unsaid = {name for name in ("slices", "air_below", "locate", "nnunet", "overlapping") if ours[name] is None}
     known = [name for name in MedsegFields.__dataclass_fields__ if name not in unsaid]
     return {
         "schema": SCHEMA,
@@ -154,7 +154,9 @@ def metadata_document(manifest: ModelManifest, changelog: Mapping[str, str]) -> 
 
 def _network_data_format(manifest: ModelManifest) -> dict[str, Any]:
     both = {"spatial_shape": list(manifest.window_shape), "dtype": "float32", "is_patch_data": True}
-    names = {0: "background"} | {label.value: label.name for label in manifest.labels}
+    names = {manifest.output_of(label): label.name for label in manifest.labels}
+    if manifest.overlapping is None:
+        names = {0: "background"} | names
     return {
         "inputs": {
             "image": {

@@ -159,10 +159,16 @@ def _postprocessing(manifest: ModelManifest) -> list[dict[str, Any]]:
     back = {"transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False, "to_tensor": True}
     file = {"output_dir": "@output_dir", "output_postfix": "seg", "output_dtype": dtype}
     clean_up = {"_target_": "medseg.bundles.monai_steps.postprocessor", **asdict(manifest.postprocess)}
+    rule = manifest.overlapping
+    decide = [_step("AsDiscreted", "pred", argmax=True)]
+    if rule is not None:
+        paint = {"values": [label.value for label in manifest.labels], "order": list(rule.order)}
+        painter = {"_target_": "medseg.bundles.monai_steps.painter", **paint}
+        decide = [_step("AsDiscreted", "pred", threshold=rule.threshold), _step("Lambdad", "pred", func=painter)]
     return [
-        _step("Activationsd", "pred", softmax=True),
+        _step("Activationsd", "pred", **({"softmax": True} if rule is None else {"sigmoid": True})),
         _step("Invertd", "pred", **back),
-        _step("AsDiscreted", "pred", argmax=True),
+        *decide,
         *([_step("Lambdad", "pred", func=clean_up)] if manifest.postprocess != PostprocessRule() else []),
         _step("SaveImaged", "pred", **file, resample=False, separate_folder=False),
     ]

@@ -1,6 +1,6 @@
 """Steps of ours that MONAI has no transform for, in the form its config language can call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,26 @@ def postprocessor(**rule: Any) -> Callable[[Any], Any]:
         return result
 
     return process
+
+
+def painter(*, values: Sequence[int], order: Sequence[int]) -> Callable[[Any], Any]:
+    """Paint outputs that may overlap one over the other, for MONAI's ``Lambdad``.
+
+    Args:
+        values: of the labels, in the order of the outputs.
+        order: in which they are painted.
+
+    Returns:
+        A callable from a ``MetaTensor`` of masks ``(L, I, J, K)`` to one of labels ``(1, I, J, K)`` on the same grid.
+    """
+
+    def paint(masks: Any) -> Any:
+        flat = torch.zeros_like(masks[:1])
+        for value in order:
+            flat[masks[values.index(value)][None] > 0] = value
+        return flat
+
+    return paint
 
 
 def with_neighbours(volume: Tensor, *, axis: int, context: int) -> Tensor:

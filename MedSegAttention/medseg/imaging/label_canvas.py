@@ -13,12 +13,12 @@ class LabelCanvas:
     """Labels on the input's grid that are written through views: nothing is turned or pasted at the end.
 
     Attributes:
-        labels: ``(I, J, K)`` on the input's grid, uint8 or uint16; 0 until painted.
+        labels: ``(I, J, K)`` on the input's grid; 0 until painted.
         cropped: the same memory as the cropped image in the model's orientation.
     """
 
-    def __init__(self, reorient: Reorient, crop: Crop, region: Crop | None, label_count: int) -> None:
-        self.labels: NDArray[Any] = np.zeros(reorient.source_shape, np.uint8 if label_count <= 256 else np.uint16)
+    def __init__(self, reorient: Reorient, crop: Crop, region: Crop | None, dtype: np.dtype[Any]) -> None:
+        self.labels: NDArray[Any] = np.zeros(reorient.source_shape, dtype)
         turned = reorient.apply(Image(self.labels[None], reorient.source_affine))
         self.cropped: NDArray[Any] = crop.apply(turned).array[0]
         self._region = region

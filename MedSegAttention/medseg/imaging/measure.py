@@ -31,7 +31,7 @@ def measure(labels: Image, image: Image, specs: Sequence[LabelSpec]) -> tuple[Se
     """Measure every segment; sums are float64 and taken slab by slab.
 
     Args:
-        labels: integer ``(1, I, J, K)``.
+        labels: integer ``(N, I, J, K)``; no value is in two layers.
         image: ``(C, I, J, K)`` on the same grid; the first channel is measured, and its spacing counts.
         specs: segments to measure, one row each, in this order.
 
@@ -44,7 +44,8 @@ def measure(labels: Image, image: Image, specs: Sequence[LabelSpec]) -> tuple[Se
     top = max((spec.value for spec in specs), default=0)
     counts = np.zeros(top + 1, dtype=np.int64)
     sums = np.zeros(top + 1, dtype=np.float64)
-    for values, intensities in zip(labels.array[0], image.array[0], strict=True):
+    slabs = ((values, image.array[0, i]) for layer in labels.array for i, values in enumerate(layer))
+    for values, intensities in slabs:
         known = np.where((values > 0) & (values <= top), values, 0).ravel().astype(np.intp)
         counts += np.bincount(known, minlength=top + 1)
         sums += np.bincount(known, weights=intensities.ravel().astype(np.float64), minlength=top + 1)

@@ -13,7 +13,7 @@ from medseg.imaging.intensity import as_finite, normalise
 from medseg.imaging.nnunet import crop_to_nonzero, normalised, plan_resampling, turn
 from medseg.imaging.steps import Crop, Reorient, Resample, VoxelBox
 from medseg.spec.errors import JobError
-from medseg.spec.manifest import ModelManifest
+from medseg.spec.manifest import ModelManifest, OverlapRule
 
 Roi = tuple[float, float, float, float, float, float]  # R-, R+, A-, A+, S-, S+ in mm
 
@@ -44,14 +44,16 @@ class Prepared(Grids):
     """An image ready for a network, and the way back.
 
     ``image`` is float32 and normalised, in the model's orientation and spacing. Scores are probabilities
-    ``(L, i, j, k)`` on that grid, or logits where ``has_logits``, label 0 the background; results lie on the input's
-    own grid ``(I, J, K)``, voxel for voxel. Outside the crop is background, and so is outside the region. ``air`` marks
-    the voxels ``(i, j, k)`` of ``image`` that are air where the manifest says what air is.
+    ``(L, i, j, k)`` on that grid, or logits where ``has_logits``, label 0 the background unless labels are
+    ``overlapping``; results lie on the input's own grid ``(I, J, K)``, voxel for voxel. Outside the crop is background,
+    and so is outside the region. ``air`` marks the voxels ``(i, j, k)`` of ``image`` that are air where the manifest
+    says what air is.
     """
 
     image: Image
     air: NDArray[np.bool_] | None = None
     has_logits: bool = False
+    overlapping: OverlapRule | None = None
 
     @property
     def source_shape(self) -> Shape:
@@ -78,30 +80,40 @@ class Prepared(Grids):
             on_label: called with (labels done, labels in all); whatever it raises stops the work.
 
         Returns:
-            ``(I, J, K)``, uint8, or uint16 with more than 255 labels; the lower label where two are equal.
+            ``(I, J, K)``, uint8, or uint16 with more than 255 labels; the lower label where two are equal. Where labels
+            may overlap the bits of all that a voxel belongs to, uint8 or int32.
 
         Raises:
             ValueError: if the scores lie on another grid.
         """
-        dtype = np.uint8 if len(scores) <= 256 else np.uint16
-        labels = np.zeros((1, *self.crop.shape), dtype=dtype)
+        labels = np.zeros((1, *self.crop.shape), dtype=self._dtype(len(scores)))
         best = np.full(labels.shape, -np.inf, dtype=np.float32)
         for value, score in self._on_cropped_grid(scores):
-            labels[score.array > best] = value
-            np.maximum(best, score.array, out=best)
+            if self.overlapping is not None:
+                labels |= (score.array >= self.overlapping.threshold).astype(labels.dtype) << value
+            else:
+                labels[score.array > best] = value
+                np.maximum(best, score.array, out=best)
             if probabilities is not None:
                 whole = self.crop.undo(score, outside=self._outside(value))
                 probabilities[value] = self.reorient.undo(whole).array[0]
             on_label(value + 1, len(scores))
-        if self.has_logits and probabilities is not None:
+        if self.has_logits and probabilities is not None and self.overlapping is None:
             _softmax(probabilities)
         back = self.reorient.undo(self.crop.undo(Image(labels, self.crop.source_affine), outside=0))
         return np.ascontiguousarray(back.array[0])
 
     def _outside(self, value: int) -> float:
         """The score of a label where the network was not asked: there is background."""
+        if self.overlapping is not None:
+            return 0.0
         probability = float(value == 0)
         return probability if not self.has_logits else 0.0 if probability else -np.inf
+
+    def _dtype(self, count: int) -> type[np.integer[Any]]:
+        if self.overlapping is not None:
+            return np.uint8 if count <= 8 else np.int32
+        return np.uint8 if count <= 256 else np.uint16
 
     def _on_cropped_grid(self, scores: NDArray[np.float32]) -> Iterator[tuple[int, Image]]:
         """Undo the resampling label by label; turning and pasting are cheaper on the finished labels."""
@@ -112,6 +124,8 @@ class Prepared(Grids):
             whole = self.resample.undo(Image(score[None], self.resample.affine), order="linear")
             if self.has_logits:  # nnU-Net stores them in half precision
                 whole = Image(whole.array.astype(np.float16).astype(np.float32), whole.affine)
+                if self.overlapping is not None:
+                    _sigmoid(whole.array)
             if self.region is not None:
                 whole = self.region.undo(self.region.apply(whole), outside=self._outside(value))
             yield value, whole
@@ -136,13 +150,14 @@ def prepare(image: Image, manifest: ModelManifest, grids: Grids | None = None) -
         turned = grids.reorient.apply(image)
         cut = grids.crop.apply(turned)
         array = normalised(cut, turned, grids.crop, manifest.nnunet)
-        return Prepared(**vars(grids), image=grids.resample.apply(Image(array, cut.affine)), has_logits=True)
+        ready = grids.resample.apply(Image(array, cut.affine))
+        return Prepared(**vars(grids), image=ready, has_logits=True, overlapping=manifest.overlapping)
     cropped = grids.crop.apply(grids.reorient.apply(image))
     if not grids.resample.is_identity:  # interpolation would spread what is not finite
         cropped = grids.resample.apply(Image(as_finite(cropped.array), cropped.affine))
     air = None if manifest.air_below is None else _find_air(cropped.array, manifest.air_below)
     ready = Image(normalise(cropped.array, manifest.intensity), cropped.affine)
-    return Prepared(**vars(grids), image=ready, air=air)
+    return Prepared(**vars(grids), image=ready, air=air, overlapping=manifest.overlapping)
 
 
 def plan_grids(
@@ -200,6 +215,15 @@ def _softmax(logits: NDArray[np.float32]) -> None:
         part -= part.max(axis=0)
         np.exp(part, out=part)
         part /= part.sum(axis=0)
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> None:
+    """Logistic function in place; far from 0 it is 0 or 1 without an overflow."""
+    np.clip(logits, -80, 80, out=logits)
+    np.negative(logits, out=logits)
+    np.exp(logits, out=logits)
+    logits += 1
+    np.reciprocal(logits, out=logits)
 
 
 def _find_air(array: NDArray[Any], limits: tuple[float, ...]) -> NDArray[np.bool_]:

@@ -123,7 +123,7 @@ def _host_bytes(
     resampling = (
         _FLOAT * (3 * sizes.cropped + 2 * sizes.prepared + channels * sizes.cropped) if sizes.is_resampled else 0
     )
-    labels = sizes.source * (1 if manifest.label_count <= 256 else 2)
+    labels = sizes.source * manifest.answer_bytes
     windows = held + labels + (stitched + _FLOAT * channels * sizes.copied if stitched else 0)
     components = (1 + 3 * _FLOAT + 3) * sizes.source if tidies else 0  # a mask, three numberings of it, three masks
     wanted = restore = 0.0

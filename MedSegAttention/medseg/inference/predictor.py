@@ -54,8 +54,8 @@ def predict(
             windows of ``network_shape(manifest)``; None: the network itself.
 
     Returns:
-        ``(L, i, j, k)`` float32 probabilities, summing to 1 over L; logits of a model that is prepared as nnU-Net
-        does it, which interpolates these.
+        ``(L, i, j, k)`` float32 probabilities, summing to 1 over L unless labels may overlap; logits of a model that
+        is prepared as nnU-Net does it, which interpolates these.
 
     Raises:
         JobError: when the answer is not finite in float32.
@@ -78,7 +78,10 @@ def predict(
         )[(slice(None), *padded.inside)]
         if not _is_finite(logits):
             raise not_finite(plan)
-        return (logits.float() if plan.manifest.nnunet else _softmax_in_place(logits)).cpu().numpy()
+        if plan.manifest.nnunet:
+            return logits.float().cpu().numpy()
+        overlap = plan.manifest.overlapping is not None
+        return (logits.sigmoid_() if overlap else _softmax_in_place(logits)).cpu().numpy()
 
 
 @dataclass(frozen=True, eq=False)

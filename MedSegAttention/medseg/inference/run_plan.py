@@ -169,7 +169,8 @@ def result_labels(shape: Shape, affine: Affine, manifest: ModelManifest, options
         manifest: of the model.
         options: what the user chose.
     """
-    return manifest.located_labels if needs_locating(shape, affine, manifest, options) else manifest.labels
+    is_located_first = needs_locating(shape, affine, manifest, options)
+    return manifest.located_labels if is_located_first else manifest.painted_labels
 
 
 def plan_unseen(shape: Shape, affine: Affine, manifest: ModelManifest, options: Options, *, device: str) -> RunPlan:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from medseg.imaging.axis_samples import axis_samples
 from medseg.imaging.label_canvas import LabelCanvas
+from medseg.imaging.overlap import answer_dtype
 from medseg.imaging.preprocess import Prepared
 from medseg.inference.predictor import PaddedVolume, answering, not_finite, pad_volume
 from medseg.inference.run_plan import NetworkPlan
@@ -27,7 +28,7 @@ class Labelled:
     """What a network said, as labels.
 
     Attributes:
-        labels: ``(I, J, K)`` on the input's grid, uint8 or uint16.
+        labels: ``(I, J, K)`` on the input's grid, uint8 or uint16; where they may overlap the bits of all.
         windows: that the network was shown.
         skipped: windows of air that it was not.
         seconds: wall time of "network", "stitch" and "decode".
@@ -82,14 +83,14 @@ def predict_labels(
         HalfPrecisionOverflow: when an answer is not finite in a half precision.
         ValueError: when the network answers in another shape, or the plan was made for an image of another shape.
     """
-    device, label_count = torch.device(plan.device), plan.manifest.label_count
+    device, label_count, overlapping = torch.device(plan.device), plan.manifest.label_count, plan.manifest.overlapping
     padded = pad_volume(prepared.image.array, plan)
     answer = answering(network, plan, engine)
-    canvas = LabelCanvas(prepared.reorient, prepared.crop, prepared.region, label_count)
+    canvas = LabelCanvas(prepared.reorient, prepared.crop, prepared.region, answer_dtype(plan.manifest))
     clock = _Clock(device)
     stays = prepared.resample.is_identity
     take = (
-        DirectLabels(canvas.paint, plan.windows.axes).take
+        DirectLabels(canvas.paint, plan.windows.axes, overlapping).take
         if stays
         else ResampledLabels(
             canvas.paint,
@@ -100,9 +101,11 @@ def predict_labels(
             label_count=label_count,
             device=device,
             of_logits=prepared.has_logits,
+            overlapping=overlapping,
         ).take
     )
-    inside = _inside(take, padded, plan, weigh=not stays)
+    weigh = not stays or overlapping is not None  # a threshold, unlike the largest, needs the mean
+    inside = _inside(take, padded, plan, weigh=weigh)
     run = _Run(padded, plan, answer, clock)
     with torch.inference_mode():
         stitcher = Stitcher(
@@ -110,7 +113,7 @@ def predict_labels(
             label_count,
             device,
             lambda *piece: clock.timed("decode", lambda: inside(*piece)),
-            weigh=not stays or plan.windows.as_nnunet,
+            weigh=weigh or plan.windows.as_nnunet,
         )
         done = skipped = 0
         for group in _groups(plan, lambda window: is_air(prepared.air, window, padded.inside)):

@@ -1,4 +1,6 @@
-"""From finished sums of logits to labels: the largest class, on the network's grid or interpolated to another.
+"""From finished sums of logits to labels, on the network's grid or interpolated to another.
+
+A voxel's label is its largest class, or where labels may overlap the bits of all whose probability is high enough.
 
 Two facts make this quick and change no label. The largest of a voxel's logits is the largest of its probabilities, so
 neither softmax nor the division by the weights is needed to name it. And where all voxels between which a sample lies
@@ -6,6 +8,7 @@ have the same largest class, every mean of them has it too; only elsewhere are p
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from medseg.imaging.axis_samples import AxisSamples
+from medseg.spec.labels import OverlapRule
 
 Paint = Callable[[tuple[slice, slice, slice], NDArray[Any]], None]
 
@@ -48,21 +52,52 @@ def largest(scores: Tensor) -> Tensor:
     return labels
 
 
+def members(probabilities: Tensor, rule: OverlapRule) -> Tensor:
+    """Name all outputs that a voxel belongs to.
+
+    Args:
+        probabilities: ``(L, ...)``, each of its own.
+        rule: how high is enough.
+
+    Returns:
+        ``(...)`` uint8, or int32 of more than 8 outputs; bit n is set where output n is high enough.
+    """
+    bits = torch.zeros(probabilities.shape[1:], dtype=_bits_dtype(len(probabilities)), device=probabilities.device)
+    for number, probability in enumerate(probabilities):
+        bits |= (probability >= rule.threshold).to(bits.dtype) << number
+    return bits
+
+
+def _bits_dtype(count: int) -> torch.dtype:
+    return torch.uint8 if count <= 8 else torch.int32
+
+
+def _mean_members(sums: Tensor, rule: OverlapRule) -> Tensor:
+    """The same of sums ``(L + 1, ...)`` of logits, the last channel the sum of the weights."""
+    weights = sums[-1]
+    bits = torch.zeros(sums.shape[1:], dtype=_bits_dtype(len(sums) - 1), device=sums.device)
+    for number, logits in enumerate(sums[:-1]):  # one at a time: a copy of all would be as large as the sums
+        is_in = torch.sigmoid(logits / weights) >= rule.threshold  # no window: 0 / 0, which is not
+        bits |= is_in.to(bits.dtype) << number
+    return bits
+
+
 class DirectLabels:
     """Labels on the grid of the sums.
 
     Args:
         paint: given a box along i, j, k and its labels.
         axes: axes of the pieces, as in ``WindowPlan``.
+        overlapping: of labels that may overlap; the sum of the weights is then the last channel.
     """
 
-    def __init__(self, paint: Paint, axes: tuple[int, ...]) -> None:
-        self._paint, self._axes = paint, axes
+    def __init__(self, paint: Paint, axes: tuple[int, ...], overlapping: OverlapRule | None = None) -> None:
+        self._paint, self._axes, self._overlapping = paint, axes, overlapping
 
     def take(self, sums: Tensor, first: int, column: int, done: int) -> None:
         """Label a piece ``(L, a, u, v)`` of finished sums, as ``Stitcher`` hands it on."""
         del done
-        labels = largest(sums)
+        labels = largest(sums) if self._overlapping is None else _mean_members(sums, self._overlapping)
         _paint(self._paint, self._axes, labels, (first, column, 0))
 
 
@@ -81,6 +116,7 @@ class ResampledLabels:
         label_count: L.
         device: of the sums.
         of_logits: whether logits are interpolated instead.
+        overlapping: of labels that may overlap.
     """
 
     def __init__(
@@ -94,8 +130,10 @@ class ResampledLabels:
         label_count: int,
         device: torch.device,
         of_logits: bool = False,
+        overlapping: OverlapRule | None = None,
     ) -> None:
         self._paint, self._axes, self._label_count, self._of_logits = paint, axes, label_count, of_logits
+        self._overlapping = overlapping
         self._samples = [samples[axis] for axis in axes]
         self._steps = [not along.is_identity for along in self._samples]  # axes that are resampled
         channels = label_count + 1  # the weights too: probabilities need the mean
@@ -138,7 +176,8 @@ class ResampledLabels:
 
     def _label(self, sums: Tensor, ranges: list[slice], origin: tuple[int, int, int]) -> Tensor:
         """Label the samples in some ranges of the other grid, given all sums around them from ``origin`` on."""
-        labels = largest(sums[: self._label_count])
+        rule = self._overlapping
+        labels = largest(sums[: self._label_count]) if rule is None else _mean_members(sums, rule)
         mixed = self._mixed_cells(labels)
         lower, upper, shares = [], [], []
         for samples, part, start in zip(self._samples, ranges, origin, strict=True):
@@ -152,7 +191,7 @@ class ResampledLabels:
         places = unsure.flatten().nonzero().squeeze(1)
         if len(places):
             found = found.contiguous()
-            table = _Table(sums, mixed, self._steps, of_logits=self._of_logits)
+            table = _Table(sums, mixed, self._steps, of_logits=self._of_logits, overlapping=rule)
             for some in torch.split(places, _SAMPLES_AT_ONCE):
                 found.view(-1)[some] = table.interpolated(some, found.shape, lower, upper, shares).to(found.dtype)
         return found
@@ -174,9 +213,18 @@ class _Table:
         mixed: ``(a, u, v)`` cells whose samples will be asked for.
         steps: whether a cell reaches to the next voxel, along a, u, v.
         of_logits: whether logits are kept in the place of probabilities.
+        overlapping: of labels that may overlap.
     """
 
-    def __init__(self, sums: Tensor, mixed: Tensor, steps: list[bool], *, of_logits: bool = False) -> None:
+    def __init__(
+        self,
+        sums: Tensor,
+        mixed: Tensor,
+        steps: list[bool],
+        *,
+        of_logits: bool = False,
+        overlapping: OverlapRule | None = None,
+    ) -> None:
         needed = mixed
         for axis, step in enumerate(steps):
             if step:
@@ -188,12 +236,17 @@ class _Table:
         chosen = sums.flatten(1)[:, voxels]
         weights = chosen[-1]
         logits = chosen[:-1] / weights.clamp(min=torch.finfo(torch.float32).tiny)
-        logits[0].masked_fill_(weights == 0, _CERTAIN)  # seen by no window that was run: background
-        probabilities = (logits if of_logits else torch.softmax(logits, 0)).T
+        unseen = weights == 0  # by any window that was run: background
+        if overlapping is None:
+            logits[0].masked_fill_(unseen, _CERTAIN)
+        else:
+            logits.masked_fill_(unseen, -_CERTAIN)
+        to_probabilities = torch.sigmoid if overlapping is not None else partial(torch.softmax, dim=0)
+        probabilities = (logits if of_logits else to_probabilities(logits)).T
         # in double precision, as ITK interpolates; Apple's graphics have none
         self._home = sums.device if sums.device.type in ("cpu", "cuda") else torch.device("cpu")
         self._probabilities = probabilities.to(self._home).double().contiguous()
-        self._of_logits = of_logits
+        self._of_logits, self._overlapping = of_logits, overlapping
         self._rows = torch.zeros(needed.numel(), dtype=torch.int64, device=sums.device)
         self._rows[voxels] = torch.arange(len(voxels), device=sums.device)
         self._shape = mixed.shape
@@ -202,7 +255,7 @@ class _Table:
     def interpolated(
         self, places: Tensor, shape: torch.Size, lower: list[Tensor], upper: list[Tensor], shares: list[Any]
     ) -> Tensor:
-        """Give the largest class of the interpolated probabilities at flat places of the samples' grid."""
+        """Give the labels by the interpolated probabilities at flat places of the samples' grid."""
         voxels = places.new_zeros(len(places), 1)
         weights = torch.ones(len(places), 1, dtype=torch.float64, device=self._home)
         rows = places // shape[2]
@@ -217,6 +270,9 @@ class _Table:
             self._rows[voxels].to(self._home), self._probabilities, per_sample_weights=weights, mode="sum"
         )
         scores = scores.half().float() if self._of_logits else scores.float()  # as nnU-Net stores them
+        if self._overlapping is not None:
+            found = members((torch.sigmoid(scores) if self._of_logits else scores).T, self._overlapping)
+            return found.to(places.device)
         return largest(scores.T.contiguous()).to(places.device)
 
 

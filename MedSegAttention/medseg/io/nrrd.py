@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,13 +108,16 @@ def _text_voxels(path: Path, source: Path, start: int, dtype: np.dtype[np.generi
         raise refusal(path, f"its voxels must be numbers ({error}); export the image again") from error
 
 
-def encode_nrrd(path: Path, image: Image, pairs: Mapping[str, str] | None = None) -> None:
-    """Write NRRD with gzip; several channels become a first axis of kind vector.
+def encode_nrrd(
+    path: Path, image: Image, pairs: Mapping[str, str] | None = None, *, many: Literal["vector", "list"] = "vector"
+) -> None:
+    """Write NRRD with gzip; several channels become a first axis.
 
     Args:
         path: where to.
         image: ``(C, I, J, K)``.
         pairs: key/value pairs to add to the header.
+        many: kind of the first axis, where there are several channels.
 
     Raises:
         JobError: if the voxel type is not one of NRRD's.
@@ -124,8 +127,8 @@ def encode_nrrd(path: Path, image: Image, pairs: Mapping[str, str] | None = None
     if names is None:
         msg = f"NRRD cannot hold voxels of type {dtype}; convert them to float32"
         raise JobError(msg)
-    many = image.channel_count > 1
-    array = image.array if many else image.array[0]
+    has_many = image.channel_count > 1
+    array = image.array if has_many else image.array[0]
     lps = LPS_TO_RAS @ image.affine
     directions = " ".join(_vector(lps[:3, column]) for column in range(3))
     lines = [
@@ -136,8 +139,8 @@ def encode_nrrd(path: Path, image: Image, pairs: Mapping[str, str] | None = None
         f"dimension: {array.ndim}",
         "space: left-posterior-superior",
         f"sizes: {' '.join(map(str, array.shape))}",
-        f"space directions: {'none ' if many else ''}{directions}",
-        f"kinds: {'vector ' if many else ''}domain domain domain",
+        f"space directions: {'none ' if has_many else ''}{directions}",
+        f"kinds: {f'{many} ' if has_many else ''}domain domain domain",
         "endian: little",
         "encoding: gzip",
         f"space origin: {_vector(lps[:3, 3])}",

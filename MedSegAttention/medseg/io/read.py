@@ -79,6 +79,29 @@ def read_labels(path: Path) -> Image:
     return Image(_whole_numbers(path, array), stored.affine, spacing_known=stored.spacing_known)
 
 
+def read_layers(path: Path) -> Image:
+    """Read all layers of a .seg.nrrd, with segments that overlap.
+
+    Returns:
+        ``(N, I, J, K)``; segments keep their numbers, but where two of different layers have the same, as Slicer
+        numbers them, all are numbered 1..n in the order of the file.
+
+    Raises:
+        ImageError: as ``read_labels``, but for overlap.
+    """
+    stored = _decode(path, None, as_labels=True)
+    check_affine(path, stored.affine)
+    array = _whole_numbers(path, stored.array)
+    segments = segment_layers(path, stored.fields)
+    if len({value for _, _, value in segments}) < len(segments):
+        numbered = np.zeros(array.shape, np.min_scalar_type(len(segments)))
+        for number, (name, layer, value) in enumerate(segments, start=1):
+            _check_layer(path, name, layer, len(array))
+            numbered[layer][array[layer] == value] = number
+        array = numbered
+    return Image(array, stored.affine, spacing_known=stored.spacing_known)
+
+
 def _decode(path: Path, frame: int | None, *, as_labels: bool = False) -> Stored:
     try:
         kind = stored_format(path)
@@ -100,17 +123,18 @@ def _flatten(path: Path, stored: Stored) -> NDArray[Any]:
         raise refusal(path, rule)
     flat = np.zeros(stored.array.shape[1:], dtype=np.uint16)
     for number, (name, layer, value) in enumerate(segments, start=1):
-        if layer >= stored.array.shape[0]:
-            raise refusal(
-                path,
-                f"segment {name!r} lies in layer {layer}, and there are {stored.array.shape[0]}; save it again",
-            )
+        _check_layer(path, name, layer, stored.array.shape[0])
         mask = stored.array[layer] == value
         if flat[mask].any():
             rule = f"segments may not overlap in one labelmap, and {name!r} overlaps another; save them apart"
             raise refusal(path, rule)
         flat[mask] = number
     return flat[None]
+
+
+def _check_layer(path: Path, name: str, layer: int, count: int) -> None:
+    if layer >= count:
+        raise refusal(path, f"segment {name!r} lies in layer {layer}, and there are {count}; save it again")
 
 
 def _whole_numbers(path: Path, array: NDArray[Any]) -> NDArray[Any]:

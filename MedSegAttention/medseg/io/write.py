@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.imaging.image import Affine, Image, Shape
+from medseg.imaging.overlap import painted
 from medseg.io.atomic import check_target, replacing
 from medseg.io.formats import output_suffix
 from medseg.io.metaimage import check_perpendicular, encode_metaimage
@@ -61,25 +62,26 @@ def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *,
 
     Args:
         path: its ending says the format.
-        labels: ``(1, I, J, K)`` whole numbers from 0 up; stored in the smallest unsigned type.
+        labels: ``(N, I, J, K)`` whole numbers from 0 up; stored in the smallest unsigned type. Layers of segments that
+            overlap are kept by .seg.nrrd; in other formats a segment that is listed later covers those before.
         specs: the segments; only .seg.nrrd has a place for them.
         overwrite: whether an existing file may be replaced.
 
     Raises:
-        ValueError: if the labels are not single-channel integers from 0 up.
+        ValueError: if the labels are not integers from 0 up, or there are layers and no segments.
         JobError: if the format cannot hold the grid, or the file cannot be written.
         OutputExists: if the file exists and overwriting was not allowed.
     """
     array = labels.array
-    if array.shape[0] != 1 or array.dtype.kind not in "iub" or int(array.min(initial=0)) < 0:
-        msg = f"labels are (1, I, J, K) integers from 0 up, got {array.shape} of type {array.dtype}"
+    if (array.shape[0] != 1 and not specs) or array.dtype.kind not in "iub" or int(array.min(initial=0)) < 0:
+        msg = f"labels are (N, I, J, K) integers from 0 up, got {array.shape} of type {array.dtype}"
         raise ValueError(msg)
     highest = max([int(array.max(initial=0)), *(spec.value for spec in specs)])
     whole = Image(array.astype(np.min_scalar_type(highest), copy=False), labels.affine)
     if output_suffix(path) == ".seg.nrrd":
         _write(path, lambda temporary: encode_segmentation(temporary, whole, specs), overwrite=overwrite)
     else:
-        write_image(path, whole, overwrite=overwrite)
+        write_image(path, painted(whole, specs), overwrite=overwrite)
 
 
 def write_image(path: Path, image: Image, *, overwrite: bool = False) -> None:

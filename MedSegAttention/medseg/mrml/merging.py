@@ -11,7 +11,7 @@ from medseg.imaging.geometry import resample_to
 from medseg.imaging.image import Affine, Image
 from medseg.mrml.cuts import layer_affine, value_box
 from medseg.mrml.grids import Node, world_to_parent
-from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE, make_segment, modifying, shared_labelmap, voxels
+from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE, make_segment, modifying, shared_labelmaps, voxels
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import LabelSpec
 
@@ -41,7 +41,7 @@ def merge_segments(
 
     Args:
         node: the segmentation; stays under its transform.
-        labels: ``(1, I, J, K)`` whole numbers from 0 up, in the world's RAS mm.
+        labels: ``(N, I, J, K)`` whole numbers from 0 up, in the world's RAS mm; N layers as of ``add_segmentation``.
         specs: the segments to add.
         mode: ``"add"``: every label becomes a new segment; a name that is taken gets a number. ``"replace"``: a
             segment of the same id and name, or failing that of the same name, gets the label's voxels and keeps
@@ -52,7 +52,7 @@ def merge_segments(
     Raises:
         JobError: if the mode is neither of these.
         ImageError: if the segmentation is made of surfaces, or lies under a non-linear transform.
-        ValueError: if the labels are not single-channel integers from 0 up.
+        ValueError: if the labels are not integers from 0 up.
     """
     if mode not in ("add", "replace"):
         msg = f"segments are merged by 'add' or 'replace', got {mode!r}; choose one of these"
@@ -61,21 +61,21 @@ def merge_segments(
     segmentation = node.GetSegmentation()
     before = list(segmentation.GetSegmentIDs())
     local = world_to_parent(node)
-    shared = shared_labelmap(labels, local)
+    shared = shared_labelmaps(labels, specs, local)
     has_surfaces = segmentation.ContainsRepresentation(CLOSED_SURFACE)
     ids: list[str] = []
     with modifying(node):
         for spec in specs:
             match = _match(segmentation, spec, before) if mode == "replace" else None
             if match is None:
-                segment = make_segment(shared, spec)
+                segment = make_segment(shared[spec.value], spec)
                 taken = {segmentation.GetNthSegment(n).GetName() for n in range(segmentation.GetNumberOfSegments())}
                 free = (f"{spec.name} ({number})" for number in count(2))
                 segment.SetName(next(name for name in chain([spec.name], free) if name not in taken))
                 ids.append(str(segmentation.GenerateUniqueSegmentID(f"Segment_{spec.value}")))
                 segmentation.AddSegment(segment, ids[-1])
             else:
-                move_segment(segmentation, match, shared, spec.value)
+                move_segment(segmentation, match, shared[spec.value], spec.value)
                 ids.append(match)
         losers = overwritable(node, [each for each in before if each not in ids], overlap)
         lost = overwrite(segmentation, _known(labels, specs, local), losers) if losers else {}
@@ -107,7 +107,7 @@ def _known(labels: Image, specs: Sequence[LabelSpec], local: Affine) -> Image:
     known = labels.array != 0
     for value in set(range(1, int(labels.array.max(initial=0)) + 1)) - {spec.value for spec in specs}:
         known &= labels.array != value
-    return Image(known, local @ labels.affine)
+    return Image(known.any(axis=0, keepdims=True), local @ labels.affine)
 
 
 def _match(segmentation: Any, spec: LabelSpec, ids: Sequence[str]) -> str | None:

@@ -128,14 +128,16 @@ def show_entropy(scene: Node, pixels: Any, affine: Affine, volume_node: Node) ->
     return _add_volume(scene, pixels, affine, f"{_stem(volume_node)}uncertainty (entropy, 0 to 1)", volume_node)
 
 
-def entropy_steps(probabilities: NDArray[Any], total: NDArray[np.float32]) -> Iterator[int]:
+def entropy_steps(probabilities: NDArray[Any], total: NDArray[np.float32], *, overlap: bool = False) -> Iterator[int]:
     """Compute the uncertainty, a few slices at a time, so that the window stays responsive.
 
-    Shannon's entropy over the labels of each voxel divided by the logarithm of their number, 0..1.
+    Shannon's entropy over the labels of each voxel divided by the logarithm of their number, 0..1. Of labels that may
+    overlap each is a yes or no of its own: then the entropy in bits of the least certain of them.
 
     Args:
         probabilities: ``(L, I, J, K)``.
         total: ``(I, J, K)`` in Fortran order: gets the entropy.
+        overlap: whether labels may overlap.
 
     Yields:
         How many slices are done.
@@ -147,8 +149,13 @@ def entropy_steps(probabilities: NDArray[Any], total: NDArray[np.float32]) -> It
         part = total[..., start : start + _SLAB]
         part[...] = 0
         for values in probabilities[..., start : start + _SLAB]:
+            if overlap:
+                no = 1 - values
+                bits = -values * np.log2(np.maximum(values, _TINY)) - no * np.log2(np.maximum(no, _TINY))
+                np.maximum(part, bits, out=part)
+                continue
             part -= values * np.log(np.maximum(values, _TINY))
-        np.clip(part / most, 0, 1, out=part)
+        np.clip(part if overlap else part / most, 0, 1, out=part)
 
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:  # NumPy lets other threads run while it computes

@@ -26,7 +26,8 @@ def add_segmentation(
 
     Args:
         scene: the MRML scene.
-        labels: ``(1, I, J, K)`` whole numbers from 0 up, in the world's RAS mm.
+        labels: ``(N, I, J, K)`` whole numbers from 0 up, in the world's RAS mm; segments that overlap lie in several
+            layers, each in one by its own number.
         specs: value, name, colour and codes of each segment. A label no voxel carries becomes an empty segment.
         name: of the new node.
         reference_node: the volume that was segmented. The result hangs under the same transform, so that both move
@@ -37,17 +38,17 @@ def add_segmentation(
 
     Raises:
         ImageError: if the reference lies under a non-linear transform.
-        ValueError: if the labels are not single-channel integers from 0 up.
+        ValueError: if the labels are not integers from 0 up.
     """
     local = np.eye(4) if reference_node is None else world_to_parent(reference_node)
-    shared = shared_labelmap(labels, local)
+    shared = shared_labelmaps(labels, specs, local)
     node = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", scene.GenerateUniqueName(name))
     with modifying(node):
         if reference_node is not None:
             node.SetAndObserveTransformNodeID(reference_node.GetTransformNodeID())
             node.SetReferenceImageGeometryParameterFromVolumeNode(reference_node)
         for spec in specs:
-            node.GetSegmentation().AddSegment(make_segment(shared, spec), f"Segment_{spec.value}")
+            node.GetSegmentation().AddSegment(make_segment(shared[spec.value], spec), f"Segment_{spec.value}")
         node.CreateDefaultDisplayNodes()
     return node
 
@@ -95,18 +96,28 @@ def labels_from_segmentation(
     return Image(flat.transpose(2, 1, 0)[None], ijk_to_world(reference_node)), names
 
 
-def shared_labelmap(labels: Image, world_to_parent: Affine) -> Any:
-    """All labels as the one ``vtkOrientedImageData`` its segments share, on the same voxels.
+def shared_labelmaps(labels: Image, specs: Sequence[LabelSpec], world_to_parent: Affine) -> dict[int, Any]:
+    """The labelmap of each segment by its value: one of a layer that all segments in it share, on the same voxels.
 
     Args:
-        labels: ``(1, I, J, K)`` integers from 0 up, in the world.
+        labels: ``(N, I, J, K)`` integers from 0 up, in the world.
+        specs: the segments; one that is in no layer shares the first.
         world_to_parent: from the world to below the transform the segmentation hangs under.
     """
+    if labels.array.dtype.kind not in "iub" or int(labels.array.min(initial=0)) < 0:
+        msg = f"labels are (N, I, J, K) integers from 0 up, got {labels.array.shape} of type {labels.array.dtype}"
+        raise ValueError(msg)
+    layers = [_labelmap(Image(layer[None], labels.affine), world_to_parent) for layer in labels.array]
+    holders = [set() if len(layers) == 1 else set(np.unique(layer).tolist()) for layer in labels.array]
+    return {
+        spec.value: next((layer for layer, held in zip(layers, holders, strict=True) if spec.value in held), layers[0])
+        for spec in specs
+    }
+
+
+def _labelmap(labels: Image, world_to_parent: Affine) -> Any:
     import slicer
 
-    if labels.channel_count != 1 or labels.array.dtype.kind not in "iub" or int(labels.array.min(initial=0)) < 0:
-        msg = f"labels are (1, I, J, K) integers from 0 up, got {labels.array.shape} of type {labels.array.dtype}"
-        raise ValueError(msg)
     # uint8 and int16 are what Slicer's segment editor itself draws in.
     kind = np.uint8 if int(labels.array.max(initial=0)) <= 255 else np.int16
     pixels = slicer.vtkOrientedImageData()

@@ -36,10 +36,33 @@ class Code:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverlapRule:
+    """How outputs that may overlap become segments: each is a yes or no of its own, and there is no background.
+
+    Attributes:
+        threshold: a voxel belongs to a segment whose probability, the sigmoid of its output, is at least this.
+        order: the values of all labels, in the order in which they are painted where there is one number a voxel
+            alone: a later one covers those before.
+    """
+
+    threshold: float = 0.5
+    order: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a threshold that nothing or everything reaches."""
+        if not 0 < self.threshold < 1:
+            refuse("threshold", "a number between 0 and 1", self.threshold)
+
+
+MOST_OVERLAPPING = 31
+"""Labels that may overlap: a voxel's are the bits of one integer."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LabelSpec:
     """One segment: its value in the labelmap, its name, its colour and its codes."""
 
-    value: int  # 1..n in order; 0 is background and never listed
+    value: int  # 1..n in order, of overlapping ones any; 0 is background and never listed
     name: str
     color: IntTriple  # red, green, blue, 0..255
     category: Code  # e.g. SCT 123037004 Anatomical Structure

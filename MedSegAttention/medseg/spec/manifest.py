@@ -10,9 +10,11 @@ from math import inf, isfinite
 from typing import Any, Literal
 
 from medseg.spec.errors import ManifestError
+from medseg.spec.labels import MOST_OVERLAPPING
 from medseg.spec.labels import Code as Code  # a part of the manifest like those below
 from medseg.spec.labels import IntTriple as IntTriple
 from medseg.spec.labels import LabelSpec as LabelSpec
+from medseg.spec.labels import OverlapRule as OverlapRule
 from medseg.spec.labels import Triple as Triple
 from medseg.spec.labels import refuse as _refuse
 from medseg.spec.labels import require_text as _require_text
@@ -115,6 +117,7 @@ class MedsegFields:
     network: str  # a key of networks.NETWORKS
     arguments: dict[str, Any] = field(default_factory=dict)
     labels: tuple[LabelSpec, ...]
+    overlapping: OverlapRule | None = None  # None: each voxel has one label, and output 0 is the background
     channels: tuple[ChannelSpec, ...]
     orientation: str = "RAS"  # directions in which i, j, k grow
     spacing_mm: Triple | None = None  # None: the image's own
@@ -152,10 +155,7 @@ class ModelManifest(MedsegFields):
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", self.model_id):
             _refuse("model_id", "lower-case letters, digits, dots, dashes and underscores", self.model_id)
         self._check_labels_and_channels()
-        if not is_orientation(self.orientation):
-            _refuse("orientation", "three letters, one each of R/L, A/P and S/I", self.orientation)
-        if self.spacing_mm is not None and not all(0 < mm < inf for mm in self.spacing_mm):
-            _refuse("spacing_mm", "three positive numbers or nothing", list(self.spacing_mm))
+        self._check_grid()
         if not all(voxels >= 1 for voxels in self.window_shape):
             _refuse("window_shape", "three integers from 1", list(self.window_shape))
         if not 0 <= self.overlap <= 0.9:
@@ -170,6 +170,14 @@ class ModelManifest(MedsegFields):
             self._check_slices(self.slices)
         if self.locate is not None:
             self.locate.check_labels(len(self.labels))
+            if self.overlapping is not None:
+                _refuse("locate", "nothing for labels that overlap", self.locate.template)
+
+    def _check_grid(self) -> None:
+        if not is_orientation(self.orientation):
+            _refuse("orientation", "three letters, one each of R/L, A/P and S/I", self.orientation)
+        if self.spacing_mm is not None and not all(0 < mm < inf for mm in self.spacing_mm):
+            _refuse("spacing_mm", "three positive numbers or nothing", list(self.spacing_mm))
 
     def _check_slices(self, rule: SliceRule) -> None:
         letter = "ijk"[rule.axis]
@@ -184,7 +192,9 @@ class ModelManifest(MedsegFields):
 
     def _check_labels_and_channels(self) -> None:
         values = [label.value for label in self.labels]
-        if not values or values != list(range(1, len(values) + 1)):
+        if self.overlapping is not None:
+            self._check_overlapping(self.overlapping, values)
+        elif not values or values != list(range(1, len(values) + 1)):
             _refuse("labels", "values 1, 2, ... in order, at least one", values)
         if repeated := _repeated([label.name for label in self.labels]):
             _refuse("labels", "names that differ", repeated)
@@ -195,16 +205,41 @@ class ModelManifest(MedsegFields):
         if repeated := _repeated([channel.name for channel in self.channels]):
             _refuse("channels", "names that differ", repeated)
 
+    def _check_overlapping(self, rule: OverlapRule, values: list[int]) -> None:
+        if not 1 <= len(values) <= MOST_OVERLAPPING or _repeated(values):
+            _refuse("labels", f"1 to {MOST_OVERLAPPING} values that differ, of labels that overlap", values)
+        if sorted(rule.order) != sorted(values):
+            _refuse("overlapping", f"an order of the values of all labels, {sorted(values)}", list(rule.order))
+
     @property
     def label_count(self) -> int:
-        """Number of network outputs, background included."""
-        return len(self.labels) + 1
+        """Number of network outputs, background included; labels that overlap have none."""
+        return len(self.labels) + (self.overlapping is None)
+
+    @property
+    def answer_bytes(self) -> int:
+        """Bytes of a voxel while its labels are collected: a number, or where labels overlap the bits of all."""
+        if self.overlapping is not None:
+            return 1 if len(self.labels) <= 8 else 4
+        return 1 if self.label_count <= 256 else 2
+
+    def output_of(self, label: LabelSpec) -> int:
+        """The number of a label's channel in the probabilities."""
+        return label.value if self.overlapping is None else self.labels.index(label)
 
     @property
     def located_labels(self) -> tuple[LabelSpec, ...]:
         """The segments of an image in which the model was located: those of every box, or its own."""
         named = () if self.locate is None else tuple(label for box in self.locate.boxes for label in box.labels)
         return named or self.labels
+
+    @property
+    def painted_labels(self) -> tuple[LabelSpec, ...]:
+        """The labels as they are painted one over the other; in their own order where they do not overlap."""
+        if self.overlapping is None:
+            return self.labels
+        of_value = {label.value: label for label in self.labels}
+        return tuple(of_value[value] for value in self.overlapping.order)
 
     @property
     def network_channels(self) -> int:

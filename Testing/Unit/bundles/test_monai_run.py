@@ -13,10 +13,13 @@ import torch
 from medseg.bundles.weights import load_network
 from medseg.bundles.write import write_bundle
 from medseg.imaging.image import Image
+from medseg.imaging.overlap import painted
 from medseg.imaging.postprocess import postprocess
 from medseg.imaging.preprocess import prepare
+from medseg.jobs.run.segment import segment_case
 from medseg.networks import build_network
-from medseg.spec.manifest import ChannelSpec, IntensityRule, SliceRule
+from medseg.spec.job import Options
+from medseg.spec.manifest import ChannelSpec, IntensityRule, OverlapRule, SliceRule
 from medseg.spec.postprocess import PostprocessRule
 from monai_child import a_child_environment, options_for, run_monai
 from planned import predict
@@ -79,6 +82,28 @@ def test_monai_gives_the_labels_our_predictor_gives_on_any_axis_order(tmp_path, 
         ours = predict_ourselves(bundle, image)
         np.testing.assert_allclose(theirs.affine, image.affine, atol=1e-5)
         assert_agree(np.asarray(theirs.dataobj), ours)
+
+
+def test_labels_that_overlap_are_painted_alike(tmp_path, manifest, run_monai):
+    count = len(manifest.labels)
+    values = [label.value for label in manifest.labels]
+    manifest = replace(
+        manifest,
+        arguments=manifest.arguments | {"label_count": count},
+        overlapping=OverlapRule(threshold=0.5, order=tuple(reversed(values))),
+        mirror_axes=(),
+    )
+    image = Image(blob((24, 16, 18), 5)[None], np.diag([1.0, 1, 1, 1]))
+    bundle = write_bundle(tmp_path / "regions", manifest, undecided(manifest, image), licence_text="x")
+    images = tmp_path / "images"
+    images.mkdir()
+    nibabel.save(nibabel.Nifti1Image(image.array[0], image.affine), images / "case.nii.gz")
+    run_monai(bundle, images, tmp_path / "out")
+    theirs = np.asarray(nibabel.load(tmp_path / "out" / "case_seg.nii.gz").dataobj)
+    found = segment_case([image], bundle, Options(device="cpu", engine="torch"))
+    assert found.labels.channel_count > 1
+    assert (theirs == painted(found.labels, found.specs).array[0]).mean() > 0.999
+    assert len(np.unique(theirs)) > 1
 
 
 @pytest.mark.parametrize("kind", ["clip_zscore", "percentile"])
@@ -144,7 +169,7 @@ def test_a_2d_network_gives_the_same_slices_under_monai(tmp_path, manifest, run_
 
 
 def undecided(manifest, image):
-    """A 2D network with random weights under which no label wins everywhere."""
+    """A network with random weights under which no label wins everywhere."""
     torch.manual_seed(0)
     network = build_network(manifest.network, **manifest.arguments).eval()
     for parameter in network.parameters():
@@ -152,7 +177,8 @@ def undecided(manifest, image):
             torch.nn.init.normal_(parameter, std=0.3)
     plain = replace(manifest, mirror_axes=())
     scores = predict(prepare(image, plain).image.array, network, plain, device=torch.device("cpu"))
-    logits = torch.from_numpy(np.log(scores + 1e-30)).flatten(1)
+    rest = 1 if manifest.overlapping is None else 1 - scores + 1e-30
+    logits = torch.from_numpy(np.log((scores + 1e-30) / rest)).flatten(1)
     with torch.no_grad():
         network.head.bias -= logits.median(dim=1).values
     return network

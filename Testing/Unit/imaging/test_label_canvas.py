@@ -20,7 +20,7 @@ def test_boxes_painted_one_by_one_equal_undoing_crop_and_turn(orientation, regio
     crop = Crop.to_box(turned, (1, 2, 1), (6, 6, 6))
     inner = None if region is None else Crop.to_box(crop.apply(turned), *region)
     labels = np.random.default_rng(0).integers(1, 250, crop.shape).astype(np.uint8)
-    canvas = LabelCanvas(reorient, crop, inner, 250)
+    canvas = LabelCanvas(reorient, crop, inner, np.dtype(np.uint8))
     for i, j in itertools.product((slice(0, 2), slice(2, 5)), (slice(0, 3), slice(3, 4))):
         canvas.paint((i, j, slice(0, 5)), labels[i, j])
     whole = Image(labels[None], crop.source_affine)
@@ -30,10 +30,3 @@ def test_boxes_painted_one_by_one_equal_undoing_crop_and_turn(orientation, regio
     np.testing.assert_array_equal(canvas.labels, expected)
     assert canvas.labels.any()
     assert canvas.labels.flags.c_contiguous
-
-
-@pytest.mark.parametrize(("count", "dtype"), [(2, np.uint8), (256, np.uint8), (257, np.uint16)])
-def test_labels_take_two_bytes_only_where_one_is_too_few(count, dtype):
-    reorient = Reorient.to_orientation(SOURCE, "RAS")
-    crop = Crop.to_box(SOURCE, (0, 0, 0), SOURCE.shape)
-    assert LabelCanvas(reorient, crop, None, count).labels.dtype == dtype

@@ -13,7 +13,7 @@ from medseg.inference.predictor import HalfPrecisionOverflow, network_shape, sam
 from medseg.inference.streaming import _groups
 from medseg.kernels.engines.torch_engine import torch_engine
 from medseg.spec.errors import Cancelled, JobError
-from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, SliceRule
+from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, OverlapRule, SliceRule
 from planned import plan_array, predict, predict_labels, prepare
 from small_manifest import small_manifest
 
@@ -89,6 +89,48 @@ def test_labels_are_those_of_the_plain_path(
     )
     prepared = prepare(noise(shape, spacing, seed=seed), manifest)
     same(prepared, convolutions(labels, seed=seed), manifest, window_batch=batch)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    shape=sizes,
+    window=st.tuples(*[st.integers(1, 9)] * 3),
+    spacing=spacings,
+    wanted=st.sampled_from([None, (1.3, 0.7, 1.0)]),
+    threshold=st.sampled_from([0.3, 0.5, 0.8]),
+    count=st.sampled_from([1, 3, 8, 9, 31]),
+    air=st.sampled_from([None, (0.5,)]),
+    seed=st.integers(0, 99),
+)
+def test_labels_that_overlap_are_those_of_the_plain_path(shape, window, spacing, wanted, threshold, count, air, seed):
+    rule = OverlapRule(threshold=threshold, order=tuple(range(1, count + 1)))
+    manifest = model(count + 1, window_shape=window, spacing_mm=wanted, overlapping=rule)
+    network = convolutions(count, seed=seed)
+    same(prepare(noise(shape, spacing, seed=seed), manifest), network, manifest)
+    if air is None:
+        return
+    airy = replace(manifest, air_below=air)
+    image = noise(shape, spacing, seed=seed)
+    image.array[:, shape[0] // 2 :] = -9.0
+    prepared = prepare(image, airy)
+    found = predict_labels(prepared, network, airy, device=CPU)
+    if found.windows == 0:
+        assert not found.labels.any()
+
+
+def test_the_probability_of_a_label_that_may_overlap_is_the_sigmoid_of_its_output():
+    manifest = model(3, overlapping=OverlapRule(threshold=0.7, order=(2, 1)))
+    network = convolutions(2)
+    image = noise((6, 5, 4))
+    prepared = prepare(image, manifest)
+    with torch.inference_mode():
+        expected = torch.sigmoid(network(torch.from_numpy(image.array[None])))[0].numpy()
+    np.testing.assert_allclose(predict(prepared.image.array, network, manifest, device=CPU), expected, atol=1e-6)
+    bits = predict_labels(prepared, network, manifest, device=CPU).labels
+    for number, probability in enumerate(expected):
+        clear = abs(probability - 0.7) > 1e-5
+        np.testing.assert_array_equal(((bits >> number) & 1)[clear], (probability >= 0.7)[clear])
+    assert 0 < bits.astype(bool).mean() < 1
 
 
 @settings(max_examples=20, deadline=None)

@@ -122,5 +122,5 @@ def test_masks_and_half_floats_are_stored_though_no_format_has_them(tmp_path):
 
 def test_labels_that_are_not_whole_numbers_are_a_bug_of_the_caller(tmp_path):
     for array in (np.full((1, 2, 2, 2), 0.5), np.full((1, 2, 2, 2), -1), np.zeros((2, 2, 2, 2), int)):
-        with pytest.raises(ValueError, match=r"labels are \(1, I, J, K\) integers from 0 up"):
+        with pytest.raises(ValueError, match=r"labels are \(N, I, J, K\) integers from 0 up"):
             write_segmentation(tmp_path / "a.nrrd", Image(array), [])

@@ -10,6 +10,7 @@ from medseg.bundles.write import write_bundle
 from medseg.io.dataset import describe_dataset
 from medseg.networks import build_network
 from medseg.spec.errors import JobError
+from medseg.spec.manifest import OverlapRule
 from medseg.training.loop.initial import label_dependent, start_from
 from medseg.training.planning.adapt import adapt
 from medseg.training.planning.fingerprint import take_fingerprint
@@ -76,3 +77,6 @@ def test_a_data_set_of_other_channels_is_refused(two_labels, phantoms):
     fingerprint = take_fingerprint(dataset)
     with pytest.raises(JobError, match=r"takes 1 channel\(s\), the data set has 2"):
         adapt(two_labels.manifest, dataset, replace(fingerprint, channels=fingerprint.channels * 2), "balls")
+    rule = OverlapRule(order=tuple(label.value for label in two_labels.manifest.labels))
+    with pytest.raises(JobError, match="has segments that overlap, which are not trained here"):
+        adapt(replace(two_labels.manifest, overlapping=rule), dataset, fingerprint, "balls")

@@ -97,10 +97,10 @@ class ProbabilityVolumes:
             for segment_id in self._ids:  # before there is a threshold that could change a segment
                 digests.append(self._digest(segment_id))
                 yield None
-            specs = self._run.labels
+            specs, manifest = self._run.labels, self._run.bundle.manifest
             for spec, segment_id, digest in zip(specs, self._ids, digests, strict=True):
                 pixels = empty_volume(self._run.image.shape)
-                for _done in fill_steps(self._every()[spec.value], pixels):
+                for _done in fill_steps(self._every()[manifest.output_of(spec)], pixels):
                     yield None
                 affine = self._run.affine_now(self._scene)
                 node = show_probability(self._scene, pixels, affine, spec, self._volume())
@@ -108,8 +108,9 @@ class ProbabilityVolumes:
                     link_probability(node, self._node, segment_id, digest)
                 yield node
         if settings.entropy:
+            overlap = self._run.bundle.manifest.overlapping is not None
             pixels = empty_volume(self._run.image.shape)
-            for _done in entropy_steps(self._every(), voxels(pixels)):
+            for _done in entropy_steps(self._every(), voxels(pixels), overlap=overlap):
                 yield None
             node = show_entropy(self._scene, pixels, self._run.affine_now(self._scene), self._volume())
             if self._node.GetScene() is not None:

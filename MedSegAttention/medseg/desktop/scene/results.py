@@ -46,7 +46,7 @@ def show_labels(
 
     Args:
         scene: the MRML scene.
-        labels: ``(1, I, J, K)`` on the volume's grid, in the world.
+        labels: ``(N, I, J, K)`` on the volume's grid, in the world.
         specs: the segments.
         volume_node: what was segmented; None where it is no longer in the scene.
         target: a segmentation to join; None: a new one.

@@ -10,7 +10,7 @@ from medseg.desktop.state.texts import _
 from medseg.imaging.image import Image
 from medseg.io.nifti_header import HEADER_BYTES, parse_header
 from medseg.io.packed import first_bytes
-from medseg.io.read import read_labels
+from medseg.io.read import read_labels, read_layers
 from medseg.io.write import write_image
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.job import Job, Options
@@ -18,6 +18,7 @@ from medseg.spec.manifest import ModelManifest
 
 # These files are read once and deleted: compressing them would only cost time.
 _INPUT, _LABELS, _PROBABILITIES = "input{}.nii", "labels.nii", "probabilities.nii"
+_LAYERS = "labels.seg.nrrd"  # of labels that overlap: this format alone has layers
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def write_request(
     job = Job(
         inputs=tuple(map(str, inputs)),
         model=manifest.model_id,
-        output=str(folder / _LABELS),
+        output=str(folder / (_LABELS if manifest.overlapping is None else _LAYERS)),
         options=options,
         probabilities=str(folder / _PROBABILITIES) if probabilities else None,
         modality=images[0].modality,
@@ -67,12 +68,14 @@ def read_answer(request: Request, source: Image) -> Image:
     """Read the labels of a finished job.
 
     Returns:
-        ``(1, I, J, K)`` with the affine of ``source``: the file rounded it, the volume in the scene did not.
+        ``(N, I, J, K)`` with the affine of ``source``: the file rounded it, the volume in the scene did not. Labels
+        that overlap lie in several layers.
 
     Raises:
         ImageError: if the worker's labels do not lie on the input's grid.
     """
-    labels = read_labels(Path(request.job.output))
+    path = Path(request.job.output)
+    labels = read_layers(path) if path.name == _LAYERS else read_labels(path)
     if labels.shape != source.shape:
         msg = _("the worker's labels have shape {found}, the volume {wanted}; please report this")
         raise ImageError(msg.format(found=labels.shape, wanted=source.shape))

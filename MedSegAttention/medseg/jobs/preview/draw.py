@@ -10,6 +10,7 @@ from PIL import ImageDraw, ImageFont
 
 from medseg.imaging.geometry import voxel_corners
 from medseg.imaging.image import Image
+from medseg.imaging.overlap import painted
 from medseg.jobs.preview.planes import AXIAL, CORONAL, SAGITTAL, Plane, Scene, draw_plane, slice_plane
 from medseg.jobs.preview.surface import SurfaceView, render_surface
 from medseg.spec.manifest import IntTriple, LabelSpec
@@ -33,12 +34,14 @@ def draw_preview(image: Image, labels: Image, specs: Sequence[LabelSpec]) -> Pic
 
     Args:
         image: ``(C, I, J, K)``; the first channel is shown.
-        labels: integers ``(1, I, J, K)`` on the same grid.
+        labels: integers ``(N, I, J, K)`` on the same grid; of several layers a later segment covers those before.
         specs: name and colour of each label.
 
     Returns:
         An RGB picture of 1324 x 1024 pixels.
     """
+    sizes = replace(labels, spacing_known=image.spacing_known)
+    labels = painted(labels, specs)
     colors = {spec.value: spec.color for spec in specs}
     width, height = 2 * _PANEL + _LEGEND + 3 * _GAP, 2 * _PANEL + 3 * _GAP
     canvas = Picture.new("RGB", (width, height), _BACKGROUND)
@@ -52,7 +55,7 @@ def draw_preview(image: Image, labels: Image, specs: Sequence[LabelSpec]) -> Pic
         if image.spacing_known:  # else it is a picture, which does not say how it lies either
             _letters(draw, single, _Corner(_GAP, _GAP), side)
             _scale_bar(draw, _Corner(_GAP, _GAP), scene.side_mm / side, side)
-        _draw_legend(draw, replace(labels, spacing_known=image.spacing_known), specs, legend, height)
+        _draw_legend(draw, sizes, specs, legend, height)
         return canvas
     corners = {AXIAL: _Corner(_GAP, _GAP), CORONAL: _Corner(_GAP, far), SAGITTAL: _Corner(far, far)}
     for plane, corner in corners.items():
@@ -60,9 +63,8 @@ def draw_preview(image: Image, labels: Image, specs: Sequence[LabelSpec]) -> Pic
         _letters(draw, plane, corner, _PANEL)
         if image.spacing_known:
             _scale_bar(draw, corner, scene.side_mm / _PANEL, _PANEL)
-    labels = replace(labels, spacing_known=image.spacing_known)
     _draw_surface(canvas, draw, labels, colors, _Corner(far, _GAP))
-    _draw_legend(draw, labels, specs, legend, height)
+    _draw_legend(draw, sizes, specs, legend, height)
     return canvas
 
 
@@ -171,7 +173,7 @@ def _draw_legend(
     draw: ImageDraw.ImageDraw, labels: Image, specs: Sequence[LabelSpec], corner: _Corner, height: int
 ) -> None:
     """List the segments that were found with their sizes; the largest ones where not all fit."""
-    counts = np.bincount(labels.array[0].ravel(), minlength=max([0, *(spec.value for spec in specs)]) + 1)
+    counts = np.bincount(labels.array.ravel(), minlength=max([0, *(spec.value for spec in specs)]) + 1)
     found = [spec for spec in specs if counts[spec.value]]
     right = corner.x + _LEGEND - 3 * _GAP
     draw.text((corner.x, corner.y + 10), "segment", fill=_MUTED, font=_font(16))

@@ -5,9 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medseg.imaging.image import Image
 from medseg.imaging.locate import LocatedBox
 from medseg.imaging.measure import SegmentMeasures
+from medseg.imaging.overlap import covered
 from medseg.io.atomic import check_target, replacing_all
 from medseg.io.dicom_slice import is_dicom
 from medseg.io.write import check_grid, check_writable, write_image, write_segmentation
@@ -84,6 +88,12 @@ class Outputs:
             if path is not None:
                 check_grid(path, image.shape, image.affine)
 
+    def loses(self, labels: Image, specs: Sequence[LabelSpec]) -> tuple[str, ...]:
+        """Names of the segments that the labels' file cannot hold whole, since others cover them."""
+        if self.labels is None or self.labels.name.lower().endswith(".seg.nrrd"):
+            return ()
+        return covered(labels, specs)
+
     def write(self, result: "Segmentation", before_they_appear: Callable[[], None] = lambda: None) -> None:
         """Write all files under temporary names, then let them appear together.
 
@@ -114,11 +124,12 @@ class Segmentation:
     """A finished segmentation on the input's own grid.
 
     Attributes:
-        labels: ``(1, I, J, K)``, 0 is background.
+        labels: ``(N, I, J, K)``, 0 is background. Segments that overlap lie in several layers, each in one by its own
+            number; of all others N is 1.
         image: the channels that were segmented, ``(C, I, J, K)``, on the same grid.
         specs: name, colour and codes of each label.
         measures: voxels, size (ml, or cm2 in a single slice) and mean intensity of each label.
-        probabilities: ``(L, I, J, K)`` float32, background first; None unless asked for.
+        probabilities: ``(L, I, J, K)`` float32, background first unless labels overlap; None unless asked for.
         device: what the network really ran on.
         seconds: wall time by stage.
         warnings: the sentences that the user was shown.
@@ -144,6 +155,18 @@ class Segmentation:
     parts: dict[str, float] = field(default_factory=dict)
     inputs: tuple[Path, ...] = ()
     boxes: tuple[LocatedBox, ...] = ()
+
+    def mask(self, name: str) -> NDArray[np.bool_]:
+        """The voxels of a segment, ``(I, J, K)``.
+
+        Raises:
+            KeyError: when there is no segment of this name; the sentence lists those there are.
+        """
+        value = next((spec.value for spec in self.specs if spec.name == name), None)
+        if value is None:
+            msg = f"there is no segment {name!r}; there are: {', '.join(spec.name for spec in self.specs)}"
+            raise KeyError(msg)
+        return np.asarray((self.labels.array == value).any(axis=0))
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the labels; the ending says the format, and ``.seg.nrrd`` keeps names, colours and codes.

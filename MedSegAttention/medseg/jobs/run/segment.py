@@ -17,6 +17,7 @@ from medseg.imaging.domain import check_scan, check_volumes
 from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.measure import measure
+from medseg.imaging.overlap import as_layers, postprocess_members
 from medseg.imaging.postprocess import postprocess
 from medseg.imaging.preprocess import Prepared, check_channels, prepare
 from medseg.inference.device import choose_device, device_name
@@ -34,6 +35,7 @@ from medseg.spec.events import Finished
 from medseg.spec.job import Options
 from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import ModelManifest
+from medseg.spec.postprocess import PostprocessRule
 
 
 def segment_case(
@@ -97,11 +99,14 @@ def segment_case(
         found, probabilities = asked.located(image, rule)
     else:
         found, probabilities = asked.whole(image, plan)
-    labels = found.values
     with progress.stage("postprocess"):
-        found_labels = Image(labels[None], image.affine, spacing_known=image.spacing_known)
-        segments = postprocess(found_labels, plan.postprocess)
+        segments = _segments(found.values, image, bundle.manifest, plan.postprocess)
         measures = measure(segments, image, specs)
+    if lost := outputs.loses(segments, specs):
+        progress.warn(
+            f"{outputs.labels} holds one number a voxel, and segments overlap: others cover parts of {', '.join(lost)} "
+            "there; choose .seg.nrrd to keep all"
+        )
     if not segments.array.any():
         progress.warn("nothing was segmented: every voxel is background; check that the model fits this image")
     if image.size_unit == "ml":
@@ -227,6 +232,14 @@ class _Asked:
             found = runs.answer(image, step, want_probabilities=self.wants_probabilities)
         with self.progress.stage("restore"):  # it was done box by box
             return found
+
+
+def _segments(values: NDArray[Any], image: Image, manifest: ModelManifest, rule: PostprocessRule) -> Image:
+    """Tidy the labels ``(I, J, K)``; those that overlap become layers."""
+    found = Image(values[None], image.affine, spacing_known=image.spacing_known)
+    if manifest.overlapping is None:
+        return postprocess(found, rule)
+    return as_layers(postprocess_members(found, rule, manifest.label_count), manifest)
 
 
 def _on_input_grid(

@@ -76,6 +76,12 @@ def validate(
         ImageError: if a case cannot be read or its labels lie on another grid.
         JobError: if the model would be located in a case.
     """
+    if bundle.manifest.overlapping is not None:
+        msg = (
+            f"{bundle.manifest.model_id} has segments that overlap, which one labelmap of an expert cannot hold; "
+            "segment the cases and compare the segments one by one"
+        )
+        raise JobError(msg)
     network, engines = load_network(bundle), KeptEngines()
     values = [label.value for label in bundle.manifest.labels]
     rows: tuple[list[CaseScores], list[CaseScores]] = ([], [])

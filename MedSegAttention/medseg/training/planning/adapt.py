@@ -43,6 +43,9 @@ def adapt(
     Raises:
         JobError: when the data set has another number of channels, or labels with gaps.
     """
+    if manifest.overlapping is not None:
+        msg = f"{manifest.model_id} has segments that overlap, which are not trained here; choose another model"
+        raise JobError(msg)
     if len(fingerprint.channels) != len(manifest.channels):
         msg = (
             f"{manifest.model_id} takes {len(manifest.channels)} channel(s), the data set has "

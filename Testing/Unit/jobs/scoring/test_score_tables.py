@@ -20,6 +20,7 @@ from medseg.jobs.scoring.validate import exchange_sides, validate, write_evaluat
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
+from medseg.spec.manifest import OverlapRule
 from medseg.spec.measured import Estimate
 
 
@@ -121,6 +122,13 @@ def cases_on_disk(folder, count=2):
         write_image(files.labels, Image(labels))
         made.append(files)
     return made
+
+
+def test_segments_that_overlap_are_not_scored_against_a_labelmap(bundle, tmp_path):
+    labels = bundle.manifest.labels
+    overlapping = OverlapRule(order=tuple(label.value for label in labels))
+    with pytest.raises(JobError, match="has segments that overlap, which one labelmap of an expert cannot hold"):
+        validate(replace(bundle, manifest=replace(bundle.manifest, overlapping=overlapping)), cases_on_disk(tmp_path))
 
 
 def test_a_card_shows_intervals_bias_memory_and_pictures_of_the_worst_cases(bundle, tmp_path):

@@ -115,7 +115,7 @@ def _manifest(model: ModelFolder, checkpoint: Mapping[str, Any], choices: Choice
     is_flat = len(patch) == 2
     if is_flat:
         patch.insert(0, 1)
-    labels = choices.labels or label_specs(outputs.names)
+    labels = choices.labels or label_specs(outputs.names, outputs.values)
     notes += [f"{each.name}: {each.type.meaning} ({each.type.value})" for each in labels]
     dataset = str(model.plans.get("dataset_name") or model.path.parent.name)
     title = choices.title or f"{dataset} ({name})"
@@ -128,6 +128,7 @@ def _manifest(model: ModelFolder, checkpoint: Mapping[str, Any], choices: Choice
         network=network,
         arguments=arguments,
         labels=labels,
+        overlapping=outputs.overlapping,
         channels=channels,
         intensity=IntensityRule(kind="none"),
         spacing_mm=None if is_flat else rule.spacing_mm,

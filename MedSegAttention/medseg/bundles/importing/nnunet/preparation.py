@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from medseg.spec.errors import ManifestError
-from medseg.spec.manifest import ChannelSpec
+from medseg.spec.manifest import ChannelSpec, OverlapRule
 from medseg.spec.nnunet import NnunetChannel, NnunetRule
 
 _SCHEMES = {
@@ -27,6 +27,7 @@ _USUAL = {
     "resampling_fn_probabilities": {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None},
 }
 _PREPROCESSORS = ("DefaultPreprocessor", None)
+_MORE_THAN_HALF = 0.5000000596046448  # the next number of single precision after 0.5, which itself is not enough
 _MODALITIES = {"ct": "CT", "pet": "PT", "pt": "PT", "us": "US"}
 
 
@@ -36,11 +37,18 @@ class Outputs:
 
     Attributes:
         names: of the labels, in the order of the outputs, the background left out.
-        count: outputs, the background included.
+        count: outputs, the background included where there is one.
+        values: of regions, which may overlap, in a labelmap; None: 1, 2, ... of labels that do not.
     """
 
     names: tuple[str, ...]
     count: int
+    values: tuple[int, ...] | None = None
+
+    @property
+    def overlapping(self) -> OverlapRule | None:
+        """How regions become segments: painted in their own order, and more than 0.5 is needed for one."""
+        return None if self.values is None else OverlapRule(threshold=_MORE_THAN_HALF, order=self.values)
 
 
 def read_rule(plans: Mapping[str, Any], stated: Mapping[str, Any], dataset: Mapping[str, Any]) -> NnunetRule:
@@ -90,18 +98,28 @@ def read_outputs(dataset: Mapping[str, Any]) -> Outputs:
     """Name the outputs.
 
     Raises:
-        ManifestError: when they overlap (regions of several labels), or are not numbered 0, 1, 2, ...
+        ManifestError: when labels are not numbered 0, 1, 2, ..., or regions have not one value each.
     """
     stated = dataset.get("labels")
     if not isinstance(stated, dict):
         _refuse("dataset.json: labels", "names with their values", stated)
-    if regions := [name for name, value in stated.items() if isinstance(value, list) and len(value) > 1]:
-        _refuse("dataset.json: labels", "one value each: outputs that overlap (regions) are not imported", regions)
+    if any(isinstance(value, list) and len(value) > 1 for value in stated.values()):
+        return _regions(stated, dataset.get("regions_class_order"))
     values = {int(value[0] if isinstance(value, list) else value): str(name) for name, value in stated.items()}
     values = {value: name for value, name in values.items() if name != "ignore"}
     if sorted(values) != list(range(len(values))) or len(values) < 2:
         _refuse("dataset.json: labels", "the background 0 and labels 1, 2, ... without gaps", stated)
     return Outputs(tuple(values[value] for value in range(1, len(values))), len(values))
+
+
+def _regions(stated: Mapping[str, Any], order: Any) -> Outputs:
+    names = tuple(str(name) for name, value in stated.items() if name != "ignore" and value not in (0, [0]))
+    values = order if isinstance(order, list) else []
+    if len(values) != len(names) or not all(isinstance(value, int) and value > 0 for value in values):
+        _refuse("dataset.json: regions_class_order", f"{len(names)} values from 1, one a region", order)
+    if len(set(values)) != len(values):
+        _refuse("dataset.json: regions_class_order", "values that differ: two regions of one are one segment", order)
+    return Outputs(names, len(names), tuple(values))
 
 
 def _channels(plans: Mapping[str, Any], stated: Mapping[str, Any]) -> tuple[NnunetChannel, ...]:
