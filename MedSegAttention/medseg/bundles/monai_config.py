@@ -51,7 +51,7 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
         "datalist": _datalist(len(manifest.channels)),
         "network_def": {"_target_": _builder(manifest), "name": manifest.network, **manifest.arguments},
         "network": "$load_weights(@network_def, @bundle_root + '/models/model.safetensors').to(@device)",
-        "predictor": f"$mirrored({_network(manifest)}, {list(manifest.mirror_axes)})",
+        "predictor": f"$mirrored({', '.join(_mirroring(manifest))})",
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(manifest)},
         "dataset": {"_target_": "Dataset", "data": "@datalist", "transform": "@preprocessing"},
         "inferer": {
@@ -85,6 +85,11 @@ def _whole_run() -> dict[str, Any]:
             f"$list(map(@segment, sorted(glob.glob(@dataset_dir + '/{_FILES}'))))",
         ],
     }
+
+
+def _mirroring(manifest: ModelManifest) -> list[str]:
+    exchange = manifest.side_exchange if manifest.mirror_axes else None
+    return [_network(manifest), str(list(manifest.mirror_axes)), *([] if exchange is None else [repr(exchange)])]
 
 
 def _network(manifest: ModelManifest) -> str:

@@ -6,7 +6,9 @@ from itertools import combinations
 from torch import Tensor
 
 
-def mirrored(network: Callable[[Tensor], Tensor], axes: Sequence[int]) -> Callable[[Tensor], Tensor]:
+def mirrored(
+    network: Callable[[Tensor], Tensor], axes: Sequence[int], exchange: tuple[int, Sequence[int]] | None = None
+) -> Callable[[Tensor], Tensor]:
     """Wrap a network so that it answers with the mean over all flips of the given axes.
 
     The mean is taken of the logits, window by window: the stitching weights are symmetric, so this equals flipping
@@ -15,6 +17,8 @@ def mirrored(network: Callable[[Tensor], Tensor], axes: Sequence[int]) -> Callab
     Args:
         network: ``(B, C, i, j, k)`` -> ``(B, L, i, j, k)``.
         axes: axes to mirror, 0 = i, 1 = j, 2 = k; n axes cost 2**n forward passes, none costs nothing extra.
+        exchange: the axis across which left and right lie, and for each output the one of the other side, which a
+            mirrored image shows in its place; None: no output has a side.
 
     Returns:
         A callable of the same shapes.
@@ -33,7 +37,10 @@ def mirrored(network: Callable[[Tensor], Tensor], axes: Sequence[int]) -> Callab
             return total
         total = total.float()
         for dims in flips:
-            total = total + network(windows.flip(dims)).flip(dims)
+            answer = network(windows.flip(dims)).flip(dims)
+            if exchange is not None and exchange[0] + 2 in dims:
+                answer = answer[:, list(exchange[1])]
+            total = total + answer
         return total / (len(flips) + 1)
 
     return averaged

@@ -135,7 +135,7 @@ def answering(
     answer = engine or _in_precision(network, device, plan.precision)
     if plan.manifest.slices is not None:
         answer = slicewise(answer, plan.manifest.slices)
-    return mirrored(answer, plan.mirror_axes)
+    return mirrored(answer, plan.mirror_axes, plan.manifest.side_exchange)
 
 
 def sample_windows(array: NDArray[np.float32], plan: NetworkPlan) -> Tensor:

@@ -7,10 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from medseg.spec.errors import ManifestError
-from medseg.spec.labels import MOST_OVERLAPPING
+from medseg.spec.labels import MOST_OVERLAPPING, counterpart
 from medseg.spec.labels import Code as Code  # a part of the manifest like those below
 from medseg.spec.labels import IntTriple as IntTriple
 from medseg.spec.labels import LabelSpec as LabelSpec
@@ -22,6 +22,9 @@ from medseg.spec.locating import LocateRule
 from medseg.spec.measured import DatasetScores, Timing
 from medseg.spec.nnunet import NnunetRule
 from medseg.spec.postprocess import PostprocessRule
+
+SideExchange: TypeAlias = tuple[int, tuple[int, ...]]
+"""The axis across which left and right lie, and which output stands in the place of each in a mirrored patient."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +243,21 @@ class ModelManifest(MedsegFields):
             return self.labels
         of_value = {label.value: label for label in self.labels}
         return tuple(of_value[value] for value in self.overlapping.order)
+
+    @property
+    def side_exchange(self) -> SideExchange | None:
+        """What mirroring left and right does to the outputs: labels that have a side become their counterparts.
+
+        None where no label has one, and for models of nnU-Net, which mirrors without exchanging.
+        """
+        outputs = {label.name.lower(): self.output_of(label) for label in self.labels}
+        order = list(range(self.label_count))
+        for name, output in outputs.items():
+            order[output] = outputs.get(counterpart(name), output)
+        axis = next((n for n, letter in enumerate(self.orientation) if letter in "RL"), None)
+        if axis is None or self.nnunet is not None or order == sorted(order):
+            return None
+        return axis, tuple(order)
 
     @property
     def network_channels(self) -> int:

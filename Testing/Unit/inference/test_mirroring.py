@@ -8,6 +8,9 @@ import torch
 from medseg.inference.mirroring import mirrored
 from medseg.inference.sliding_window import predict_volume
 from medseg.inference.windows import WindowPlan
+from medseg.spec.manifest import Code, LabelSpec, OverlapRule
+from medseg.training.data.augment import ranges_for
+from small_manifest import small_manifest
 
 
 @pytest.fixture
@@ -37,6 +40,47 @@ def test_a_mirrored_network_does_not_know_left_from_right(network):
     both = mirrored(network, (0,))
     torch.testing.assert_close(both(windows.flip(2)), both(windows).flip(2))
     assert not torch.allclose(network(windows.flip(2)), network(windows).flip(2), atol=1e-3)
+
+
+def sided(orientation="RAS", names=("left lung", "trachea", "Right lung"), **fields):
+    """A model of three labels, two of which lie on either side."""
+    code = Code("SCT", "39607008", "Lung")
+    labels = [
+        LabelSpec(value=value, name=name, color=(1, 2, 3), category=code, type=code)
+        for value, name in enumerate(names, start=1)
+    ]
+    return small_manifest(labels=tuple(labels), orientation=orientation, mirror_axes=(0, 2), **fields)
+
+
+def test_a_mirrored_patient_s_left_is_another_s_right():
+    torch.manual_seed(0)
+    network = torch.nn.Conv3d(1, 4, 3, padding=1).requires_grad_(False)
+    exchange = sided().side_exchange
+    assert exchange == (0, (0, 3, 2, 1))
+    both = mirrored(network, (0,), exchange)
+    windows = torch.randn(1, 1, 6, 5, 4)
+    torch.testing.assert_close(both(windows.flip(2)), both(windows).flip(2)[:, [0, 3, 2, 1]])
+    assert not torch.allclose(both(windows.flip(2)), both(windows).flip(2), atol=1e-3)
+    other = mirrored(network, (1,), exchange)  # front and back say nothing of sides
+    torch.testing.assert_close(other(windows), mirrored(network, (1,))(windows))
+
+
+@pytest.mark.parametrize(
+    ("fields", "exchange"),
+    [
+        ({"orientation": "PIR"}, (2, (0, 3, 2, 1))),
+        ({"names": ("lung", "trachea", "heart")}, None),
+        ({"names": ("left lung", "trachea", "heart")}, None),
+        ({"overlapping": OverlapRule(order=(1, 2, 3))}, (0, (2, 1, 0))),
+    ],
+)
+def test_outputs_are_exchanged_across_the_axis_of_left_and_right(fields, exchange):
+    assert sided(**fields).side_exchange == exchange
+
+
+def test_training_flips_no_patch_whose_labels_would_then_lie_on_the_wrong_side():
+    assert ranges_for(sided()).mirror_axes == (2,)
+    assert ranges_for(sided(names=("lung", "trachea", "heart"))).mirror_axes == (0, 2)
 
 
 def test_mirroring_windows_equals_mirroring_the_volume(network):

@@ -1,7 +1,6 @@
 """Score a model on labelled cases and write what was found into its model card."""
 
 import dataclasses
-import re
 import statistics
 import sys
 import time
@@ -27,6 +26,7 @@ from medseg.jobs.scoring.score_tables import area_bias_table, bias_table, score_
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
+from medseg.spec.labels import counterpart
 from medseg.spec.manifest import LabelSpec
 from medseg.spec.measured import DatasetScores, DeviceKind, Timing
 
@@ -144,9 +144,8 @@ def _exchange_names(labels: Image, specs: Sequence[LabelSpec]) -> Image:
     values = {spec.name.lower(): spec.value for spec in specs}
     table = np.arange(int(labels.array.max()) + 1, dtype=labels.array.dtype)
     for name, value in values.items():
-        other = re.sub(r"\b(left|right)\b", lambda side: "right" if side[0] == "left" else "left", name)
-        if value < len(table) and other in values:
-            table[value] = values[other]
+        if value < len(table) and counterpart(name) in values:
+            table[value] = values[counterpart(name)]
     return Image(table[labels.array], labels.affine)
 
 

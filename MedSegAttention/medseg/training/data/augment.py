@@ -75,11 +75,15 @@ def ranges(mirror_axes: Sequence[int], *, spacing_mm: Sequence[float] = (1.0, 1.
 
 
 def ranges_for(manifest: ModelManifest) -> Ranges:
-    """Ranges along a model's own axes; sides are exchanged only where its manifest lists the axis."""
+    """Ranges along a model's own axes; sides are exchanged only where its manifest lists the axis.
+
+    They are not where labels have a side: a flipped patch would be labelled wrongly.
+    """
     across = None if manifest.slices is None else manifest.slices.axis
     axes = [axis for axis in range(3) if axis != across]
     spacing = manifest.spacing_mm or (1.0, 1.0, 1.0)
-    mirrored = [axes.index(axis) for axis in manifest.mirror_axes if axis in axes]
+    sided = None if manifest.side_exchange is None else manifest.side_exchange[0]
+    mirrored = [axes.index(axis) for axis in manifest.mirror_axes if axis in axes and axis != sided]
     return ranges(mirrored, spacing_mm=[spacing[axis] for axis in axes])
 
 
