@@ -39,7 +39,7 @@ $(READY_TO_BENCH): $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	touch $(READY_TO_BENCH)
 
-bench: $(READY_TO_BENCH)  ## docs/reference/performance.md from this computer; 20 minutes, best when nothing else runs
+bench: $(READY_TO_BENCH)  ## docs/reference/performance.md from this computer; 30 minutes, best when nothing else runs
 	$(BIN)/python Testing/Benchmarks/run.py $(BENCH)
 
 zoo: $(READY_TO_TEST)  ## docs/reference/accuracy.md: every network trained and scored; HIPPOCAMPUS=folder MINUTES=5.5

@@ -1,6 +1,6 @@
 """Measure this computer and write docs/reference/performance.md with its pictures.
 
-Run with ``python Testing/Benchmarks/run.py --full --write``; about 20 minutes on two cores, best when nothing else
+Run with ``python Testing/Benchmarks/run.py --full --write``; about 30 minutes on two cores, best when nothing else
 runs. Without ``--write`` results go to ``build/bench/`` only; ``--render`` makes the page from what lies there.
 """
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from performance import networks, roofline, stitching, volumes
+from performance import networks, nnunet_models, roofline, stitching, volumes
 from performance.machine import conditions, load
 from performance.page import page
 from performance.plots import draw
@@ -24,6 +24,7 @@ PARTS: Mapping[str, Callable[[Setting], Part]] = {
     "networks": networks.measure,
     "operators": roofline.measure,
     "volumes": volumes.measure,
+    "nnunet": nnunet_models.measure,
     "stitching": stitching.measure,
 }
 CONDITIONS = "conditions"
@@ -47,7 +48,7 @@ def arguments() -> argparse.Namespace:
     size.add_argument("--quick", dest="setting", action="store_const", const="quick", help="small sizes")
     size.add_argument("--full", dest="setting", action="store_const", const="full", help="the sizes of the page")
     parser.set_defaults(setting="quick")
-    parser.add_argument("--minutes", type=float, default=20.0, help="fewer rounds where they would take longer")
+    parser.add_argument("--minutes", type=float, default=30.0, help="fewer rounds where they would take longer")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), help="some parts; results of the others stay")
     parser.add_argument("--write", action="store_true", help="write the page of the documentation")
     parser.add_argument("--render", action="store_true", help="measure nothing, use the results that are there")

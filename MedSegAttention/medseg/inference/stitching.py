@@ -78,7 +78,7 @@ class Stitcher:
             if self._weigh:
                 sums[channels].add_(weights)
             if self._dtype == torch.float16:
-                sums[:channels].add_(turned[:, :, part].float() * weights)
+                self._add_halves(sums[:channels], turned[:, :, part], weights)
                 continue
             if answer.stride(-1) == 1 or answer.device.type != "cpu":
                 sums[:channels].addcmul_(turned[:, :, part].float(), weights)
@@ -86,6 +86,14 @@ class Stitcher:
             for plane in range(self._window[0]):  # of an answer laid out channels last
                 own = turned[:, plane, part].float().contiguous()
                 sums[:channels, plane].addcmul_(own, weights[plane])
+
+    def _add_halves(self, sums: Tensor, answer: Tensor, weights: Tensor) -> None:
+        """Add in single precision and round, as torch does it at once: on a processor that takes half the time."""
+        if sums.device.type != "cpu":
+            sums.add_(answer.float() * weights)
+            return
+        for channel, own in zip(sums, answer, strict=True):
+            channel.copy_(channel.float().add_(own.float() * weights))
 
     def _begin(self, layer: int, column: int, count: int) -> None:
         """Fill columns of the row with what the layer before left there."""

@@ -20,12 +20,13 @@ TITLES = {
     "networks": "Networks",
     "operators": "Operators",
     "volumes": "Whole volumes",
+    "nnunet": "Models of nnU-Net",
     "stitching": "Sliding window alone",
 }
 AGAIN = """## Measure again
 
 ```sh
-make bench                          # all of it, about 20 minutes; best when nothing else runs
+make bench                          # all of it, about 30 minutes; best when nothing else runs
 make bench BENCH="--quick"          # small sizes, a few minutes; this page is left as it is
 python Testing/Benchmarks/run.py --full --only operators stitching
 ```

@@ -17,6 +17,23 @@ class Volume:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NnunetModel:
+    """A model of nnU-Net over a volume.
+
+    Attributes:
+        shape: voxels of the volume.
+        labels: outputs, background included.
+        patch: voxels an axis of a window.
+        features: of each stage.
+    """
+
+    shape: tuple[int, int, int]
+    labels: int
+    patch: int
+    features: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Setting:
     """What every part is told.
 
@@ -27,6 +44,7 @@ class Setting:
         cube: voxels an axis of a window.
         overlap: of the windows of whole volumes.
         volumes: whole-volume cases.
+        nnunet: what nnU-Net's own predictor is compared on.
         folder: for compiled networks, phantoms and models of this run.
         threads: all threads.
     """
@@ -38,13 +56,14 @@ class Setting:
     networks: tuple[str, ...]
     overlap: float
     volumes: tuple[Volume, ...]
+    nnunet: NnunetModel
     folder: Path
     threads: int
 
 
 ALL = ("MONAI", "nnU-Net", "ours, torch", "ours, auto")
 TWO = ("MONAI", "ours, auto")
-SHARES = {"networks": 0.38, "operators": 0.05, "volumes": 0.42, "stitching": 0.15}
+SHARES = {"networks": 0.25, "operators": 0.04, "volumes": 0.28, "nnunet": 0.33, "stitching": 0.1}
 
 
 def setting_of(name: str, *, minutes: float, folder: Path) -> dict[str, Setting]:
@@ -66,6 +85,7 @@ def _setting(name: str, seconds: float, folder: Path, count: int) -> Setting:
             Volume(shape=small, labels=2, threads=count, methods=TWO),
         )
         size, networks = 64, ("base", "SegResNet")
+        nnunet = NnunetModel(shape=small, labels=6, patch=48, features=(8, 16, 32))
     else:
         volumes = (
             Volume(shape=large, labels=14, threads=1, methods=("MONAI", "nnU-Net", "ours, auto"), stages=True),
@@ -73,6 +93,7 @@ def _setting(name: str, seconds: float, folder: Path, count: int) -> Setting:
             Volume(shape=cube, labels=14, threads=count, methods=("plain path", *ALL)),
             Volume(shape=cube, labels=2, threads=count, methods=TWO),
         )
+        nnunet = NnunetModel(shape=large, labels=24, patch=96, features=(16, 32, 64, 128, 160))
         size, networks = 96, ("base", "M", "DynUNet", "SegResNet", "SwinUNETR", "D-LKA")
     return Setting(
         name=name,
@@ -82,6 +103,7 @@ def _setting(name: str, seconds: float, folder: Path, count: int) -> Setting:
         networks=networks,
         overlap=0.25,
         volumes=volumes,
+        nnunet=nnunet,
         folder=folder,
         threads=count,
     )

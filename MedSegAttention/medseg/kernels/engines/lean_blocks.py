@@ -167,6 +167,11 @@ def use_lean_blocks(network: nn.Module) -> None:
                 setattr(parent, name, lean)
 
 
+def has_lean_form(block: nn.Module) -> bool:
+    """Whether a block is of a kind that has a lean form, or weights into which a shuffle can go."""
+    return isinstance(block, MKIR | GAG | SpatialAttention)
+
+
 def _lean(block: nn.Module) -> nn.Module | None:
     if isinstance(block, MKIR) and isinstance(block.expand[1], nn.Identity):
         return LeanMKIR(block)

@@ -5,12 +5,13 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from medseg.kernels.engines.agreement import agrees, plain_answers, trial_windows
 from medseg.kernels.engines.engine import Engine
 from medseg.kernels.engines.folding import fold_batch_norms, fold_shuffles
-from medseg.kernels.engines.lean_blocks import use_lean_blocks
+from medseg.kernels.engines.lean_blocks import has_lean_form, use_lean_blocks
 from medseg.spec.job import Precision
 
 _HALF = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -34,11 +35,11 @@ def torch_engine(
         precision: float32, or a half precision by autocast.
         lean: fold norms and shuffles into the weights of a copy and lay it out for the processor's kernels. Costs
             three forward passes, one to see the network's parts and two to compare; a copy that says something else
-            is not used.
+            is not used. A network in which there is nothing to change, as nnU-Net's, runs as it is at once.
     """
     begun = time.perf_counter()
     ready, remarks = network.to(device).eval(), []
-    if lean:
+    if lean and _may_be_leaner(ready):
         copy = lean_copy(ready, window_shape, device)
         windows = trial_windows(window_shape, device)[:1]
         expected, found = plain_answers(ready, windows), plain_answers(copy, windows)
@@ -70,6 +71,12 @@ def lean_copy(
     if layout and device.type == "cpu" and mostly_depthwise(copy) and len(window_shape) + 1 in _LAYOUTS:
         copy.to(memory_format=_LAYOUTS[len(window_shape) + 1])  # type: ignore[call-overload]
     return copy
+
+
+def _may_be_leaner(network: nn.Module) -> bool:
+    """Whether a lean copy could differ from the network at all."""
+    parts = list(network.modules())
+    return mostly_depthwise(network) or any(isinstance(part, _BatchNorm) or has_lean_form(part) for part in parts)
 
 
 def mostly_depthwise(network: nn.Module) -> bool:

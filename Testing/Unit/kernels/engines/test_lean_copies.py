@@ -8,7 +8,7 @@ from medseg.kernels.engines.agreement import relative_errors
 from medseg.kernels.engines.folding import fold_batch_norms, fold_shuffles
 from medseg.kernels.engines.lean_blocks import CarefulInstanceNorm, LeanGAG, LeanMKIR, LeanSpatialAttention
 from medseg.kernels.engines.slabs import from_slabs, in_slabs, slab_count
-from medseg.kernels.engines.torch_engine import lean_copy, mostly_depthwise
+from medseg.kernels.engines.torch_engine import lean_copy, mostly_depthwise, torch_engine
 from medseg.networks import build_network
 from medseg.networks.blocks.cmfa import SpatialAttention
 from medseg.networks.blocks.gag import GAG
@@ -184,3 +184,26 @@ def test_a_lean_copy_of_a_network_says_the_same_and_leaves_the_network_alone(nam
 def test_only_depthwise_networks_are_laid_out_channels_last():
     assert mostly_depthwise(build_network("ultralight_unet", widths="T"))
     assert not mostly_depthwise(nn.Sequential(nn.Conv3d(1, 1, 3), nn.Conv3d(4, 4, 1, groups=4)))
+
+
+@pytest.mark.parametrize(
+    ("layers", "trials"),
+    [
+        ((torch.nn.Conv3d(1, 4, 3, padding=1), torch.nn.InstanceNorm3d(4), torch.nn.LeakyReLU()), 0),
+        ((torch.nn.Conv3d(1, 4, 3, padding=1), torch.nn.BatchNorm3d(4)), 2),
+    ],
+    ids=["nothing to fold", "a batch norm"],
+)
+def test_a_network_in_which_there_is_nothing_to_fold_is_not_tried_out(layers, trials):
+    calls = []
+
+    class Counted(torch.nn.Sequential):
+        def forward(self, x):
+            calls.append(1)
+            return super().forward(x)
+
+    network = Counted(*layers).eval()
+    engine = torch_engine(network, (1, 8, 8, 8), device=torch.device("cpu"))
+    assert (len(calls) >= trials) if trials else not calls
+    windows = torch.randn(2, 1, 8, 8, 8)
+    torch.testing.assert_close(engine.run(windows), network(windows).detach(), rtol=1e-4, atol=1e-5)
