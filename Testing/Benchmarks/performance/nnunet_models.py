@@ -21,7 +21,7 @@ LEAST_OPENVINO, LEAST_TORCH, MOST_MEMORY = 2.0, 1.3, 0.25
 NOTE = (
     "One run each, file to file, one thread, without mirroring. The model is a 3d_fullres plan as nnU-Net writes it "
     "(PlainConvUNet, {features} features, windows of {patch} voxels, {labels} labels, spacing {spacing} mm) with "
-    "random weights; ours was imported by `medseg models import`. nnU-Net is its `nnUNetPredictor`, all in one process. "
+    "random weights; ours was imported by `medseg models import`. nnU-Net is its `nnUNetPredictor`, in one process. "
     '"other labels" are voxels of a million with another label than nnU-Net\'s; random weights have many near ties.'
 )
 METHODS = ("ours, torch", "ours, auto")
