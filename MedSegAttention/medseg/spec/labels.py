@@ -1,6 +1,5 @@
 """The segments of a model: values, names, colours and codes; and how a manifest refuses nonsense."""
 
-import re
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
@@ -21,14 +20,6 @@ def require_text(**texts: str) -> None:
     for name, text in texts.items():
         if not text.strip():
             refuse(name, "some text", text)
-
-
-def counterpart(name: str) -> str:
-    """The name of a structure on the other side, in lower case: of "Left hippocampus" "right hippocampus".
-
-    A name without a side is its own counterpart.
-    """
-    return re.sub(r"\b(left|right)\b", lambda side: "right" if side[0] == "left" else "left", name.lower())
 
 
 @dataclass(frozen=True)

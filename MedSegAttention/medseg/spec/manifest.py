@@ -10,7 +10,7 @@ from math import inf, isfinite
 from typing import Any, Literal, TypeAlias
 
 from medseg.spec.errors import ManifestError
-from medseg.spec.labels import MOST_OVERLAPPING, counterpart
+from medseg.spec.labels import MOST_OVERLAPPING
 from medseg.spec.labels import Code as Code  # a part of the manifest like those below
 from medseg.spec.labels import IntTriple as IntTriple
 from medseg.spec.labels import LabelSpec as LabelSpec
@@ -22,6 +22,7 @@ from medseg.spec.locating import LocateRule
 from medseg.spec.measured import DatasetScores, Timing
 from medseg.spec.nnunet import NnunetRule
 from medseg.spec.postprocess import PostprocessRule
+from medseg.spec.sides import counterparts
 
 SideExchange: TypeAlias = tuple[int, tuple[int, ...]]
 """The axis across which left and right lie, and which output stands in the place of each in a mirrored patient."""
@@ -250,10 +251,10 @@ class ModelManifest(MedsegFields):
 
         None where no label has one, and for models of nnU-Net, which mirrors without exchanging.
         """
-        outputs = {label.name.lower(): self.output_of(label) for label in self.labels}
         order = list(range(self.label_count))
-        for name, output in outputs.items():
-            order[output] = outputs.get(counterpart(name), output)
+        outputs = {label.value: self.output_of(label) for label in self.labels}
+        for value, other in counterparts(self.labels).items():
+            order[outputs[value]] = outputs[other]
         axis = next((n for n, letter in enumerate(self.orientation) if letter in "RL"), None)
         if axis is None or self.nnunet is not None or order == sorted(order):
             return None

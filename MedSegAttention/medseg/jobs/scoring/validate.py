@@ -26,9 +26,9 @@ from medseg.jobs.scoring.score_tables import area_bias_table, bias_table, score_
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
 from medseg.spec.job import Options
-from medseg.spec.labels import counterpart
 from medseg.spec.manifest import LabelSpec
 from medseg.spec.measured import DatasetScores, DeviceKind, Timing
+from medseg.spec.sides import counterparts
 
 WORST = 3  # cases whose pictures go into the card
 
@@ -137,15 +137,14 @@ def exchange_sides(image: Image) -> Image:
 
 
 def _exchange_names(labels: Image, specs: Sequence[LabelSpec]) -> Image:
-    """Give labels whose names have a side the value of their counterpart: in a mirrored patient left is right.
+    """Give labels that have a side the value of their counterpart: in a mirrored patient left is right.
 
     A label without a counterpart keeps its value.
     """
-    values = {spec.name.lower(): spec.value for spec in specs}
     table = np.arange(int(labels.array.max()) + 1, dtype=labels.array.dtype)
-    for name, value in values.items():
-        if value < len(table) and counterpart(name) in values:
-            table[value] = values[counterpart(name)]
+    for value, other in counterparts(specs).items():
+        if value < len(table):
+            table[value] = other
     return Image(table[labels.array], labels.affine)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,9 @@ from medseg.bundles.label_specs import label_specs
 from medseg.bundles.model_id import model_id_of
 from medseg.io.dataset import Dataset
 from medseg.spec.errors import JobError
+from medseg.spec.fields import listed
 from medseg.spec.manifest import ChannelSpec, IntensityRule, LabelSpec, ModelManifest, SliceRule, Triple
+from medseg.spec.sides import has_side
 from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.fingerprint import Fingerprint
 from medseg.training.planning.network_plan import (
@@ -36,7 +37,6 @@ _MODALITIES = {
     **dict.fromkeys(("PET", "PT"), "PT"),
     "CT": "CT",
 }
-SIDED = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 
 
 def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, device: torch.device) -> Plan:
@@ -211,8 +211,10 @@ def _intensity(dataset: Dataset, fingerprint: Fingerprint, reasons: dict[str, st
 
 
 def _mirror_axes(labels: tuple[LabelSpec, ...], slice_axis: int | None, reasons: dict[str, str]) -> tuple[int, ...]:
-    if any(SIDED.search(label.name) for label in labels):
-        reasons["model.mirror_axes"] = "labels have a side, so a mirrored patient would be labelled wrongly"
+    if sided := [label.name for label in labels if has_side(label)]:
+        reasons["model.mirror_axes"] = (
+            f"labels have a side ({listed(sided)}), so a mirrored patient would be labelled wrongly"
+        )
         return ()
     if slice_axis == 0:
         reasons["model.mirror_axes"] = "slices are sagittal, so left and right cannot be exchanged in them"

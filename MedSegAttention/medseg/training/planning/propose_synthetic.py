@@ -16,11 +16,12 @@ from medseg.io.read import read_labels
 from medseg.networks import NETWORKS
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, ModelManifest, Triple
+from medseg.spec.sides import has_side
 from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.helpers import unfolded
 from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES, needs_slices
 from medseg.training.planning.plan import Plan, Recipe
-from medseg.training.planning.propose import DEFAULT_NETWORK, SIDED, decided_arguments
+from medseg.training.planning.propose import DEFAULT_NETWORK, decided_arguments
 from medseg.training.planning.propose_window import MemoryBudget, choose_batch, choose_window
 from medseg.training.planning.side_heads import storable
 from medseg.training.planning.synthesis import TISSUES, Synthesis, TissueFile, plain_tissues, read_tissues
@@ -187,7 +188,7 @@ def _new(
     budget = MemoryBudget(network, decided, 1, len(labels) + 1, spacing, None, device)
     window = config.window or choose_window(budget, facts.median_shape(spacing), reasons)
     reasons["model.intensity"] = "the images are drawn with any brightness and scaled like this"
-    if any(SIDED.search(label.name) for label in labels):
+    if any(has_side(label) for label in labels):
         reasons["model.mirror_axes"] = "labels have a side, so a mirrored patient would be labelled wrongly"
     return ModelManifest(
         model_id=model_id_of(config.output),

@@ -91,8 +91,9 @@ def test_ct_is_clipped_to_what_the_labelled_voxels_show(tmp_path):
     assert (rule.kind, rule.lower, rule.upper, rule.mean, rule.std) == ("clip_zscore", 1, 8, 4, 2)
 
 
-def test_labels_with_a_side_forbid_mirroring(tmp_path):
-    dataset = described(tmp_path, labels=("left kidney", "right kidney"))
+@pytest.mark.parametrize("names", [("left kidney", "right kidney"), ("kidney_left", "kidney_right"), ("lh_a", "b")])
+def test_labels_with_a_side_forbid_mirroring(tmp_path, names):
+    dataset = described(tmp_path, labels=names)
     plan = propose(dataset, facts((36, 50, 35), (1, 1, 1)), CONFIG, CPU)
     assert plan.model.mirror_axes == ()
     assert "side" in plan.reasons["model.mirror_axes"]
