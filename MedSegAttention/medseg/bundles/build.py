@@ -11,9 +11,9 @@ from medseg.bundles.monai_networks import PREFIX, build_monai_network, monai_cho
 from medseg.bundles.nnunet_networks import PREFIX as NNUNET
 from medseg.bundles.nnunet_networks import build_nnunet_network, nnunet_choices
 from medseg.networks import NETWORKS, build_network
+from medseg.spec.manifest import FOLDED
 
 _MEMBER = re.compile(r"members\.(\d+)\.")
-FOLDED = "background_outputs"  # argument of ``build_any``
 INNER = "network."  # the prefix of a folded network's tensors
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from medseg.spec.imported import ImportRecord
 from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
 from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing
@@ -15,6 +16,7 @@ _FIGURES = (
     ("hd95_mm", "HD95 mm", 3),
     ("volume_difference_percent", "volume difference %", 2),
 )
+_KINDS = {"nnunet": "a model of nnU-Net v2", "monai": "a MONAI bundle", "weights": "weights alone"}
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,35 @@ def model_card(manifest: ModelManifest) -> str:
         ("Training data", manifest.training_data),
         ("Scores", "\n\n".join(map(_markdown, score_grids(manifest.scores))) or "Not measured."),
         ("Measured times", _times_table(manifest.timings) or "Not measured."),
+        ("Verified on import", _listing(import_lines(manifest.imported))),
         ("Licence", manifest.licence),
         ("Authors", manifest.authors),
-        ("References", "\n".join(f"- {reference}" for reference in manifest.references)),
+        ("References", _listing(manifest.references)),
         ("Run it", _run(manifest)),
     )
     head = f"# {manifest.title}\n\n`{manifest.model_id}` {manifest.version}\n\n{manifest.description}\n"
     return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections if text)
+
+
+def import_lines(record: ImportRecord | None) -> list[str]:
+    """What was verified of a model from elsewhere, what was not, and what had to be assumed; nothing of our own."""
+    if record is None:
+        return []
+    digest = f", SHA-256 {record.sha256}" if record.sha256 else ""
+    folds = f" of {record.networks} networks, which are averaged" if record.networks > 1 else ""
+    return [
+        f"From {record.source}, {_KINDS[record.kind]}{digest}",
+        "Nothing of it was run: configurations were read as values, weights by a reader that makes no objects",
+        f"Each of its {record.tensors} weight tensors{folds} has the name and shape that the network asks for, and "
+        "finite numbers",
+        "One window of noise went through the network: as many outputs as labels, all of them finite",
+        "Not verified: how well it segments; no scan was compared",
+        *(f"Assumed, since no file said it: {note}" for note in record.assumed),
+    ]
+
+
+def _listing(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _segments(manifest: ModelManifest) -> str:

@@ -53,6 +53,7 @@ def combine(
         training_data="; ".join(dict.fromkeys(bundle.manifest.training_data for bundle in bundles)),
         scores=(),
         timings=(),
+        imported=None,
     )
     network = Ensemble(_members(bundles))
     licence = bundles[0].folder / "LICENSE"

@@ -9,8 +9,7 @@ voxel's centre and does not blur before it shrinks.
 from dataclasses import asdict
 from typing import Any
 
-from medseg.bundles.build import FOLDED
-from medseg.spec.manifest import IntensityRule, ModelManifest
+from medseg.spec.manifest import FOLDED, IntensityRule, ModelManifest
 from medseg.spec.postprocess import PostprocessRule
 
 _FILES = "*.nii.gz"

@@ -78,30 +78,19 @@ def import_model(
         names = {"nnunet": "a model of nnU-Net, whose plans say it", "monai": "a MONAI bundle", "weights": "weights"}
         msg = f"{given[0]} says nothing about {names[kind]} ({source}); leave it out"
         raise JobError(msg)
-    if kind == "nnunet":
-        from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
+    given_arguments = read_arguments(arguments)
+    from medseg.bundles.importing.import_any import import_any
 
-        wanted = None if folds is None else [fold.strip() for fold in folds.split(",")]
-        made = import_nnunet(
-            source, output, choices, configuration_name=configuration, folds=wanted, overwrite=overwrite
-        )
-    elif kind == "monai":
-        from medseg.bundles.importing.import_monai import import_monai_bundle
-
-        made = import_monai_bundle(source, output, choices, overwrite=overwrite)
-    else:
-        if network is None or labels is None:
-            msg = (
-                f"{source} is taken for weights, which name neither their network nor their labels; give --network and "
-                "--labels, or a folder or .zip of nnU-Net v2 or of a MONAI bundle"
-            )
-            raise JobError(msg)
-        given_arguments = read_arguments(arguments)
-        from medseg.bundles.importing.import_checkpoint import import_checkpoint
-
-        made = import_checkpoint(
-            source, output, choices, network=network, arguments=given_arguments, overwrite=overwrite
-        )
+    made = import_any(
+        source,
+        output,
+        choices,
+        network=network,
+        arguments=given_arguments,
+        configuration=configuration,
+        folds=None if folds is None else [fold.strip() for fold in folds.split(",")],
+        overwrite=overwrite,
+    )
     _report(made)
 
 

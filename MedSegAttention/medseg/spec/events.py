@@ -9,6 +9,7 @@ from medseg.spec.fields import read_record
 from medseg.spec.locating import PlacedBox
 
 Stage: TypeAlias = Literal["read", "preprocess", "locate", "windows", "restore", "postprocess", "write"]
+ImportStage: TypeAlias = Literal["unpack", "open", "try", "write"]  # of a model from elsewhere
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Using:
 class Progress:
     """How far one stage of the job is."""
 
-    stage: Stage
+    stage: Stage | ImportStage
     done: int
     total: int
     seconds_left: float | None = None  # of this stage; None while nothing can be said

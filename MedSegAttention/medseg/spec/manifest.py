@@ -10,6 +10,7 @@ from math import inf, isfinite
 from typing import Any, Literal, TypeAlias
 
 from medseg.spec.errors import ManifestError
+from medseg.spec.imported import ImportRecord
 from medseg.spec.labels import MOST_OVERLAPPING
 from medseg.spec.labels import Code as Code  # a part of the manifest like those below
 from medseg.spec.labels import IntTriple as IntTriple
@@ -24,6 +25,7 @@ from medseg.spec.nnunet import NnunetRule
 from medseg.spec.postprocess import PostprocessRule
 from medseg.spec.sides import counterparts
 
+FOLDED = "background_outputs"  # argument of any network: outputs of helping tissues, which are background in the end
 SideExchange: TypeAlias = tuple[int, tuple[int, ...]]
 """The axis across which left and right lie, and which output stands in the place of each in a mirrored patient."""
 
@@ -139,6 +141,7 @@ class MedsegFields:
     licence: str
     scores: tuple[DatasetScores, ...] = ()
     timings: tuple[Timing, ...] = ()
+    imported: ImportRecord | None = None  # of a model from elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)

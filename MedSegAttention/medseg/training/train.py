@@ -160,7 +160,7 @@ def _write(output: Path, plan: Plan, loop: TrainingLoop, licence: str, on_note: 
     if progress.best_dice >= 0 and progress.best_step != progress.step:
         averaged = load_weights(averaged, folder / BEST)
         on_note(Noted(f"the weights of step {progress.best_step} scored best and are kept"))
-    model = dataclasses.replace(plan.model, scores=(), timings=(), arguments=storable(plan.model))
+    model = dataclasses.replace(plan.model, scores=(), timings=(), imported=None, arguments=storable(plan.model))
     helpers = () if plan.training.synthesis is None else plan.training.synthesis.helpers
     stored, network = folded(model, without_side_heads(averaged, model), helpers)
     bundle = write_bundle(output, stored, network, licence_text=licence)

@@ -1,30 +1,14 @@
-"""What a person decides when a model from elsewhere is imported; everything left out is read or assumed, and said."""
+"""What is made of the choices of an import where they are left out, and what an import gives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from medseg.bundles.catalogue import Bundle
-from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, SliceRule, Triple
+from medseg.spec.import_job import Choices as Choices  # a person's, handed to every importer
+from medseg.spec.manifest import IntTriple, SliceRule
 
 _SLICE_AXES = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """Fields of the manifest that are not taken from the imported files; None: taken from them."""
-
-    model_id: str
-    title: str | None = None
-    labels: tuple[LabelSpec, ...] | None = None
-    channels: tuple[ChannelSpec, ...] | None = None
-    orientation: str | None = None
-    spacing_mm: Triple | None = None
-    intensity: IntensityRule | None = None
-    window_shape: IntTriple | None = None
-    slices: SliceRule | None = None
-    licence: str | None = None
-    anatomy: str | None = None
 
 
 def default_slices(orientation: str, fit: Literal["windows", "resize"]) -> SliceRule:

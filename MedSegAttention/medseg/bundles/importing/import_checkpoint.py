@@ -12,13 +12,12 @@ from torch import Tensor
 from medseg.bundles.build import build_any, label_argument
 from medseg.bundles.importing.checkpoint import read_state
 from medseg.bundles.importing.choices import Choices, Imported, as_window, default_slices
-from medseg.bundles.importing.dry_window import dry_window
 from medseg.bundles.importing.nnunet_plans import Plans, read_plans
+from medseg.bundles.importing.put_in_place import Watch, ignore_stage, put_in_place
 from medseg.bundles.monai_networks import PREFIX
 from medseg.bundles.official.layouts import LAYOUTS
 from medseg.bundles.official.recognise import Recognised, recognise
 from medseg.bundles.weights import fill_network
-from medseg.bundles.write import write_bundle
 from medseg.spec.errors import ManifestError, MissingDependency, WeightsError
 from medseg.spec.fields import listed
 from medseg.spec.manifest import ChannelSpec, IntTriple, ModelManifest, SliceRule
@@ -48,6 +47,7 @@ def import_checkpoint(
     network: str,
     arguments: Mapping[str, Any] | None = None,
     overwrite: bool = False,
+    watch: Watch = ignore_stage,
 ) -> Imported:
     """Import a checkpoint: nothing in it is run, and nothing is written before every weight fits.
 
@@ -58,6 +58,7 @@ def import_checkpoint(
         network: key of ``NETWORKS``, or one of MONAI's with ``monai:``.
         arguments: of the network, for what the shapes do not tell; needed for weights under our own or MONAI's names.
         overwrite: replace a folder that is there.
+        watch: hears what is about to be done.
 
     Raises:
         WeightsError: when the file would run code, is not recognised, holds an encoder alone, or does not fit.
@@ -68,6 +69,7 @@ def import_checkpoint(
     if choices.labels is None:
         msg = "a checkpoint does not name its labels; give them with --labels, in the order of the network's outputs"
         raise ManifestError(msg)
+    watch("open")
     plans = read_plans(path)
     source = _source(path, network, dict(arguments or {}))
     notes: list[str] = []
@@ -75,9 +77,7 @@ def import_checkpoint(
     source = _with_size(source, choices.window_shape or (plans.window_shape if plans else None), choices)
     manifest = _manifest(path, source, choices, plans, notes)
     built = fill_network(_build(source), source.state, path.name)
-    dry_window(built, manifest)
-    bundle = write_bundle(output, manifest, built, licence_text=f"{manifest.licence}\n", overwrite=overwrite)
-    return Imported(bundle, tuple(notes))
+    return put_in_place(path, "weights", output, manifest, built, notes, overwrite=overwrite, watch=watch)
 
 
 def _source(path: Path, network: str, arguments: dict[str, Any]) -> _Source:

@@ -11,14 +11,13 @@ from medseg.bundles.importing.archive import LARGEST_TEXT, open_folder
 from medseg.bundles.importing.checkpoint import read_state
 from medseg.bundles.importing.choices import Choices, Imported, default_slices
 from medseg.bundles.importing.config_reader import Config, NotALiteral, read_config
-from medseg.bundles.importing.dry_window import dry_window
 from medseg.bundles.importing.monai_network_def import read_network
 from medseg.bundles.importing.monai_outputs import read_postprocessing, read_windows
 from medseg.bundles.importing.monai_preprocessing import Preparation, read_preprocessing
+from medseg.bundles.importing.put_in_place import Watch, ignore_stage, put_in_place
 from medseg.bundles.json_file import read_object
 from medseg.bundles.label_specs import label_specs
 from medseg.bundles.weights import fill_network
-from medseg.bundles.write import write_bundle
 from medseg.spec.errors import ManifestError, WeightsError
 from medseg.spec.manifest import ChannelSpec, IntensityRule, LabelSpec, ModelManifest, SliceRule
 
@@ -26,7 +25,15 @@ _WEIGHTS = ("model.safetensors", "model.pt", "model.pth")
 _MODALITIES = {"CT": "CT", "MR": "MR", "PET": "PT", "PT": "PT", "US": "US", "ULTRASOUND": "US"}
 
 
-def import_monai_bundle(path: Path, output: Path, choices: Choices, *, overwrite: bool = False) -> Imported:
+def import_monai_bundle(
+    path: Path,
+    output: Path,
+    choices: Choices,
+    *,
+    overwrite: bool = False,
+    scratch: Path | None = None,
+    watch: Watch = ignore_stage,
+) -> Imported:
     """Import a bundle: nothing of it is run, every weight is checked, one window is tried before anything is written.
 
     Args:
@@ -34,6 +41,8 @@ def import_monai_bundle(path: Path, output: Path, choices: Choices, *, overwrite
         output: folder of the new bundle.
         choices: what is not to be taken from the bundle.
         overwrite: replace a folder that is there.
+        scratch: folder in which an archive is unpacked; None: the system's.
+        watch: hears what is about to be done.
 
     Raises:
         ManifestError: when the archive is unsafe, or the bundle says something that is not understood or has no field
@@ -41,8 +50,10 @@ def import_monai_bundle(path: Path, output: Path, choices: Choices, *, overwrite
         WeightsError: when the weights would run code, or do not fit the network.
         OutputExists: as ``write_bundle`` raises it.
     """
-    with tempfile.TemporaryDirectory(prefix="medseg-import-") as scratch:
-        folder = open_folder(path, Path(scratch))
+    with tempfile.TemporaryDirectory(prefix="medseg-import-", dir=scratch) as unpacked:
+        watch("unpack")
+        folder = open_folder(path, Path(unpacked))
+        watch("open")
         stated = read_object(folder / "configs" / "metadata.json")
         manifest, notes = _manifest(stated, read_config(folder), choices, folder)
         try:
@@ -51,10 +62,10 @@ def import_monai_bundle(path: Path, output: Path, choices: Choices, *, overwrite
             raise ManifestError(str(error)) from error
         weights = _weights(folder)
         fill_network(network, read_state(weights), weights.name)
-        dry_window(network, manifest)
-        licence = _licence_text(folder) or f"{manifest.licence}\n"
-        bundle = write_bundle(output, manifest, network, licence_text=licence, overwrite=overwrite)
-    return Imported(bundle, tuple(notes))
+        return put_in_place(
+            path, "monai", output, manifest, network, notes,
+            licence_text=_licence_text(folder) or "", overwrite=overwrite, watch=watch,
+        )  # fmt: skip
 
 
 def _manifest(

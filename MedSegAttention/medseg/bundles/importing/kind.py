@@ -2,18 +2,16 @@
 
 import zipfile
 from pathlib import Path, PurePosixPath
-from typing import Literal, TypeAlias
 
 from medseg.bundles.importing.archive import is_archive
 from medseg.spec.errors import ManifestError
-
-Kind: TypeAlias = Literal["nnunet", "monai", "weights"]
+from medseg.spec.imported import SourceKind
 
 _PLANS, _CONFIGS = "plans.json", "configs"
 _DEPTH = 3  # folders in which the files of a model may lie
 
 
-def kind_of(path: Path) -> Kind:
+def kind_of(path: Path) -> SourceKind:
     """Tell by the names of the files, of which none is opened.
 
     A file of ``torch.save`` is a ZIP archive too, but holds neither plans nor configurations.

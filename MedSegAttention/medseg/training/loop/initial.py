@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from medseg.bundles.build import FOLDED, INNER, build_any, label_argument, member_count
+from medseg.bundles.build import INNER, build_any, label_argument, member_count
 from medseg.bundles.catalogue import Bundle
 from medseg.spec.errors import JobError
-from medseg.spec.manifest import ModelManifest
+from medseg.spec.manifest import FOLDED, ModelManifest
 from medseg.training.planning.side_heads import storable
 
 _FIRST = "members.0."

@@ -5,10 +5,10 @@ import math
 
 import torch
 
-from medseg.bundles.build import FOLDED, label_argument
+from medseg.bundles.build import label_argument
 from medseg.io.dataset import Dataset
 from medseg.spec.errors import JobError
-from medseg.spec.manifest import ModelManifest
+from medseg.spec.manifest import FOLDED, ModelManifest
 from medseg.training.planning.fingerprint import Fingerprint
 from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES
 from medseg.training.planning.plan import Plan, window_is_patch
@@ -64,7 +64,14 @@ def adapt(
         arguments.pop(FOLDED, None)  # other labels than those that its helpers helped
     locate = manifest.locate if labels == manifest.labels else None  # its boxes name the labels of the model
     model = dataclasses.replace(
-        manifest, version="1.0.0", labels=labels, arguments=arguments, locate=locate, scores=(), timings=()
+        manifest,
+        version="1.0.0",
+        labels=labels,
+        arguments=arguments,
+        locate=locate,
+        scores=(),
+        timings=(),
+        imported=None,
     )
     if model_id is not None:
         history = f"{training_data(dataset, fingerprint)}. Started from {manifest.model_id}: {manifest.training_data}"

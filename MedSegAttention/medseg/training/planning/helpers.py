@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from medseg.bundles.build import FOLDED, FoldedBackground, label_argument
-from medseg.spec.manifest import LabelSpec, ModelManifest
+from medseg.bundles.build import FoldedBackground, label_argument
+from medseg.spec.manifest import FOLDED, LabelSpec, ModelManifest
 
 
 def folded(model: ModelManifest, network: nn.Module, helpers: Sequence[str]) -> tuple[ModelManifest, nn.Module]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from medseg.bundles.build import FOLDED, label_argument
+from medseg.bundles.build import label_argument
 from medseg.bundles.label_specs import label_specs
 from medseg.bundles.model_id import model_id_of
 from medseg.imaging.image import Image
@@ -15,7 +15,7 @@ from medseg.io.dataset import CaseFiles, Dataset
 from medseg.io.read import read_labels
 from medseg.networks import NETWORKS
 from medseg.spec.errors import ImageError, JobError
-from medseg.spec.manifest import ChannelSpec, IntensityRule, IntTriple, LabelSpec, ModelManifest, Triple
+from medseg.spec.manifest import FOLDED, ChannelSpec, IntensityRule, IntTriple, LabelSpec, ModelManifest, Triple
 from medseg.spec.sides import has_side
 from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.helpers import unfolded
@@ -165,7 +165,9 @@ def _like(source: ModelManifest, labels: tuple[LabelSpec, ...], config: Training
         raise JobError(msg)
     model_id = source.model_id if config.start is None else model_id_of(config.output)
     model = unfolded(source, labels)
-    return dataclasses.replace(model, model_id=model_id, arguments=storable(model), scores=(), timings=())
+    return dataclasses.replace(
+        model, model_id=model_id, arguments=storable(model), scores=(), timings=(), imported=None
+    )
 
 
 def _new(

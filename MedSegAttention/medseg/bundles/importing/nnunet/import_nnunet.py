@@ -12,7 +12,6 @@ from medseg.bundles.build import Ensemble, build_any
 from medseg.bundles.importing.archive import open_archive
 from medseg.bundles.importing.checkpoint import read_content, weights_in
 from medseg.bundles.importing.choices import Choices, Imported
-from medseg.bundles.importing.dry_window import dry_window
 from medseg.bundles.importing.nnunet.architecture import read_architecture
 from medseg.bundles.importing.nnunet.model_folder import (
     ModelFolder,
@@ -21,9 +20,9 @@ from medseg.bundles.importing.nnunet.model_folder import (
     open_model_folder,
 )
 from medseg.bundles.importing.nnunet.preparation import read_channels, read_outputs, read_rule
+from medseg.bundles.importing.put_in_place import Watch, ignore_stage, put_in_place
 from medseg.bundles.label_specs import label_specs
 from medseg.bundles.weights import fill_network
-from medseg.bundles.write import write_bundle
 from medseg.spec.errors import ManifestError, WeightsError
 from medseg.spec.fields import listed
 from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
@@ -41,6 +40,8 @@ def import_nnunet(
     configuration_name: str | None = None,
     folds: Sequence[str] | None = None,
     overwrite: bool = False,
+    scratch: Path | None = None,
+    watch: Watch = ignore_stage,
 ) -> Imported:
     """Import a trained configuration: nothing of it is run, and nothing is written before every weight fits.
 
@@ -51,6 +52,8 @@ def import_nnunet(
         configuration_name: "2d", "3d_fullres", ...; needed where the folder holds several.
         folds: which of them; several are averaged. None: all that were trained.
         overwrite: replace a folder that is there.
+        scratch: folder in which an archive is unpacked; None: the system's.
+        watch: hears what is about to be done.
 
     Raises:
         ManifestError: when the archive is unsafe, or the files say what is not understood; names the place.
@@ -58,8 +61,10 @@ def import_nnunet(
         MissingDependency: when the package of nnU-Net's networks is not installed.
         OutputExists: as ``write_bundle`` raises it.
     """
-    with tempfile.TemporaryDirectory(prefix="medseg-import-") as scratch:
-        root = open_archive(path, Path(scratch))
+    with tempfile.TemporaryDirectory(prefix="medseg-import-", dir=scratch) as unpacked:
+        watch("unpack")
+        root = open_archive(path, Path(unpacked))
+        watch("open")
         model = open_model_folder(_choose(root, path, configuration_name), folds)
         checkpoints = [_read_checkpoint(each) for each in model.checkpoints]
         manifest, notes = _manifest(model, checkpoints[0], choices)
@@ -68,9 +73,10 @@ def import_nnunet(
             for content, each in zip(checkpoints, model.checkpoints, strict=True)
         ]
         network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
-        dry_window(network, manifest)
-        bundle = write_bundle(output, manifest, network, licence_text=f"{manifest.licence}\n", overwrite=overwrite)
-    return Imported(bundle, tuple(notes))
+        return put_in_place(
+            path, "nnunet", output, manifest, network, notes,
+            networks=len(networks), overwrite=overwrite, watch=watch,
+        )  # fmt: skip
 
 
 def _choose(root: Path, path: Path, wanted: str | None) -> Path:
