@@ -124,7 +124,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             python: the interpreter that computes; None: the one chosen in the panel, else Slicer's own.
             options: those of ``medseg.segment`` (``device``, ``overlap``, ``mirror``, ``precision``, ``engine``,
                 ``window_batch``, ``spacing_factor``, ``postprocess``); ``roi=node`` or ``roi=(R-, R+, A-, A+, S-,
-                S+)``; ``quick=True`` for a preview, ``probabilities=True``, ``entropy=True``.
+                S+)``; ``quick=True``, ``probabilities=True``, ``entropy=True``; ``modelFolders=["/shared"]``.
 
         Returns:
             The segmentation node; where it is not waited for, an object with ``cancel()`` and ``is_done``.
@@ -176,12 +176,13 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             medseg.spec.errors.MedSegError: as for ``segment``; what goes wrong in a case is in its row.
         """
         from medseg.desktop.console.calls import ready_python
+        from medseg.desktop.console.model_folders import find_model
         from medseg.desktop.console.orders import make_settings
         from medseg.desktop.console.segmenting import segment_folder_in_worker
 
         return segment_folder_in_worker(
             Path(source),
-            model,
+            find_model(model, options.pop("modelFolders", ())),
             Path(outputFolder),
             *make_settings(**options),
             python=ready_python(python, REQUIREMENTS),
@@ -216,11 +217,11 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or self._report}
         return train_model(cases, name, start=startFrom, minutes=minutes, requirements=REQUIREMENTS, **heard, **more)
 
-    def models(self) -> dict[str, str]:
-        """Ids of the installed models and their titles."""
-        from medseg.bundles.catalogue import catalogue
+    def models(self, modelFolders: Any = ()) -> dict[str, str]:
+        """Ids of the installed models and their titles, with those in more folders that others share."""
+        from medseg.desktop.console.model_folders import model_titles
 
-        return {model_id: bundle.manifest.title for model_id, bundle in catalogue().items()}
+        return model_titles(modelFolders)
 
     @staticmethod
     def _report(event: Any) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
+from medseg.bundles.catalogue import find_bundle
 from medseg.desktop.console.orders import make_console_orders, make_settings
 from medseg.desktop.console.segmenting import segment_folder_in_worker
 from medseg.imaging.image import Image
@@ -141,10 +142,10 @@ def test_a_call_with_a_region_node_asks_for_its_voxels(scene, array, affines, ro
     volume = volume_node_from_image(scene, Image(array, affines[-2]), "volume")
     node = roi((ijk_to_world(volume) @ [3.1, 2.6, 2.2, 1])[:3], (2.0, 2.5, 3.0))
     settings, region = make_settings(roi=node)
-    (order,) = make_console_orders([volume], "hippocampus-ultralight3d", None, settings, region).orders
+    (order,) = make_console_orders([volume], find_bundle("hippocampus-ultralight3d"), None, settings, region).orders
     assert (order.roi_voxels, order.roi_ras_mm) == (roi_voxels(node, volume), None)
     settings, region = make_settings(roi=roi_bounds(node))
-    (order,) = make_console_orders([volume], "hippocampus-ultralight3d", None, settings, region).orders
+    (order,) = make_console_orders([volume], find_bundle("hippocampus-ultralight3d"), None, settings, region).orders
     assert (order.roi_voxels, order.roi_ras_mm) == (None, roi_bounds(node))
 
 

@@ -19,9 +19,9 @@ _TABLE = Path(__file__).with_name("anatomy.csv")
 _CATEGORIES = {
     "123037004": "Anatomical Structure",
     "85756007": "Tissue",
-    "49755003": "Morphologically Abnormal Structure",
+    "49755003": "Morphologically Altered Structure",
 }
-_SIDES = {"left": Code("SCT", "7771000", "Left"), "right": Code("SCT", "24028007", "Right")}
+SIDES = {"left": Code("SCT", "7771000", "Left"), "right": Code("SCT", "24028007", "Right")}
 _SHORT_SIDES = {"l": "left", "r": "right", "lt": "left", "rt": "right", "lh": "left", "rh": "right"}
 _UNSAID = frozenset({"of", "the", "and"})
 _ALIKE = 0.75  # of 1: below it two words are not taken for one
@@ -51,9 +51,9 @@ def find_term(name: str) -> Term | None:
     whole = _by_words().get(_key(words))
     if whole is not None:
         return whole
-    sides = [word for word in words if word in _SIDES]
-    plain = _by_words().get(_key([word for word in words if word not in _SIDES]))
-    if plain is None or len(sides) > 1 or any(side in _words(plain.name) for side in _SIDES):
+    sides = [word for word in words if word in SIDES]
+    plain = _by_words().get(_key([word for word in words if word not in SIDES]))
+    if plain is None or len(sides) > 1 or any(side in _words(plain.name) for side in SIDES):
         return None
     return _of_side(plain, sides[0]) if sides else plain
 
@@ -78,14 +78,14 @@ def suggest(name: str, most: int = 5) -> list[Term]:
     if sure is not None:
         return [sure]
     words = _words(name)
-    sides = {word for word in words if word in _SIDES}
-    wanted = [word for word in words if word not in _SIDES]
+    sides = {word for word in words if word in SIDES}
+    wanted = [word for word in words if word not in SIDES]
     scored = [(_likeness(wanted, term), term) for term in terms()]
     found = [term for score, term in sorted(scored, key=lambda pair: (-pair[0], pair[1].name)) if score > 0][:most]
     if len(sides) != 1:
         return found
     (side,) = sides
-    return [_of_side(term, side) if not set(_words(term.name)) & set(_SIDES) else term for term in found]
+    return [_of_side(term, side) if not set(_words(term.name)) & set(SIDES) else term for term in found]
 
 
 @lru_cache(maxsize=1)
@@ -124,7 +124,7 @@ def _by_words() -> dict[tuple[str, ...], Term]:
 
 
 def _of_side(term: Term, side: str) -> Term:
-    return Term(f"{side} {term.name}", term.category, term.type, _SIDES[side], term.color)
+    return Term(f"{side} {term.name}", term.category, term.type, SIDES[side], term.color)
 
 
 def _words(name: str) -> list[str]:
@@ -137,7 +137,7 @@ def _key(words: list[str]) -> tuple[str, ...]:
 
 
 def _likeness(wanted: list[str], term: Term) -> float:
-    """Share of the words of both that find each other."""
+    """Share of the words of both that find each other; a number alone is nothing that terms have in common."""
     words = _words(term.name)
-    hits = sum(bool(difflib.get_close_matches(word, words, 1, _ALIKE)) for word in wanted)
-    return 2 * hits / (len(wanted) + len(words))
+    hits = [word for word in wanted if difflib.get_close_matches(word, words, 1, _ALIKE)]
+    return 2 * len(hits) / (len(wanted) + len(words)) if any(word.isalpha() for word in hits) else 0.0

@@ -1,15 +1,13 @@
 """A trained network becomes a bundle: the whole folder appears at once, or nothing does."""
 
-import json
 import tempfile
 from pathlib import Path
 
 from torch import nn
 
-from medseg.bundles.card import model_card
 from medseg.bundles.catalogue import Bundle, metadata_path
 from medseg.bundles.metadata import read_manifest, write_manifest
-from medseg.bundles.monai_config import inference_config
+from medseg.bundles.update import write_words
 from medseg.bundles.weights import StoredAs, load_network, save_weights
 from medseg.spec.errors import OutputExists
 from medseg.spec.manifest import ModelManifest
@@ -51,26 +49,12 @@ def write_bundle(
         for name in ("configs", "models", "docs"):
             (draft / name).mkdir(parents=True)
         write_manifest(manifest, metadata_path(draft))
-        _write_config(draft, manifest)
+        write_words(draft, manifest)
         save_weights(network, draft / "models" / "model.safetensors", stored_as=stored_as)
-        (draft / "docs" / "README.md").write_text(model_card(manifest), encoding="utf-8")
         (draft / "LICENSE").write_text(licence_text, encoding="utf-8")
         load_network(Bundle(draft, read_manifest(metadata_path(draft))))
         _put_in_place(draft, folder, Path(scratch) / "replaced")
     return Bundle(folder, read_manifest(metadata_path(folder)))
-
-
-def update_bundle(bundle: Bundle, manifest: ModelManifest) -> Bundle:
-    """Rewrite a bundle's words after new scores or times: metadata, MONAI config and card; the weights stay."""
-    write_manifest(manifest, metadata_path(bundle.folder))
-    _write_config(bundle.folder, manifest)
-    (bundle.folder / "docs" / "README.md").write_text(model_card(manifest), encoding="utf-8")
-    return Bundle(bundle.folder, read_manifest(metadata_path(bundle.folder)))
-
-
-def _write_config(folder: Path, manifest: ModelManifest) -> None:
-    config = json.dumps(inference_config(manifest), indent=2, ensure_ascii=False)
-    (folder / "configs" / "inference.json").write_text(config + "\n", encoding="utf-8")
 
 
 def _put_in_place(draft: Path, folder: Path, replaced: Path) -> None:

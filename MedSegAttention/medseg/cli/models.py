@@ -1,30 +1,39 @@
-"""``medseg models``: which models there are, and everything known about one."""
+"""``medseg models``: which models there are, whose they are, and everything known about one."""
 
 from typing import Annotated
 
 import typer
 
+from medseg.cli.model_changes import label_model, remove_model
 from medseg.cli.model_imports import import_model
+from medseg.cli.model_places import show_places, show_terms
 
-models = typer.Typer(help="List, show or import models.", invoke_without_command=True, rich_markup_mode=None)
+models = typer.Typer(
+    help="List, show, import, label or remove models.", invoke_without_command=True, rich_markup_mode=None
+)
 models.command("import")(import_model)
 models.command("import-bundle", hidden=True)(import_model)  # its older name, of MONAI bundles alone
+models.command("label")(label_model)
+models.command("terms")(show_terms)
+models.command("remove")(remove_model)
+models.command("where")(show_places)
 
 
 @models.callback()
 def list_models(context: typer.Context) -> None:
-    """List, show or import models."""
+    """List, show, import, label or remove models."""
     if context.invoked_subcommand is not None:
         return
     from medseg.bundles.catalogue import scan, user_folder
     from medseg.cli.console import errors, output, table
 
     found = scan()
-    shown = table("", "model", "version", "anatomy", "channels", "segments", numbers_from=5)
+    shown = table("", "model", "version", "anatomy", "channels", "origin", "segments", numbers_from=6)
     for model_id, bundle in found.bundles.items():
         manifest = bundle.manifest
         channels = ", ".join(channel.name for channel in manifest.channels)
-        shown.add_row(model_id, manifest.version, manifest.anatomy, channels, str(len(manifest.labels)))
+        row = (model_id, manifest.version, manifest.anatomy, channels, bundle.origin, str(len(manifest.labels)))
+        shown.add_row(*row)
     if found.bundles:
         output().print(shown)
     else:
@@ -36,7 +45,7 @@ def list_models(context: typer.Context) -> None:
 @models.command()
 def show(model_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a model.")]) -> None:
     """Show everything known about one model."""
-    from medseg.bundles.card import timing_rows
+    from medseg.bundles.card import import_lines, timing_rows
     from medseg.bundles.catalogue import find_bundle
     from medseg.cli.console import output, table
 
@@ -60,10 +69,13 @@ def show(model_id: Annotated[str, typer.Argument(metavar="ID", help="Id of a mod
         "licence": manifest.licence,
         "authors": manifest.authors,
         "references": "; ".join(manifest.references) or "none",
+        "origin": bundle.origin,
         "folder": str(bundle.folder),
     }
     for name, value in facts.items():
         console.print(f"{name:13s} {value}", markup=False, soft_wrap=True)
+    for line in import_lines(manifest.imported):
+        console.print(f"{'on import':13s} {line}", markup=False, soft_wrap=True)
     shown = table("", "value", "segment", "colour", "code", numbers_from=4)
     for label in manifest.labels:
         code = f"{label.type.scheme} {label.type.value} {label.type.meaning}"

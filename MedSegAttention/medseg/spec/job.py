@@ -143,3 +143,4 @@ class Job:
     overwrite: bool = False
     frame: int | None = None  # which time point of a 4-D input
     modality: str = ""  # of inputs whose files do not say it, as DICOM names it
+    model_folder: str | None = None  # of the bundle, where who asks has found it; None: it is searched for by its id

@@ -113,7 +113,8 @@ def test_an_unknown_model_is_answered_with_the_known_ones(home, add):
 def test_a_source_tree_uses_its_models_folder(checkout, monkeypatch):
     monkeypatch.delenv("MEDSEG_MODELS", raising=False)
     assert built_in_folder() == checkout / "Models"
-    assert search_path() == (checkout / "Models", user_folder())
+    monkeypatch.delenv("MEDSEG_SHARED_MODELS", raising=False)
+    assert search_path() == ((checkout / "Models", "built-in"), (user_folder(), "own"))
 
 
 def test_every_model_that_ships_can_be_read(checkout):

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from medseg.bundles.card import model_card
+from medseg.bundles.update import update_bundle
 from medseg.bundles.weights import load_network
-from medseg.bundles.write import update_bundle, write_bundle
+from medseg.bundles.write import write_bundle
 from medseg.networks import build_network
 from medseg.spec.errors import OutputExists, WeightsError
 from small_manifest import dataset_scores

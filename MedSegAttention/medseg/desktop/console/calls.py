@@ -5,13 +5,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from medseg.desktop.console.model_folders import find_model
 from medseg.desktop.console.orders import make_console_orders, make_settings
 from medseg.desktop.console.segmenting import BlockingProcess, ConsoleCall, OnFinished, SegmentCall
 from medseg.desktop.console.training import Cases, TrainingCall, order_from_call
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.interpreter import examine_interpreter
 from medseg.desktop.install.requirements import Versions, installed_version, read_requirements, training_requirements
-from medseg.desktop.state.preferences import Preferences
+from medseg.desktop.state.preferences import stored_preferences
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
 from medseg.spec.errors import MissingDependency
@@ -43,10 +44,11 @@ def segment_nodes(
         on_finished: hears of the end.
         on_event: hears the worker's events.
         python: the interpreter that computes.
-        options: as for ``make_settings``.
+        options: as for ``make_settings``; and ``modelFolders``, more folders of shared models.
     """
+    bundle = find_model(model, options.pop("modelFolders", ()))
     settings, roi = make_settings(**options)
-    orders = make_console_orders(volumes, model, target, settings, roi)
+    orders = make_console_orders(volumes, bundle, target, settings, roi)
     python = ready_python(python, requirements)
     make = partial(SegmentCall, orders, versions=versions, on_event=on_event)
     return _call(make, python, on_finished, wait=wait)
@@ -91,15 +93,6 @@ def _call(make: Callable[..., ConsoleCall], python: str | None, on_finished: OnF
     return in_background(
         lambda make_process, heard: make(make_process, on_finished=heard, later=later), python, finished
     )
-
-
-def stored_preferences() -> Preferences:
-    """What the user set in the panel, by Qt's settings; where there is no Qt, nothing is set."""
-    try:
-        import qt
-    except ImportError:
-        return Preferences()
-    return Preferences(qt.QSettings())
 
 
 def install_packages(requirements_file: Path, confirm: Callable[[str], bool]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from medseg.bundles.catalogue import Bundle, find_bundle
+from medseg.bundles.catalogue import Bundle
 from medseg.desktop.queue.orders import check_time_points
 from medseg.desktop.state.order import Order, TimePoint
 from medseg.desktop.state.settings import Joining, PanelSettings
@@ -89,7 +89,7 @@ def make_settings(
 
 def make_console_orders(
     volumes: Sequence[Node],
-    model: str,
+    bundle: Bundle,
     target: Node,
     settings: PanelSettings,
     roi: Bounds | Node = None,
@@ -97,9 +97,8 @@ def make_console_orders(
     """What a call asks for: one order, or one a time point of the sequence a volume belongs to.
 
     Raises:
-        MedSegError: if there is no such model, a node is missing or cannot be used.
+        MedSegError: if a node is missing or cannot be used.
     """
-    bundle = find_bundle(model)
     if not volumes or any(volume is None or volume.GetScene() is None for volume in volumes):
         msg = "a volume in the scene is needed for each channel, got None or a node of no scene; load it first"
         raise JobError(msg)

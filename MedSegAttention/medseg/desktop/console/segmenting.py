@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from medseg.bundles.catalogue import Bundle
 from medseg.desktop.console.orders import ConsoleOrders, with_output
 from medseg.desktop.queue.job_queue import JobQueue
 from medseg.desktop.queue.job_row import Row, State
@@ -199,7 +200,7 @@ class BlockingProcess(WorkerClient):
 
 def segment_folder_in_worker(
     source: Path,
-    model: str,
+    model: str | Bundle,
     output_folder: Path,
     settings: PanelSettings,
     roi: Bounds | Node,
@@ -214,7 +215,7 @@ def segment_folder_in_worker(
 
     Args:
         source: as for ``medseg.jobs.batch.run_batch.segment_folder``, and so the others.
-        model: id of a bundle.
+        model: a bundle, or the id of one.
         output_folder: for results and report.
         settings: how to run.
         roi: R-, R+, A-, A+, S-, S+ in RAS mm; None: everything; no node, whose voxels are those of one volume.

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from medseg.bundles.catalogue import catalogue, find_bundle
+from medseg.bundles.catalogue import catalogue
+from medseg.desktop.console.model_folders import find_model
 from medseg.desktop.console.segmenting import ConsoleCall
 from medseg.desktop.queue.job_row import Row, State
 from medseg.desktop.queue.training_choices import model_folder
@@ -71,7 +72,7 @@ def order_from_call(
         MedSegError: says what is wrong, and with which node.
     """
     output = model_folder(name, catalogue())
-    bundle = None if start is None else find_bundle(start)
+    bundle = None if start is None else find_model(start)
     pairs: tuple[Pair, ...] = ()
     dataset = None
     if isinstance(cases, str | Path):

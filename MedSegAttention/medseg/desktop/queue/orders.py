@@ -130,6 +130,7 @@ def prepare(scene: Node, order: Order, folder: Path) -> PendingRun:
         order.bundle.manifest,
         settings.options(order.roi_ras_mm, order.roi_voxels),
         probabilities=settings.probabilities or settings.entropy,
+        model_folder=order.bundle.folder,
     )
     mode, overlap = MERGING[settings.mode]
     return PendingRun(

@@ -4,7 +4,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 IDLE_SECONDS = 300.0  # a worker stays warm so long, with torch and the last networks in memory
@@ -13,6 +14,7 @@ _MEASUREMENTS = 200  # (model, device) pairs remembered; the oldest is dropped
 
 PYTHON = "MedSegAttention/python"
 WHEEL_FOLDER = "MedSegAttention/wheelFolder"
+MODEL_FOLDERS = "MedSegAttention/sharedModelFolders"
 IDLE = "MedSegAttention/idleSeconds"
 WINDOWS = "MedSegAttention/windowSeconds"
 _SESSION = "MEDSEG_SESSION"
@@ -76,6 +78,16 @@ class Preferences:
     @wheel_folder.setter
     def wheel_folder(self, path: str | None) -> None:
         self._set(WHEEL_FOLDER, (path or "").strip())
+
+    @property
+    def model_folders(self) -> tuple[Path, ...]:
+        """Folders of models that others share; they are only read."""
+        named = (self._text(MODEL_FOLDERS) or "").split(os.pathsep)
+        return tuple(dict.fromkeys(Path(name.strip()).expanduser() for name in named if name.strip()))
+
+    @model_folders.setter
+    def model_folders(self, folders: Sequence[Path]) -> None:
+        self._set(MODEL_FOLDERS, os.pathsep.join(map(str, folders)))
 
     @property
     def idle_seconds(self) -> float:
@@ -145,6 +157,15 @@ class Preferences:
         except (ValueError, TypeError, RecursionError):
             return {}
         return {pair: seconds for pair, seconds in found.items() if seconds is not None and seconds > 0}
+
+
+def stored_preferences() -> Preferences:
+    """What the user set in the panel, by Qt's settings; where there is no Qt, nothing is set."""
+    try:
+        import qt
+    except ImportError:
+        return Preferences()
+    return Preferences(qt.QSettings())
 
 
 def session() -> str:

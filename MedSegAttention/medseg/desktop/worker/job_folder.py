@@ -30,7 +30,13 @@ class Request:
 
 
 def write_request(
-    folder: Path, images: Sequence[Image], manifest: ModelManifest, options: Options, *, probabilities: bool = False
+    folder: Path,
+    images: Sequence[Image],
+    manifest: ModelManifest,
+    options: Options,
+    *,
+    probabilities: bool = False,
+    model_folder: Path | None = None,
 ) -> Request:
     """Write the inputs of a job.
 
@@ -40,6 +46,7 @@ def write_request(
         manifest: of the model.
         options: what the user chose.
         probabilities: whether to ask for them too.
+        model_folder: of the bundle; None: the worker looks for it by its id.
 
     Raises:
         JobError: if the number of channels is not the model's.
@@ -60,6 +67,7 @@ def write_request(
         options=options,
         probabilities=str(folder / _PROBABILITIES) if probabilities else None,
         modality=images[0].modality,
+        model_folder=None if model_folder is None else str(model_folder),
     )
     return Request(folder, job)
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from medseg.bundles.catalogue import find_bundle
+from medseg.bundles.catalogue import Bundle, find_bundle
 from medseg.inference.run_plan import result_labels
 from medseg.io.atomic import check_target
 from medseg.io.formats import WRITE_SUFFIXES, output_suffix
@@ -34,12 +34,17 @@ OnCase: TypeAlias = Callable[[int, int, CaseRow], None]
 class CaseRunner:
     """How cases are run."""
 
-    manifest: ModelManifest
+    bundle: Bundle
     run: RunJob
     options: Options
     overwrite: bool
     on_event: OnEvent
     cancelled: IsCancelled
+
+    @property
+    def manifest(self) -> ModelManifest:
+        """What the model says of itself."""
+        return self.bundle.manifest
 
 
 def ignore_case(number: int, total: int, row: CaseRow) -> None:
@@ -49,7 +54,7 @@ def ignore_case(number: int, total: int, row: CaseRow) -> None:
 
 def segment_folder(
     source: Path,
-    model: str,
+    model: str | Bundle,
     output_folder: Path,
     *,
     run: RunJob,
@@ -69,7 +74,7 @@ def segment_folder(
 
     Args:
         source: folder or CSV file; see ``find_cases``.
-        model: id of a bundle.
+        model: a bundle, or the id of one.
         output_folder: for the outputs, ``report.csv`` and ``report.html``; made when it is not there.
         run: does a job, as ``run_job`` does or in another process.
         options: for all cases.
@@ -92,11 +97,11 @@ def segment_folder(
     if source.is_dir() and output_folder.resolve() == source.resolve():
         msg = f"{output_folder} is the folder of the images; choose another one for the results"
         raise JobError(msg)
-    bundle = find_bundle(model)
+    bundle = model if isinstance(model, Bundle) else find_bundle(model)
     cases = find_cases(source, bundle.manifest, output_folder, suffix)
     _check_images_stay(cases, output_folder)
     state = BatchState(source, output_folder, cases, bundle, options, versions or {})
-    runner = CaseRunner(bundle.manifest, run, options, overwrite, on_event, cancelled)
+    runner = CaseRunner(bundle, run, options, overwrite, on_event, cancelled)
     if not overwrite:
         state.check_outputs()
     skipped = 0
@@ -180,7 +185,13 @@ def _run(
             finished = event
         runner.on_event(event)
 
-    job = Job(inputs=case.inputs, model=runner.manifest.model_id, output=str(unfinished), options=runner.options)
+    job = Job(
+        inputs=case.inputs,
+        model=runner.manifest.model_id,
+        output=str(unfinished),
+        options=runner.options,
+        model_folder=str(runner.bundle.folder),
+    )
     runner.run(job, hear, runner.cancelled)
     labelmap = read_labels(unfinished)  # measured in the file as it was written, which cannot say what is unknown
     image = replace(labelmap, spacing_known=finished.spacing_known)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from medseg.bundles.catalogue import Bundle, find_bundle
+from medseg.bundles.catalogue import Bundle, find_bundle, open_bundle
 from medseg.bundles.weights import load_network
 from medseg.inference.forecast import Forecast
 from medseg.jobs.run.kept_engines import KeptEngines
@@ -27,7 +27,7 @@ def run_job(
     """Read, segment and write one case; arguments and errors as of ``segment_case``."""
     return segment_case(
         job.inputs,
-        find_bundle(job.model),
+        _bundle(job),
         job.options,
         outputs=Outputs(
             labels=Path(job.output),
@@ -52,4 +52,8 @@ def forecast_job(job: Job) -> Forecast:
         MedSegError: one of its kinds, for what ``run_job`` would refuse too.
     """
     wants = job.probabilities is not None
-    return forecast_case(job.inputs, find_bundle(job.model), job.options, frame=job.frame, probabilities=wants)
+    return forecast_case(job.inputs, _bundle(job), job.options, frame=job.frame, probabilities=wants)
+
+
+def _bundle(job: Job) -> Bundle:
+    return find_bundle(job.model) if job.model_folder is None else open_bundle(job.model_folder)

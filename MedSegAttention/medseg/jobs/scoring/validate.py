@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from medseg.bundles.catalogue import Bundle
+from medseg.bundles.update import update_bundle
 from medseg.bundles.weights import load_network
-from medseg.bundles.write import update_bundle
 from medseg.imaging.image import Image
 from medseg.imaging.steps import Crop
 from medseg.inference.device import choose_device, device_title
