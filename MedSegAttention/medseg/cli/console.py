@@ -8,7 +8,7 @@ from medseg.inference.forecast import Forecast
 from medseg.spec.events import Event, Warned
 from medseg.spec.events import Progress as Step
 
-_STAGES = {
+_STAGES: dict[str, str] = {
     "read": "reading",
     "preprocess": "preparing",
     "locate": "locating",

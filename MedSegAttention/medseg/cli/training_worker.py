@@ -10,8 +10,8 @@ from medseg.jobs.worker.main import Loaded, missing
 from medseg.jobs.worker.main import main as run_worker
 from medseg.spec.errors import JobError
 from medseg.spec.events import Described, Event, Learning
-from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
+from medseg.spec.wire import AnyJob
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,9 +33,9 @@ def load(emit: Callable[[Event], None]) -> Loaded | None:
         emit(missing(error))
         return None
 
-    def run(job: Job | TrainingJob, on_event: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
-        if isinstance(job, Job):
-            msg = f"this worker trains and does not segment, got a job for {job.model!r}; start the other one"
+    def run(job: AnyJob, on_event: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+        if not isinstance(job, TrainingJob):
+            msg = f"this worker trains and does nothing else, got {job!r:.80}; start the other one"
             raise JobError(msg)
         device = choose_device(job.device)
         is_usage_known = False

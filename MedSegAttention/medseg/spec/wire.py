@@ -6,17 +6,21 @@ from typing import Any, TypeAlias, TypeVar
 
 from medseg.spec.errors import FieldError, JobError
 from medseg.spec.fields import read_record
+from medseg.spec.import_job import ImportJob
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 
-AnyJob = TypeVar("AnyJob", Job, TrainingJob)
+AnyJob: TypeAlias = Job | TrainingJob | ImportJob
+"""What a worker can be asked to do."""
+JobKind = TypeVar("JobKind", Job, TrainingJob, ImportJob)
+_KEYS: dict[str, type[AnyJob]] = {"run": Job, "train": TrainingJob, "import": ImportJob}
 
 
 @dataclass(frozen=True)
 class Run:
     """Do a job; it begins when those asked for earlier are done."""
 
-    job: Job | TrainingJob
+    job: AnyJob
     name: str = ""  # comes back in Started, for the one who asked
 
 
@@ -60,14 +64,14 @@ def decode_job(text: str | bytes) -> Job:
 def encode_request(request: Request) -> str:
     """Write a request as one line of JSON in ASCII, without the newline.
 
-    It is {"run": job}, {"train": training job}, "cancel", "describe" or "quit".
+    It is {"run": job}, {"train": training job}, {"import": import job}, "cancel", "describe" or "quit".
 
     Raises:
         JobError: as ``encode_job`` raises it.
     """
     match request:
         case Run(job, name):
-            key = "train" if isinstance(job, TrainingJob) else "run"
+            key = next(key for key, kind in _KEYS.items() if isinstance(job, kind))
             return _dump({key: asdict(job), **({"name": name} if name else {})})
         case Cancel():
             return '"cancel"'
@@ -90,21 +94,30 @@ def decode_request(line: str | bytes) -> Request:
             return Describe()
         case "quit":
             return Quit()
-        case {"run": job, "name": str(name), **rest} if not rest:
-            return Run(_read(Job, job), name)
-        case {"run": job, **rest} if not rest:
-            return Run(_read(Job, job))
-        case {"train": job, "name": str(name), **rest} if not rest:
-            return Run(_read(TrainingJob, job), name)
-        case {"train": job, **rest} if not rest:
-            return Run(_read(TrainingJob, job))
+        case {"run": job, **rest}:
+            return _run(Job, job, rest, line)
+        case {"train": job, **rest}:
+            return _run(TrainingJob, job, rest, line)
+        case {"import": job, **rest}:
+            return _run(ImportJob, job, rest, line)
         case _:
-            words = '{"run": job, "name": text}, {"train": job, "name": text}, "cancel", "describe" or "quit"'
-            msg = f"a request is {words}, got {line[:80]!r}"
-            raise JobError(msg)
+            raise _refusal(line)
 
 
-def _read(kind: type[AnyJob], value: object) -> AnyJob:
+def _run(kind: type[JobKind], job: object, rest: dict[Any, Any], line: str | bytes) -> Run:
+    name = rest.pop("name", "")
+    if rest or not isinstance(name, str):
+        raise _refusal(line)
+    return Run(_read(kind, job), name)
+
+
+def _refusal(line: str | bytes) -> JobError:
+    words = '{"run", "train" or "import": job, "name": text}, "cancel", "describe" or "quit"'
+    msg = f"a request is {words}, got {line[:80]!r}"
+    return JobError(msg)
+
+
+def _read(kind: type[JobKind], value: object) -> JobKind:
     try:
         return read_record(kind, value, "job")
     except FieldError as error:

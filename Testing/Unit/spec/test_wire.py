@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from medseg.spec.errors import JobError
+from medseg.spec.import_job import Choices, ImportJob
 from medseg.spec.job import Job, Options
-from medseg.spec.manifest import Code, LabelSpec
+from medseg.spec.manifest import Code, IntensityRule, LabelSpec
 from medseg.spec.postprocess import PostprocessRule
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import Cancel, Describe, Quit, Run, decode_job, decode_request, encode_job, encode_request
@@ -45,7 +46,25 @@ def test_a_job_comes_back_from_its_text(job):
 
 LABEL = LabelSpec(value=1, name="Leber", color=(1, 2, 3), category=Code("a", "b", "c"), type=Code("d", "e", "f"))
 TRAINING = TrainingJob(dataset="d", output="o", title="T", start="s", labels=(LABEL,), steps=3, subjects="s.csv")
-REQUESTS = [Run(PLAIN), Run(FULL, "nr. 7 \u2028"), Run(TRAINING), Run(TRAINING, "nr. 8"), Cancel(), Describe(), Quit()]
+IMPORT = ImportJob(
+    source="s",
+    output="o",
+    scratch="x",
+    choices=Choices(model_id="m", labels=(LABEL,), intensity=IntensityRule(kind="zscore"), spacing_mm=(1.0, 2.0, 3.0)),
+    arguments={"widths": [1, 2], "deep": {"a": None}},
+    folds=("0", "all"),
+)
+REQUESTS = [
+    Run(PLAIN),
+    Run(IMPORT),
+    Run(IMPORT, "nr. 9"),
+    Run(FULL, "nr. 7 \u2028"),
+    Run(TRAINING),
+    Run(TRAINING, "nr. 8"),
+    Cancel(),
+    Describe(),
+    Quit(),
+]
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from medseg.mrml.sequences import proxy_of, remove_if_empty
 from medseg.spec.errors import JobError
 from medseg.spec.events import Event, Failed, Stopped, error_of
 from medseg.spec.job import Bounds, Job
-from medseg.spec.training_job import TrainingJob
+from medseg.spec.wire import AnyJob
 
 OnFinished: TypeAlias = Callable[[Any, Exception | None], None]
 """Hears the result and None, or None and what went wrong."""
@@ -191,7 +191,7 @@ class BlockingProcess(WorkerClient):
         chosen = interpreter(python)
         super().__init__(self._pipes, on_event, on_log, lambda: chosen)
 
-    def start(self, job: Job | TrainingJob, name: str = "") -> None:
+    def start(self, job: AnyJob, name: str = "") -> None:
         """Do the job."""
         super().start(job, name)
         while self.is_busy:

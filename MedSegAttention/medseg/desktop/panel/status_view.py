@@ -8,7 +8,7 @@ from medseg.desktop.panel.controls import show_text
 from medseg.desktop.panel.model_filter import weights_mb
 from medseg.desktop.queue.job_row import Row
 from medseg.desktop.queue.orders import what_is_missing
-from medseg.desktop.state.order import TrainingOrder
+from medseg.desktop.state.order import Order
 from medseg.desktop.state.parameters import ROI, Parameters
 from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.state.texts import _
@@ -71,7 +71,7 @@ class StatusView:
     def remember(self, row: Row) -> None:
         """Remember, for the next forecast, how long a window of an ended row took."""
         finished, order = row.finished, row.order
-        if isinstance(order, TrainingOrder) or finished is None:
+        if not isinstance(order, Order) or finished is None:
             return
         if finished.windows_seconds is not None and finished.window_count:
             self._preferences.remember_window(

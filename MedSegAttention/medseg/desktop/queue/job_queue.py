@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
+from medseg.desktop.queue.import_run import ImportRun, drop_unfinished
 from medseg.desktop.queue.job_row import Row, State
 from medseg.desktop.queue.training_run import TrainingRun
 from medseg.desktop.scene.importing import ImportedResult
@@ -18,7 +19,7 @@ from medseg.desktop.worker.job_process import MakeProcess, call_now
 from medseg.spec.errors import MedSegError
 from medseg.spec.events import Described, End, Event, Failed, Finished, Noted, Stopped, Warned
 
-AnyRun: TypeAlias = PendingRun | TrainingRun
+AnyRun: TypeAlias = PendingRun | TrainingRun | ImportRun
 Preparing: TypeAlias = Generator[str, None, AnyRun]
 """Yields a sentence on what it is doing, now and then, so that the window is alive in between; returns the run."""
 Prepare: TypeAlias = Callable[[AnyOrder, Path], AnyRun | Preparing]
@@ -293,6 +294,8 @@ class JobQueue:
 
 def _drop(row: Row) -> None:
     """Remove the folder of a row, unless it holds a result that no node does."""
+    if isinstance(row.run, ImportRun):
+        drop_unfinished(row.run)
     folder, row.folder, row.run = row.folder, None, None
     kept = row.result is not None and row.result.kept is not None
     if folder is not None and not kept:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from medseg.desktop.queue.import_run import ImportRun
 from medseg.desktop.queue.training_run import TrainingRun
 from medseg.desktop.scene.importing import ImportedResult
 from medseg.desktop.scene.pending_run import PendingRun
@@ -65,7 +66,7 @@ class Row:
     details: str = ""
     seconds_left: float | None = None
     warnings: list[str] = field(default_factory=list)
-    run: PendingRun | TrainingRun | None = None
+    run: PendingRun | TrainingRun | ImportRun | None = None
     folder: Path | None = None
     finished: Finished | None = None
     result: ImportedResult | None = None

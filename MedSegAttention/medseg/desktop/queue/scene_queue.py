@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from medseg.bundles.digest import begin_digest
+from medseg.desktop.queue.import_run import ImportRun, import_model_result, prepare_import
 from medseg.desktop.queue.job_queue import AnyRun, JobQueue, Preparing
 from medseg.desktop.queue.job_row import Row, State
 from medseg.desktop.queue.orders import prepare
@@ -11,7 +12,7 @@ from medseg.desktop.queue.training_run import TrainingRun, import_training_resul
 from medseg.desktop.scene.importing import ImportedResult, import_result
 from medseg.desktop.scene.probability_volumes import DeferredVolumes, ProbabilityVolumes
 from medseg.desktop.scene.undo import UndoStack, run_name
-from medseg.desktop.state.order import AnyOrder, TrainingOrder
+from medseg.desktop.state.order import AnyOrder, ImportOrder, TrainingOrder
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.steps import later
 from medseg.desktop.worker.job_process import MakeProcess
@@ -33,7 +34,7 @@ class SceneQueue(JobQueue):
         on_log: hears the log.
         on_described: hears which devices the worker has.
         on_result: hears each segmentation that shows a result.
-        on_model: called when a training has ended, also when it was cancelled: there may be a new model.
+        on_model: called when a training or an import has ended, also when it was cancelled: there may be a new model.
         on_volume: called when a volume of probabilities has come.
         on_end: hears each row that has ended, after all of these.
         say: hears why a volume of probabilities could not be shown.
@@ -88,7 +89,7 @@ class SceneQueue(JobQueue):
             if row.result.step is not None:
                 self.undo.push(row.result.step, run_name(row.order))
             self._on_result(row.result.node)
-        if isinstance(row.order, TrainingOrder):
+        if isinstance(row.order, TrainingOrder | ImportOrder):
             self._on_model()
         self._tell_end(row)
 
@@ -104,6 +105,8 @@ def prepare_run(scene: Node, order: AnyOrder, folder: Path) -> AnyRun | Preparin
     """Write what an order needs; see ``orders.prepare`` and, in steps, ``training_run.prepare_training``."""
     if isinstance(order, TrainingOrder):
         return prepare_training(scene, order, folder)
+    if isinstance(order, ImportOrder):
+        return prepare_import(order, folder)
     begin_digest(order.bundle)  # written on the result: a file of 1 GB takes a second
     return prepare(scene, order, folder)
 
@@ -118,6 +121,8 @@ def import_run(
     """Show a result; see ``scene.importing.import_result`` and ``training_run.import_training_result``."""
     if isinstance(run, TrainingRun):
         return import_training_result(finished)
+    if isinstance(run, ImportRun):
+        return import_model_result(finished)
     return import_result(scene, run, finished, versions, bring=bring)
 
 

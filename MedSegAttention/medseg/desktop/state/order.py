@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.state.settings import PanelSettings
+from medseg.spec.import_job import ImportJob
 
 
 @dataclass(frozen=True)
@@ -74,4 +75,24 @@ class TrainingOrder:
         return self.start.manifest.title if self.start is not None else str(self.network)
 
 
-AnyOrder: TypeAlias = Order | TrainingOrder
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImportOrder:
+    """One model from elsewhere; ``job.scratch`` is given when its turn comes.
+
+    Attributes:
+        job: what to import, and where it goes.
+        title: what people will call the new model.
+    """
+
+    job: ImportJob
+    title: str
+    device: str = "cpu"
+    time_point: None = None
+
+    @property
+    def model_title(self) -> str:
+        """What the queue calls the model: what it is made from."""
+        return Path(self.job.source).name
+
+
+AnyOrder: TypeAlias = Order | TrainingOrder | ImportOrder

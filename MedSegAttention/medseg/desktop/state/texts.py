@@ -41,6 +41,8 @@ _SHARES = {
     "postprocess": (95, 98),
     "write": (98, 100),
 }
+# The same for an import: an archive is unpacked, weights are read, one window is tried.
+_IMPORT_SHARES = {"unpack": (0, 20), "open": (20, 70), "try": (70, 98)}
 
 
 _TRAINED = 98  # percent of a training; then the model is written
@@ -67,7 +69,7 @@ def percent_done(progress: Progress | Learning) -> int:
     """How much of the whole job is done, 0..100; never goes back within a job."""
     if isinstance(progress, Learning):
         return min(_TRAINED, round(_TRAINED * progress.part))
-    begin, end = _SHARES[progress.stage]
+    begin, end = (_SHARES | _IMPORT_SHARES)[progress.stage]
     part = min(1.0, progress.done / progress.total) if progress.total > 0 else 0.0
     return round(begin + (end - begin) * part)
 
@@ -138,6 +140,9 @@ def _stage_name(stage: str) -> str:
         "windows": _("The network looks at the volume"),
         "restore": _("Back to the volume's own grid"),
         "postprocess": _("Cleaning the segments"),
-        "write": _("Writing the segments"),
+        "write": _("Writing the result"),
+        "unpack": _("Unpacking the archive"),
+        "open": _("Reading the model and comparing its weights"),
+        "try": _("Trying one window"),
     }
     return names[stage]

@@ -12,14 +12,13 @@ from medseg.desktop.state.texts import _
 from medseg.jobs.worker.command import Interpreter
 from medseg.spec.errors import JobError
 from medseg.spec.events import Event
-from medseg.spec.job import Job
-from medseg.spec.training_job import TrainingJob
+from medseg.spec.wire import AnyJob
 
 
 class JobProcess(Protocol):
     """Does one job after the other elsewhere; the panel is given one, so that a test can hand over its own."""
 
-    def start(self, job: Job | TrainingJob) -> None:
+    def start(self, job: AnyJob) -> None:
         """Begin; events come through the callback it was made with, its End last."""
 
     def cancel(self) -> None:

@@ -19,9 +19,8 @@ from medseg.jobs.worker.command import (
 from medseg.jobs.worker.event_stream import EventStreamParser
 from medseg.jobs.worker.process_tree import kill_tree
 from medseg.spec.events import CannotStart, Described, End, Event, Failed, Finished, Stopped
-from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
-from medseg.spec.wire import Cancel, Describe, Quit, Request, Run, encode_request
+from medseg.spec.wire import AnyJob, Cancel, Describe, Quit, Request, Run, encode_request
 
 GRACE_SECONDS = 1.5  # between a word and the kill; with the kill itself it is over within 2 s
 
@@ -111,7 +110,7 @@ class WorkerClient:
         """The last lines that ``on_log`` has heard of the present process, or of the one that ended last."""
         return list(self.stream.log)
 
-    def start(self, job: Job | TrainingJob, name: str = "") -> None:
+    def start(self, job: AnyJob, name: str = "") -> None:
         """Send a job, to the warm worker where there is one.
 
         Args:

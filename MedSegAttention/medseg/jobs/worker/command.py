@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.spec.events import Failed
-from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
+from medseg.spec.wire import AnyJob
 
 SEGMENTING = "medseg.jobs.worker.main"
 TRAINING = "medseg.cli.training_worker"  # above jobs and training, which do not know each other
@@ -28,7 +28,7 @@ class Interpreter:
     environment: Mapping[str, str] | None = field(default=None, compare=False)  # to start from; None: this process's
 
 
-def worker_module(job: Job | TrainingJob) -> str:
+def worker_module(job: AnyJob) -> str:
     """Which module does a job, in a process of its own."""
     return TRAINING if isinstance(job, TrainingJob) else SEGMENTING
 

@@ -20,9 +20,9 @@ from medseg.jobs.worker.process_tree import die_with_parent, end_with_children, 
 from medseg.jobs.worker.serve import Inbox, Refused, RunAny, bug_report, serve
 from medseg.spec.errors import JobError
 from medseg.spec.events import Described, Event, Failed, Progress, Stopped
-from medseg.spec.job import Job
+from medseg.spec.import_job import ImportJob
 from medseg.spec.training_job import TrainingJob
-from medseg.spec.wire import Quit, Run, decode_job
+from medseg.spec.wire import AnyJob, Quit, Run, decode_job
 
 _GRACE_SECONDS = 1.2  # for a job to clean up after its parent is gone
 
@@ -91,6 +91,7 @@ def _load(emit: Callable[[Event], None]) -> Loaded | None:
     """
     try:
         from medseg.inference.device import choose_device, describe_devices
+        from medseg.jobs.import_job import run_import
         from medseg.jobs.run.kept_engines import KeptEngines
         from medseg.jobs.run.loaded_networks import LoadedNetworks
         from medseg.jobs.run.run_job import run_job
@@ -102,7 +103,10 @@ def _load(emit: Callable[[Event], None]) -> Loaded | None:
     engines = KeptEngines()
     networks = LoadedNetworks(dropped=engines.forget)
 
-    def run(job: Job | TrainingJob, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+    def run(job: AnyJob, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
+        if isinstance(job, ImportJob):
+            run_import(job, emit, cancelled)
+            return
         if isinstance(job, TrainingJob):
             msg = f"this worker segments and does not train, got the training of {job.title!r}; start the other one"
             raise JobError(msg)

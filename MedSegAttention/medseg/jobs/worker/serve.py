@@ -10,14 +10,13 @@ from queue import Empty, SimpleQueue
 from medseg.spec.errors import Cancelled, JobError, MedSegError
 from medseg.spec.events import Event, Failed, Started, Stopped
 from medseg.spec.job import Job
-from medseg.spec.training_job import TrainingJob
-from medseg.spec.wire import Cancel, Describe, Quit, Run, decode_request
+from medseg.spec.wire import AnyJob, Cancel, Describe, Quit, Run, decode_request
 
 _TAIL = 12  # lines of a traceback in the details
 
 RunJob = Callable[[Job, Callable[[Event], None], Callable[[], bool]], object]
 """The job, who hears its events, and whether it was cancelled; emits ``Finished`` itself or raises."""
-RunAny = Callable[[Job | TrainingJob, Callable[[Event], None], Callable[[], bool]], object]
+RunAny = Callable[[AnyJob, Callable[[Event], None], Callable[[], bool]], object]
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def bug_report(error: BaseException) -> Failed:
     return Failed(f"{type(error).__name__}: {error}", is_bug=True, details="\n".join(lines[-_TAIL:]))
 
 
-def _attempt(job: Job | TrainingJob, emit: Callable[[Event], None], run: RunAny, cancelled: Callable[[], bool]) -> bool:
+def _attempt(job: AnyJob, emit: Callable[[Event], None], run: RunAny, cancelled: Callable[[], bool]) -> bool:
     try:
         if cancelled():
             raise Cancelled  # noqa: TRY301 - one place answers

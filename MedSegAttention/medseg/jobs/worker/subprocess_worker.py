@@ -12,8 +12,7 @@ from medseg.jobs.worker.client import WorkerClient
 from medseg.jobs.worker.command import Interpreter
 from medseg.spec.errors import JobError
 from medseg.spec.events import Described, Device, End, Event, Failed
-from medseg.spec.job import Job
-from medseg.spec.training_job import TrainingJob
+from medseg.spec.wire import AnyJob
 
 _CHUNK = 65536
 
@@ -153,7 +152,7 @@ class WorkerProcess(WorkerClient):
         """End the worker."""
         self.close()
 
-    def run(self, job: Job | TrainingJob, name: str = "") -> Iterator[Event]:
+    def run(self, job: AnyJob, name: str = "") -> Iterator[Event]:
         """Do one job; leaving the iteration early kills the worker.
 
         Args:
