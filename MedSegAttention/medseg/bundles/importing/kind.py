@@ -36,6 +36,12 @@ def kind_of(path: Path) -> SourceKind:
     return "weights"
 
 
+def configurations_in(path: Path) -> list[str]:
+    """Trained configurations of nnU-Net in a folder or an archive, by the names of their folders, sorted."""
+    names = _names_in_folder(path) if path.is_dir() else _names_in_archive(path)
+    return sorted({name.parent.name.rpartition("__")[2] for name in names if name.name == _PLANS and name.parent.name})
+
+
 def _names_in_folder(path: Path) -> list[PurePosixPath]:
     patterns = ["/".join(["*"] * depth) for depth in range(1, _DEPTH + 2)]
     return [PurePosixPath(found.relative_to(path).as_posix()) for pattern in patterns for found in path.glob(pattern)]

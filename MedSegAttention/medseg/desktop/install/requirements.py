@@ -34,6 +34,8 @@ class Requirement:
         return version is not None and (not version or _numbers(version) >= _numbers(self.minimum))
 
 
+NNUNET = Requirement("dynamic-network-architectures", "0.4")  # of models of nnU-Net alone
+MONAI = Requirement("monai", "1.4")  # of MONAI's networks alone
 OPENVINO = Requirement("openvino", "2026.1")  # needed by nothing: networks run faster on a processor with it
 
 

@@ -46,6 +46,10 @@ class Choices:
         self._binding.tick(names.allTimePoints, "all_time_points")
         self._binding.node(names.output, OUTPUT)
 
+    def current_model(self) -> Bundle | None:
+        """The model that is chosen; None where it is not installed."""
+        return self.picker.current
+
     def set_scene(self, scene: Node) -> None:
         """Offer the nodes of a scene; None: of no scene."""
         self._names.output.setMRMLScene(scene)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
-from medseg.bundles.card import Grid, score_grids, timing_rows
+from medseg.bundles.card import Grid, import_lines, score_grids, timing_rows
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.model_filter import dimensions, weights_mb
 from medseg.desktop.state.texts import _
@@ -46,12 +46,24 @@ def card_html(bundle: Bundle) -> str:
         (_("Training data"), escape(manifest.training_data)),
         (_("Clean-up"), escape(describe_postprocess(manifest.postprocess))),
         (_("Size"), escape(_size(bundle))),
+        (_("Verified on import"), "<br>".join(map(escape, import_lines(manifest.imported)))),
+        (_("Origin"), escape(origin_line(bundle))),
         (_("Licence"), escape(manifest.licence)),
         (_("Authors"), escape(manifest.authors)),
         (_("References"), "<br>".join(map(escape, manifest.references))),
         (_("Model id"), escape(f"{manifest.model_id} {manifest.version}")),
     )
     return "".join(_section(title, html) for title, html in sections if html)
+
+
+def origin_line(bundle: Bundle) -> str:
+    """Whose a model is, and where it lies."""
+    whose = {
+        "built-in": _("comes with the program"),
+        "shared": _("shared by others, only read"),
+        "own": _("your own"),
+    }
+    return f"{whose[bundle.origin]}: {bundle.folder}"
 
 
 def describe_postprocess(rule: PostprocessRule) -> str:

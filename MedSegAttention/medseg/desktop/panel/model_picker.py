@@ -66,7 +66,7 @@ class ModelPicker:
         known = {value for entry in self._entries for value in entry.values}
         wanted = Filter(self._wanted.words, self._wanted.chips & known)
         self._chips.build(facets(self._entries, wanted))
-        choices = [(bundle.manifest.title, model_id) for model_id, bundle in self._bundles.items()]
+        choices = [(_title(bundle), model_id) for model_id, bundle in self._bundles.items()]
         with self._showing:
             set_choices(self._ui.model, choices or [(_("No model is installed"), "")])
         for index, (title, _id) in enumerate(choices):  # a long title does not fit the box
@@ -149,6 +149,11 @@ class ModelPicker:
                 picture.scaled(_PICTURE, _PICTURE, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
             )
             self._ui.picture.setAccessibleName(_("Picture of {title}").format(title=bundle.manifest.title))
+
+
+def _title(bundle: Bundle) -> str:
+    title = bundle.manifest.title
+    return _("{title} (shared)").format(title=title) if bundle.origin == "shared" else title
 
 
 def _mean_dice(scores: Iterable[DatasetScores]) -> float:

@@ -1,11 +1,9 @@
 """The panel: choices become orders, the queue does them, the answers become segments."""
 
-from collections.abc import Callable
-
-from medseg.bundles.catalogue import Bundle, catalogue
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.choices import Choices
 from medseg.desktop.panel.controls import load_ui
+from medseg.desktop.panel.models import FindModels, Models
 from medseg.desktop.panel.ordering import Ordering
 from medseg.desktop.panel.section_stack import Sections
 from medseg.desktop.panel.sections.results import ResultsView
@@ -28,7 +26,7 @@ class Panel:
         installer: installs what is missing on Apply, before anything else; None: nothing is installed.
         training_installer: the same for what a training needs beside that.
         versions: of Slicer and of this program, written beside each result.
-        find_models: gives the installed models by their ids.
+        find_models: gives the models that are not shared, by their ids; None: the program's and the user's.
     """
 
     def __init__(
@@ -40,11 +38,11 @@ class Panel:
         installer: DependencyInstaller | None = None,
         training_installer: DependencyInstaller | None = None,
         versions: dict[str, str] | None = None,
-        find_models: Callable[[], dict[str, Bundle]] = catalogue,
+        find_models: FindModels | None = None,
     ) -> None:
         self.preferences = preferences or Preferences()
         self.parameters = parameters = Parameters(scene)
-        self._find_models, self._bundles = find_models, find_models()
+        self.models = Models(self.preferences, find_models, lambda: self._models_changed())
         self._session = Session(parameters, self.preferences, versions or {})
         self.log = self._session.log
         self.queue = SceneQueue(
@@ -62,7 +60,8 @@ class Panel:
         )
         self.widget, self.names = load_ui("Panel")
         self.status = StatusView(self.names, parameters, self.preferences)
-        self.choices = Choices(parameters, self.names, lambda: self._bundles)
+        self.choices = Choices(parameters, self.names, lambda: self.models.bundles)
+        self.current_model = self.choices.current_model
         self._ordering = Ordering(parameters, self.current_model, self.queue, self.status, installer)
         self.results = ResultsView(
             parameters,
@@ -78,11 +77,12 @@ class Panel:
             self._session,
             installer=installer,
             training_installer=training_installer,
-            bundles=lambda: self._bundles,
+            models=self.models,
             current_model=self.current_model,
             current_segmentation=lambda: self.results.node,
             order_all=self.apply_to_all,
             say=self.say,
+            on_models=lambda: self._models_changed(),
         )
         self.names.resultPlace.layout().addWidget(self.results.widget)
         self.names.sectionsPlace.layout().addWidget(self.sections.widget)
@@ -91,10 +91,6 @@ class Panel:
         parameters.listen(self.refresh)
         self.preferences.listen(self.refresh)
         self.set_scene(scene)
-
-    def current_model(self) -> Bundle | None:
-        """The model that is chosen; None where it is not installed."""
-        return self.choices.picker.current
 
     def set_scene(self, scene: Node) -> None:
         """Show the nodes of a scene; also call when it was closed or another was loaded, with the same scene."""
@@ -117,6 +113,7 @@ class Panel:
 
     def close(self) -> None:
         """End the worker, remove what it left and let go of the scene: after a reload these widgets still exist."""
+        self.models.stop()
         self.results.stop()
         self.sections.close()
         self.queue.close()
@@ -160,7 +157,7 @@ class Panel:
         self.say("\n".join([row.details or row.message, *row.warnings]))
 
     def _models_changed(self) -> None:
-        self._bundles = self._find_models()
+        self.models.reload()
         self.choices.picker.reload()
         self.refresh()
 

@@ -1,6 +1,6 @@
 """The collapsed sections under the result; a title says what in its section differs from the default."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ctk
@@ -9,7 +9,9 @@ import qt
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.controls import Section
+from medseg.desktop.panel.models import Models
 from medseg.desktop.panel.sections.diagnostics import DiagnosticsSection
+from medseg.desktop.panel.sections.models import ModelsSection
 from medseg.desktop.panel.sections.performance import EngineOffer, PerformanceSection
 from medseg.desktop.panel.sections.postprocessing import PostprocessingSection
 from medseg.desktop.panel.sections.probabilities import ProbabilitiesSection
@@ -88,11 +90,12 @@ class Sections(SectionStack):
         session: holds the log.
         installer: of what a worker needs; None: nothing can be installed.
         training_installer: of what a training needs.
-        bundles: the installed models by id.
+        models: those there are.
         current_model: the chosen one; None where it is not installed.
         current_segmentation: the one that is looked at; None: there is none.
         order_all: queues a job for every volume of the scene.
         say: hears a sentence for the user.
+        on_models: called when a model was changed or removed.
     """
 
     def __init__(
@@ -104,11 +107,12 @@ class Sections(SectionStack):
         *,
         installer: DependencyInstaller | None,
         training_installer: DependencyInstaller | None,
-        bundles: Callable[[], Mapping[str, Bundle]],
+        models: Models,
         current_model: Callable[[], Bundle | None],
         current_segmentation: Callable[[], Node],
         order_all: Callable[[], None],
         say: Callable[[str], None],
+        on_models: Callable[[], None],
     ) -> None:
         self._queue, self._say = queue, say
         check = None if installer is None else installer.state
@@ -121,11 +125,14 @@ class Sections(SectionStack):
         self.performance = PerformanceSection(parameters, current_model, self._ask_for_devices, offer)
         cleaning = PostprocessingSection(parameters, current_model)
         self.probabilities = ProbabilitiesSection(parameters, current_segmentation)
-        self.training = TrainingSection(parameters, bundles, current_model, queue, training_installer)
+        self.training = TrainingSection(parameters, lambda: models.bundles, current_model, queue, training_installer)
+        self.models = ModelsSection(
+            parameters, preferences, models, current_model, queue, installer=installer, on_change=on_models
+        )
         self.jobs = QueueSection(parameters, queue, order_all)
         diagnostics = DiagnosticsSection(preferences, session.log, report, check)
         above: list[Section] = [self.region, self.performance, cleaning, self.probabilities]
-        super().__init__([*above, self.training, self.jobs, diagnostics])
+        super().__init__([*above, self.models, self.training, self.jobs, diagnostics])
         self.when_first_opened(self.training, self.training.propose)
         self.when_first_opened(
             self.performance, lambda: self.performance.look() if installer is None or installer.is_ready() else None
@@ -135,6 +142,7 @@ class Sections(SectionStack):
         """Let go of the scene: the panel is being closed."""
         self.region.close()
         self.training.close()
+        self.models.close()
 
     def _ask_for_devices(self) -> None:
         try:
