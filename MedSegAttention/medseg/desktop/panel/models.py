@@ -42,7 +42,7 @@ class Models:
         self._answers: dict[Path, Scan] = {}
         self._begun = 0.0
         self._folders: tuple[Path, ...] = ()
-        self._own = Scan({}, ())
+        self._broken: tuple[BrokenBundle, ...] = ()  # of those that are not shared
         self.bundles: dict[str, Bundle] = {}
         self._reminder: InThread[None] | None = None
         preferences.listen(self._look_if_others)
@@ -63,21 +63,20 @@ class Models:
 
     def reload(self) -> None:
         """Read the program's and the user's folders anew."""
-        if self._find is not None:
-            self._own = Scan(dict(self._find()), ())
-            built_in = Scan({}, ())
-        else:
-            built_in = scan_folder(built_in_folder(), "built-in")
-            self._own = merged(scan_folder(root, "own") for root in own_folders())
         shared = [self._answers[root] for root in self._folders if root in self._answers]
-        self.bundles = merged([built_in, *shared, self._own]).bundles
-        self._own = merged([Scan({}, built_in.broken), Scan({}, self._own.broken)])
+        if self._find is not None:
+            self.bundles = merged(shared).bundles | dict(self._find())
+            return
+        built_in = scan_folder(built_in_folder(), "built-in")
+        own = [scan_folder(root, "own") for root in own_folders()]
+        self.bundles = merged([built_in, *shared, *own]).bundles
+        self._broken = merged([built_in, *own]).broken
 
     def lines(self) -> list[str]:
         """One sentence for each shared folder, and one for each model that cannot be used."""
         said = [self._line(root) for root in self._folders]
         broken = [each for found in self._answers.values() for each in found.broken if each.folder not in self._folders]
-        return [*said, *(each.reason for each in [*broken, *self._own.broken])]
+        return [*said, *(each.reason for each in [*broken, *self._broken])]
 
     def stop(self) -> None:
         """Wait for no folder any more."""

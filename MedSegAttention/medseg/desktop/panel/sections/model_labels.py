@@ -1,4 +1,4 @@
-"""The part of the panel that gives segments of a model other names, colours and codes; nothing is stored before Save."""
+"""The part of the panel that gives segments of a model other names, colours and codes, stored by Save alone."""
 
 from collections.abc import Callable
 
