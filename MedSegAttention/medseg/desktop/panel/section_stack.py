@@ -26,7 +26,7 @@ from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
 from medseg.spec.errors import MedSegError
 
-_GAP = 3  # pixels between the titles
+_GAP = 0  # pixels between the titles: all of them closed fit a window of 900 pixels
 
 
 class SectionStack:

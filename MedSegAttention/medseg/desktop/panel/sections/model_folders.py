@@ -42,7 +42,7 @@ class ModelFolders:
     ) -> None:
         self._parameters, self._preferences, self._models = parameters, preferences, models
         self._current, self._queue, self._on_change = current_model, queue, on_change
-        self._said = ""
+        self._said, self._shown = "", ""
         self.widget, self._ui = load_ui("ModelFolders")
         ui = self._ui
         ui.shared.connect("editingFinished()", lambda: self._store(str(ui.shared.text)))
@@ -55,7 +55,8 @@ class ModelFolders:
     def refresh(self) -> None:
         """Show the shared folders and what became of them."""
         text = os.pathsep.join(map(str, self._preferences.model_folders))
-        if not self._ui.shared.hasFocus() or not str(self._ui.shared.text).strip():
+        if text != self._shown:  # what is being typed stays
+            self._shown = text
             self._ui.shared.setText(text)
         show_text(self._ui.places, "\n".join([*self._models.lines(), *filter(None, [self._said])]))
         bundle = self._current()
