@@ -22,6 +22,8 @@ from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.state.texts import _
 
 FindModels: TypeAlias = Callable[[], Mapping[str, Bundle]]
+CurrentModel: TypeAlias = Callable[[], Bundle | None]
+"""Gives the model that is chosen; None where it is not installed."""
 
 
 class Models:

@@ -6,10 +6,9 @@ from typing import Any
 import ctk
 import qt
 
-from medseg.bundles.catalogue import Bundle
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.controls import Section
-from medseg.desktop.panel.models import Models
+from medseg.desktop.panel.models import CurrentModel, Models
 from medseg.desktop.panel.sections.diagnostics import DiagnosticsSection
 from medseg.desktop.panel.sections.models import ModelsSection
 from medseg.desktop.panel.sections.performance import EngineOffer, PerformanceSection
@@ -108,7 +107,7 @@ class Sections(SectionStack):
         installer: DependencyInstaller | None,
         training_installer: DependencyInstaller | None,
         models: Models,
-        current_model: Callable[[], Bundle | None],
+        current_model: CurrentModel,
         current_segmentation: Callable[[], Node],
         order_all: Callable[[], None],
         say: Callable[[str], None],

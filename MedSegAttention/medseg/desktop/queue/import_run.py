@@ -66,8 +66,14 @@ def prepare_import(order: ImportOrder, folder: Path) -> ImportRun:
     return ImportRun(ImportRequest(folder, replace(order.job, scratch=str(_scratch(order, folder.name)))))
 
 
-def drop_unfinished(run: ImportRun) -> None:
-    """Remove what an import has left that was cancelled or killed; of one that is done nothing is left there."""
+def drop_unfinished(run: object) -> None:
+    """Remove what an import has left that was cancelled or killed; of one that is done nothing is left there.
+
+    Args:
+        run: of any row; of others nothing is removed.
+    """
+    if not isinstance(run, ImportRun):
+        return
     scratch = Path(run.request.job.scratch)
     shutil.rmtree(scratch, ignore_errors=True)
     with suppress(OSError):  # others are at work there

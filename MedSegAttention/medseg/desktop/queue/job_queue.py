@@ -294,9 +294,7 @@ class JobQueue:
 
 def _drop(row: Row) -> None:
     """Remove the folder of a row, unless it holds a result that no node does."""
-    if isinstance(row.run, ImportRun):
-        drop_unfinished(row.run)
+    drop_unfinished(row.run)
     folder, row.folder, row.run = row.folder, None, None
-    kept = row.result is not None and row.result.kept is not None
-    if folder is not None and not kept:
+    if folder is not None and (row.result is None or row.result.kept is None):
         shutil.rmtree(folder, ignore_errors=True)
