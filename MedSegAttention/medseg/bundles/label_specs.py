@@ -20,8 +20,8 @@ def label_specs(names: Sequence[str], values: Sequence[int] | None = None) -> tu
         values: of each in a labelmap; None: 1, 2, ...
 
     Returns:
-        The segments; where a name is a term of ``anatomy`` ("spleen", "kidney_left"), they have its codes and its colour,
-        as long as no earlier segment has it; else plain tissue.
+        The segments; where a name is a term of ``anatomy`` ("spleen", "kidney_left"), its codes and its colour
+        where no earlier segment has it; else plain tissue.
 
     Example:
         >>> [spec.type.meaning for spec in label_specs(["Left Kidney", "tumour", "part 3"])]

@@ -40,9 +40,9 @@ def relabelled(manifest: ModelManifest, changes: Mapping[int, LabelChange]) -> M
         JobError: for a value that no segment has, or a model whose boxes name its segments themselves.
         ManifestError: for a colour, term or code that is none, or names that are the same.
     """
-    known = {label.value for label in manifest.labels}
-    if unknown := sorted(set(changes) - known):
-        msg = f"{manifest.model_id} has no segment of value {unknown[0]}; its values are 1 to {len(known)}"
+    known = [label.value for label in manifest.labels]
+    if unknown := sorted(set(changes) - set(known)):
+        msg = f"{manifest.model_id} has no segment of value {unknown[0]}; its values are {', '.join(map(str, known))}"
         raise JobError(msg)
     if manifest.locate is not None and any(box.labels for box in manifest.locate.boxes):
         msg = f"{manifest.model_id} names its segments in each box where it is located; change its metadata.json"

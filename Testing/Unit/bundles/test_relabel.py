@@ -53,7 +53,7 @@ def test_a_code_is_a_term_or_is_written_out(named):
 @pytest.mark.parametrize(
     ("value", "change", "words"),
     [
-        (4, LabelChange(name="x"), "has no segment of value 4; its values are 1 to 3"),
+        (4, LabelChange(name="x"), "has no segment of value 4; its values are 1, 2, 3"),
         (2, LabelChange(color="red"), "a colour is written #rrggbb, got 'red'"),
         (2, LabelChange(code="kidnei"), "no anatomical term is called 'kidnei'; like it: kidney"),
         (2, LabelChange(name=" "), "name: expected some text"),

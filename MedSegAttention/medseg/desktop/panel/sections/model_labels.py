@@ -82,12 +82,13 @@ class ModelLabels:
         """Write the likeliest terms into the table."""
         if self._bundle is None:
             return
-        found = suggested_changes(self._bundle.manifest.labels)
+        labels = self._bundle.manifest.labels
+        found = suggested_changes(labels)
         with self._showing:
-            for value, change in found.items():
-                set_cell(self._ui.labels, value - 1, _CODE, change.code or "")
+            for line, change in ((n, found[label.value]) for n, label in enumerate(labels) if label.value in found):
+                set_cell(self._ui.labels, line, _CODE, change.code or "")
                 if change.color is not None:
-                    set_cell(self._ui.labels, value - 1, _COLOR, change.color)
+                    set_cell(self._ui.labels, line, _COLOR, change.color)
         self._edited()
         if not found:
             show_text(self._ui.changes, _("No term is like the name of a segment that has none."))
