@@ -157,8 +157,16 @@ def test_a_model_of_nnunet_is_imported_listed_run_and_removed_in_the_panel(drive
     driver.child("name").setText("Organs of nnU-Net")
     driver.click("importModel")
     (row,) = driver.panel.queue.rows
-    spin(lambda: row.has_ended, seconds=PATIENCE_SECONDS)
+    said = []
+
+    def has_ended():
+        said.append((row.percent, row.message))
+        return row.has_ended
+
+    spin(has_ended, seconds=PATIENCE_SECONDS)
     assert row.state == "done", row.details
+    assert any("Reading the model" in message or "Trying one window" in message for _percent, message in said)
+    assert sorted(percent for percent, _message in said) == [percent for percent, _message in said]
     assert "Organs of nnU-Net" in driver.titles()
     folder = folders / "models" / "organs-of-nnu-net"
     assert sorted(path.name for path in folder.parent.iterdir()) == ["organs-of-nnu-net", MODEL]

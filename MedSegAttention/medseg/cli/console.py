@@ -8,7 +8,7 @@ from medseg.inference.forecast import Forecast
 from medseg.spec.events import Event, Warned
 from medseg.spec.events import Progress as Step
 
-_STAGES: dict[str, str] = {
+_STAGES = {
     "read": "reading",
     "preprocess": "preparing",
     "locate": "locating",
@@ -16,6 +16,9 @@ _STAGES: dict[str, str] = {
     "restore": "restoring the grid",
     "postprocess": "cleaning up",
     "write": "writing",
+    "unpack": "unpacking",
+    "open": "reading the model",
+    "try": "trying one window",
 }
 
 

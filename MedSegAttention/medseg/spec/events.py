@@ -8,7 +8,9 @@ from medseg.spec.errors import Cancelled, FieldError, JobError
 from medseg.spec.fields import read_record
 from medseg.spec.locating import PlacedBox
 
-Stage: TypeAlias = Literal["read", "preprocess", "locate", "windows", "restore", "postprocess", "write"]
+Stage: TypeAlias = Literal[
+    "read", "preprocess", "locate", "windows", "restore", "postprocess", "write", "unpack", "open", "try"
+]
 ImportStage: TypeAlias = Literal["unpack", "open", "try", "write"]  # of a model from elsewhere
 
 
@@ -33,7 +35,7 @@ class Using:
 class Progress:
     """How far one stage of the job is."""
 
-    stage: Stage | ImportStage
+    stage: Stage
     done: int
     total: int
     seconds_left: float | None = None  # of this stage; None while nothing can be said
