@@ -10,11 +10,24 @@ import pytest
 
 from medseg.desktop.state import texts
 from medseg.desktop.state.texts import describe_event, percent_done, with_key
-from medseg.spec.events import CannotStart, Failed, Finished, Progress, Stage, Started, Stopped, Using, Warned
+from medseg.spec.events import (
+    CannotStart,
+    Failed,
+    Finished,
+    ImportStage,
+    Progress,
+    Stage,
+    Started,
+    Stopped,
+    Using,
+    Warned,
+)
+
+IMPORT = typing.get_args(ImportStage)
 
 
-def test_progress_goes_from_nothing_to_all_and_never_back():
-    stages = typing.get_args(Stage)
+@pytest.mark.parametrize("stages", [[each for each in typing.get_args(Stage) if each not in IMPORT[:-1]], IMPORT])
+def test_progress_goes_from_nothing_to_all_and_never_back(stages):
     seen = [percent_done(Progress(stage, done, 4)) for stage in stages for done in range(5)]
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0, 100)
