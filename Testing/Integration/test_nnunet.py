@@ -15,15 +15,19 @@ pytest.importorskip("dynamic_network_architectures", reason="needs nnU-Net's net
 from medseg.bundles.catalogue import find_bundle
 from medseg.bundles.importing.choices import Choices
 from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
+from medseg.bundles.stages import open_stages
 from medseg.bundles.weights import load_network
 from medseg.cli.main import run
 from medseg.imaging.geometry import stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.preprocess import plan_grids, prepare
 from medseg.io.read import read_image, read_layers
+from medseg.jobs.run.asked import ask_stage
+from medseg.jobs.run.progress import ProgressReporter
 from medseg.jobs.run.results import Outputs
 from medseg.jobs.run.segment import segment_case
-from medseg.spec.errors import ImageError, ManifestError, WeightsError
+from medseg.jobs.run.stages import Question
+from medseg.spec.errors import ImageError, JobError, ManifestError, WeightsError
 from medseg.spec.job import Options
 
 CASES = ["01-mriso", "02-mrsagittalaniso", "04-t1flair", "05-ctorgans", "07-mr2d", "10-mrignore", "11-ctoldplans"]
@@ -115,16 +119,89 @@ def test_openvino_gives_the_same_labels_but_for_near_ties(imported, shared):
     assert np.count_nonzero(found.labels.array[0] != wanted) <= ties
 
 
-def test_the_first_stage_of_a_cascade_is_imported_and_the_second_is_refused(shared, tmp_path):
+@pytest.fixture(scope="module")
+def cascade(shared, tmp_path_factory):
+    """The kit's cascade: its folder, and the model of both stages."""
     folder = shared / "nnunet" / "kit" / "08-mrcascade"
-    with pytest.raises(ManifestError, match=r"holds several models: .*3d_cascade_fullres, .*3d_lowres"):
-        import_nnunet(folder / "model", tmp_path / "both", CHOICES)
-    with pytest.raises(ManifestError, match="3d_cascade_fullres continues the answer of 3d_lowres; cascades are not"):
-        import_nnunet(folder / "model", tmp_path / "second", CHOICES, configuration_name="3d_cascade_fullres")
-    first = import_nnunet(folder / "model", tmp_path / "first", CHOICES, configuration_name="3d_lowres").bundle
-    found = segment_case(inputs_of(folder, "larger"), first, Options(device="cpu", engine="torch", mirror=False))
-    wanted = np.asarray(nibabel.load(folder / "expected" / "3d_lowres_nomirror" / "larger.nii.gz").dataobj)
+    made = import_nnunet(folder / "model", tmp_path_factory.mktemp("cascade") / "model", CHOICES)
+    return folder, made.bundle
+
+
+def test_a_cascade_gives_the_labels_of_nnunet_voxel_for_voxel(cascade):
+    folder, bundle = cascade
+    assert [stage.name for stage in bundle.manifest.composition.stages] == ["3d_lowres", "3d_cascade_fullres"]
+    wanted = np.asarray(nibabel.load(folder / "expected" / "3d_cascade_fullres_mirror" / "smaller.nii.gz").dataobj)
+    found = segment_case(inputs_of(folder, "smaller"), bundle, Options(device="cpu", engine="torch"))
     np.testing.assert_array_equal(found.labels.array[0], wanted)
+
+
+@pytest.mark.parametrize("name", ["smaller", "larger"])
+def test_the_second_stage_continues_labels_as_nnunet_does(cascade, name):
+    folder, bundle = cascade
+    previous = np.asarray(nibabel.load(folder / "expected" / "3d_lowres_mirror" / f"{name}.nii.gz").dataobj)
+    first, second = open_stages(bundle)
+    (scan,) = inputs_of(folder, name)
+    image, options = read_image(scan).image, Options(device="cpu", engine="torch", mirror=False)
+    alone = segment_case([image], first.bundle, options).labels.array[0]
+    wanted = np.asarray(nibabel.load(folder / "expected" / "3d_lowres_nomirror" / f"{name}.nii.gz").dataobj)
+    np.testing.assert_array_equal(alone, wanted)
+    question = Question(
+        bundle=second.bundle,
+        image=image,
+        previous=previous,
+        options=options,
+        progress=ProgressReporter(),
+        wants_probabilities=True,
+    )
+    answer, probabilities = ask_stage(question, device="cpu")
+    expected = folder / "expected" / "3d_cascade_fullres_nomirror"
+    np.testing.assert_array_equal(answer.values, np.asarray(nibabel.load(expected / f"{name}.nii.gz").dataobj))
+    theirs = np.load(expected / f"{name}_probabilities.npz")["probabilities"].astype(np.float32)
+    np.testing.assert_allclose(probabilities, theirs.transpose(0, 3, 2, 1), atol=2e-3)
+
+
+def test_the_second_stage_sees_what_nnunet_showed_it_bit_for_bit(cascade):
+    folder, bundle = cascade
+    previous = np.asarray(nibabel.load(folder / "expected" / "3d_lowres_mirror" / "larger.nii.gz").dataobj)
+    second = open_stages(bundle)[1].bundle
+    (scan,) = inputs_of(folder, "larger")
+    prepared = prepare(read_image(scan).image, second.manifest, previous=previous)
+    theirs = np.load(folder / "stages" / "larger_nomirror.npz")["network_input"]
+    np.testing.assert_array_equal(prepared.image.array, theirs)
+
+
+def test_the_second_stage_alone_says_what_it_is_part_of(cascade):
+    folder, bundle = cascade
+    second = open_stages(bundle)[1].bundle
+    with pytest.raises(JobError, match="continues the labels of an earlier stage; run the model that it is part of"):
+        segment_case(inputs_of(folder, "smaller"), second, Options(device="cpu", engine="torch", mirror=False))
+
+
+def test_configurations_are_chosen_averaged_or_named(shared, cascade, tmp_path):
+    source = shared / "nnunet" / "kit" / "08-mrcascade" / "model"
+    first = import_nnunet(source, tmp_path / "first", CHOICES, configuration_name="3d_lowres").bundle
+    assert first.manifest.composition is None
+    both = import_nnunet(source, tmp_path / "both", CHOICES, configuration_name="3d_lowres,3d_cascade_fullres").bundle
+    folder, alone = cascade
+    options = Options(device="cpu", engine="torch", mirror=False)
+    inputs = inputs_of(folder, "smaller")
+    one, other, mean = (
+        segment_case(inputs, bundle, options, want_probabilities=True).probabilities.array
+        for bundle in (first, alone, both)
+    )
+    np.testing.assert_allclose(mean[1:], (one + other)[1:] / 2, atol=1e-6)
+    labels = segment_case(inputs, both, options).labels.array[0]
+    np.testing.assert_array_equal(labels, ((one + other) / 2).argmax(axis=0))
+    with pytest.raises(ManifestError, match="each configuration is averaged once, got 3d_lowres,3d_lowres"):
+        import_nnunet(source, tmp_path / "twice", CHOICES, configuration_name="3d_lowres,3d_lowres")
+
+
+def test_a_cascade_without_its_first_stage_is_refused(shared, tmp_path):
+    (source,) = (shared / "nnunet" / "kit" / "08-mrcascade" / "model").glob("*/*cascade_fullres")
+    shutil.copytree(source, tmp_path / "Dataset508" / source.name)
+    with pytest.raises(ManifestError, match=r"continues the answer of 3d_lowres, and beside it there are 0 trained"):
+        import_nnunet(tmp_path / "Dataset508", tmp_path / "out", CHOICES)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_region_and_a_quick_preview_work_as_with_any_model(imported, shared):

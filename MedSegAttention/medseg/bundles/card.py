@@ -1,6 +1,6 @@
 """The model card, docs/README.md: everything a person asks before trusting a model, out of its manifest."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from medseg.spec.imported import ImportRecord
@@ -8,6 +8,7 @@ from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
 from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing
 from medseg.spec.postprocess import PostprocessRule
+from medseg.spec.stages import Composition
 
 # field of SegmentScores, title, digits of its interval
 _FIGURES = (
@@ -100,11 +101,34 @@ def _locate(rule: LocateRule) -> str:
     )
 
 
+def _stages(composition: Composition) -> Iterator[str]:
+    """Say of each stage what it is shown and what of its answer counts."""
+    for number, stage in enumerate(composition.stages, start=1):
+        shown = "the whole image"
+        if stage.within is not None:
+            labels = ", ".join(stage.within.labels) or "everything"
+            shown = f"a box {stage.within.margin_mm:g} mm around {labels} of `{stage.within.stage}`"
+        if stage.previous:
+            shown += f" and the labels of `{stage.previous}`"
+        count = len(stage.answers)
+        gives = f"gives {count} segment{'' if count == 1 else 's'}" if count else "helps the others"
+        yield f"Stage {number}, `{stage.name}` (`stages/{stage.place}`): is shown {shown}; {gives}"
+    joins = {"overwrite": "later stages overwrite earlier ones", "mean": "probabilities are averaged"}
+    yield f"Joined: {joins[composition.join]}; one stage is in memory at a time"
+
+
 def _input(manifest: ModelManifest) -> str:
     channels = ", ".join(f"{channel.name} ({channel.modality})" for channel in manifest.channels)
     spacing = "the image's own" if manifest.spacing_mm is None else f"{_times(manifest.spacing_mm)} mm"
     mirror = ", ".join("ijk"[axis] for axis in manifest.mirror_axes) or "none"
     arguments = ", ".join(f"`{name}={value}`" for name, value in manifest.arguments.items()) or "its own defaults"
+    if manifest.composition is not None:
+        staged = (
+            f"Channels: {channels}",
+            *_stages(manifest.composition),
+            f"Afterwards: {_afterwards(manifest.postprocess)}",
+        )
+        return "\n".join(f"- {line}" for line in staged)
     lines = (
         f"Channels: {channels}",
         f"Orientation of i, j, k: {manifest.orientation}; spacing: {spacing}",

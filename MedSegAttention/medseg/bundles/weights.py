@@ -31,6 +31,10 @@ def load_network(bundle: Bundle) -> nn.Module:
         WeightsError: as ``load_weights`` raises it.
     """
     manifest = bundle.manifest
+    if manifest.composition is not None:
+        folders = listed([f"stages/{place}" for place in dict.fromkeys(s.place for s in manifest.composition.stages)])
+        msg = f"{manifest.model_id} is made of several models and has no network of its own; take one of {folders}"
+        raise ManifestError(msg)
     counts = ((label_argument(manifest.network), manifest.label_count), ("in_channels", manifest.network_channels))
     channels = "channels" if manifest.slices is None else "channels of every slice seen"
     for name, wanted in counts:

@@ -1,6 +1,8 @@
 """A trained network becomes a bundle: the whole folder appears at once, or nothing does."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from torch import nn
@@ -40,21 +42,32 @@ def write_bundle(
         ManifestError: when the manifest does not come back from its file as it was.
         WeightsError: when the weights cannot be stored so, or do not fit the network the manifest describes.
     """
+    with drafted(folder, manifest, licence_text, overwrite=overwrite) as draft:
+        (draft / "models").mkdir()
+        save_weights(network, draft / "models" / "model.safetensors", stored_as=stored_as)
+        load_network(Bundle(draft, read_manifest(metadata_path(draft))))
+    return Bundle(folder, read_manifest(metadata_path(folder)))
+
+
+@contextmanager
+def drafted(folder: Path, manifest: ModelManifest, licence_text: str, *, overwrite: bool) -> Iterator[Path]:
+    """Write the words of a bundle in a hidden folder beside its place, and put it there when the block ends well.
+
+    Arguments and errors as of ``write_bundle``.
+    """
     if folder.exists() and not overwrite:
         msg = f"{folder} exists and is kept; choose another folder or allow overwriting"
         raise OutputExists(msg)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         draft = Path(scratch) / "bundle"
-        for name in ("configs", "models", "docs"):
+        for name in ("configs", "docs"):
             (draft / name).mkdir(parents=True)
         write_manifest(manifest, metadata_path(draft))
         write_words(draft, manifest)
-        save_weights(network, draft / "models" / "model.safetensors", stored_as=stored_as)
         (draft / "LICENSE").write_text(licence_text, encoding="utf-8")
-        load_network(Bundle(draft, read_manifest(metadata_path(draft))))
+        yield draft
         _put_in_place(draft, folder, Path(scratch) / "replaced")
-    return Bundle(folder, read_manifest(metadata_path(folder)))
 
 
 def _put_in_place(draft: Path, folder: Path, replaced: Path) -> None:

@@ -44,7 +44,11 @@ def import_model(
         str | None, typer.Option(help="Arguments of the network, JSON or a JSON file, where shapes do not tell.")
     ] = None,
     configuration: Annotated[
-        str | None, typer.Option(help="Of nnU-Net: 2d, 3d_fullres, ..., where the folder holds several.")
+        str | None,
+        typer.Option(help="Of nnU-Net: 2d, 3d_fullres, ..., where the folder holds several; with commas: averaged."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Of TotalSegmentator: total, total_fast, ..., where the folder holds several.")
     ] = None,
     folds: Annotated[
         str | None, typer.Option(help="Of nnU-Net: e.g. 0,1 or all; every fold that was trained by default.")
@@ -70,7 +74,7 @@ def import_model(
     from medseg.spec.errors import JobError
 
     kind = kind_of(source)
-    theirs = {"--configuration": configuration, "--folds": folds}
+    theirs = {"--configuration": configuration, "--task": task, "--folds": folds}
     ours = {"--network": network, "--arguments": arguments}
     own = {"--intensity": intensity, "--spacing": spacing, "--orientation": orientation, "--window": window}
     foreign = {"nnunet": ours | own | {"--slices": slices}, "monai": ours | theirs, "weights": theirs}[kind]
@@ -88,6 +92,7 @@ def import_model(
         network=network,
         arguments=given_arguments,
         configuration=configuration,
+        task=task,
         folds=None if folds is None else [fold.strip() for fold in folds.split(",")],
         overwrite=overwrite,
     )
@@ -133,6 +138,15 @@ def _report(imported: "Imported") -> None:
     for note in imported.notes:
         errors().print(f"assumed: {note}", style="yellow", markup=False)
     manifest = imported.bundle.manifest
+    if manifest.composition is not None:
+        names = ", ".join(stage.name for stage in manifest.composition.stages)
+        output().print(
+            f"{imported.bundle.folder} is ready: {len(manifest.labels)} segments of the stages {names}, every weight "
+            "checked, one window of each run",
+            markup=False,
+            soft_wrap=True,
+        )
+        return
     output().print(
         f"{imported.bundle.folder} is ready: {manifest.network}, every weight checked, one window of "
         f"{manifest.window_shape} voxels run",

@@ -60,13 +60,13 @@ def normalised(image: Image, whole: Image, crop: Crop, rule: NnunetRule) -> NDAr
         rule: of the model.
     """
     array = as_finite(image.array)
-    mask = _mask(whole, crop) if any(channel.masked for channel in rule.channels) else None
+    mask = enclosed(whole, crop) if any(channel.masked for channel in rule.channels) else None
     for values, channel in zip(array, rule.channels, strict=True):
         _normalise(values, channel, mask)
     return array
 
 
-def _mask(whole: Image, crop: Crop) -> NDArray[np.bool_]:
+def enclosed(whole: Image, crop: Crop) -> NDArray[np.bool_]:
     """Voxels that are not 0 in some channel, and what they enclose, ``(i, j, k)`` of the crop."""
     from scipy import ndimage  # here, so that Slicer does not wait for it
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from medseg.imaging.body import body_box
 from medseg.imaging.image import Affine, Image, Shape
 from medseg.imaging.intensity import as_finite, normalise
-from medseg.imaging.nnunet import crop_to_nonzero, normalised, plan_resampling, turn
+from medseg.imaging.nnunet import crop_to_nonzero, enclosed, normalised, plan_resampling, turn
+from medseg.imaging.nnunet_labels import one_hot
 from medseg.imaging.steps import Crop, Reorient, Resample, VoxelBox
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest, OverlapRule
@@ -131,7 +132,9 @@ class Prepared(Grids):
             yield value, whole
 
 
-def prepare(image: Image, manifest: ModelManifest, grids: Grids | None = None) -> Prepared:
+def prepare(
+    image: Image, manifest: ModelManifest, grids: Grids | None = None, *, previous: NDArray[Any] | None = None
+) -> Prepared:
     """Turn, crop, resample and normalise an image for a model, in that order.
 
     Intensity statistics are those of the cropped, resampled image.
@@ -140,9 +143,10 @@ def prepare(image: Image, manifest: ModelManifest, grids: Grids | None = None) -
         image: ``(C, I, J, K)``, channels in the model's order.
         manifest: intensity rule of the model, and what air is.
         grids: planned for this image; None: the whole image, or its body where the manifest says so.
+        previous: labels ``(I, J, K)`` of an earlier stage, for a model that is shown them.
 
     Raises:
-        JobError: if the channels are not the model's.
+        JobError: if the channels are not the model's, or labels are missing that it continues.
         ImageError: if the image would become absurdly large at the model's spacing.
     """
     grids = grids or plan_grids(image, manifest)
@@ -151,6 +155,13 @@ def prepare(image: Image, manifest: ModelManifest, grids: Grids | None = None) -
         cut = grids.crop.apply(turned)
         array = normalised(cut, turned, grids.crop, manifest.nnunet)
         ready = grids.resample.apply(Image(array, cut.affine))
+        if manifest.nnunet.previous_labels:
+            if previous is None:
+                msg = f"{manifest.model_id} continues the labels of an earlier stage; run the model that it is part of"
+                raise JobError(msg)
+            labels = grids.crop.apply(grids.reorient.apply(Image(previous[None], image.affine))).array[0]
+            shown = one_hot(labels, enclosed(turned, grids.crop), grids.resample, manifest.nnunet.previous_labels)
+            ready = Image(np.concatenate([ready.array, shown]), ready.affine)
         return Prepared(**vars(grids), image=ready, has_logits=True, overlapping=manifest.overlapping)
     cropped = grids.crop.apply(grids.reorient.apply(image))
     if not grids.resample.is_identity:  # interpolation would spread what is not finite

@@ -165,11 +165,7 @@ def sample_windows(array: NDArray[np.float32], plan: NetworkPlan) -> Tensor:
 
 def network_shape(manifest: ModelManifest) -> tuple[int, ...]:
     """What a network is shown, without the batch: ``(C, i, j, k)``, of slices ``(C, h, w)`` with the neighbours' C."""
-    channels, rule = len(manifest.channels), manifest.slices
-    if rule is None:
-        return channels, *manifest.window_shape
-    sizes = (size for axis, size in enumerate(manifest.window_shape) if axis != rule.axis)
-    return channels * (2 * rule.context + 1), *sizes
+    return manifest.network_channels, *manifest.network_shape
 
 
 def pad_to_window(volume: Tensor, window_shape: tuple[int, int, int]) -> tuple[Tensor, tuple[slice, ...]]:

@@ -39,6 +39,7 @@ def run_import(job: ImportJob, on_event: Callable[[Event], None], cancelled: Cal
         network=job.network,
         arguments=job.arguments,
         configuration=job.configuration,
+        task=job.task,
         folds=job.folds,
         scratch=scratch,
         watch=watch,

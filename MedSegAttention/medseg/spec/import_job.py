@@ -38,6 +38,7 @@ class ImportJob:
         network: of weights alone.
         arguments: of that network, where the shapes do not tell.
         configuration: of nnU-Net, where the source holds several.
+        task: of TotalSegmentator, where the source holds several.
         folds: of nnU-Net; None: all that were trained.
     """
 
@@ -48,4 +49,5 @@ class ImportJob:
     network: str | None = None
     arguments: dict[str, Any] = field(default_factory=dict)
     configuration: str | None = None
+    task: str | None = None
     folds: tuple[str, ...] | None = None

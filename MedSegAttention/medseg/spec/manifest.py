@@ -24,6 +24,7 @@ from medseg.spec.measured import DatasetScores, Timing
 from medseg.spec.nnunet import NnunetRule
 from medseg.spec.postprocess import PostprocessRule
 from medseg.spec.sides import counterparts
+from medseg.spec.stages import Composition, check_composition
 
 FOLDED = "background_outputs"  # argument of any network: outputs of helping tissues, which are background in the end
 SideExchange: TypeAlias = tuple[int, tuple[int, ...]]
@@ -137,6 +138,7 @@ class MedsegFields:
     mirror_axes: tuple[int, ...] = ()  # axes averaged over by default: 0 = i, 1 = j, 2 = k
     postprocess: PostprocessRule = PostprocessRule()
     locate: LocateRule | None = None  # where in a larger image the model applies; None: everywhere
+    composition: Composition | None = None  # of a model made of several; ``network`` is then "stages"
     anatomy: str
     licence: str
     scores: tuple[DatasetScores, ...] = ()
@@ -179,6 +181,7 @@ class ModelManifest(MedsegFields):
             self.locate.check_labels(len(self.labels))
             if self.overlapping is not None:
                 _refuse("locate", "nothing for labels that overlap", self.locate.template)
+        check_composition(self.composition, self.network, len(self.labels), (self.locate, self.overlapping))
 
     def _check_grid(self) -> None:
         if not is_orientation(self.orientation):
@@ -265,8 +268,12 @@ class ModelManifest(MedsegFields):
 
     @property
     def network_channels(self) -> int:
-        """Number of network inputs: the channels of every slice it sees at once, slice after slice."""
-        return len(self.channels) * (1 if self.slices is None else 2 * self.slices.context + 1)
+        """Number of network inputs: the channels of every slice it sees at once, slice after slice.
+
+        The labels of an earlier stage, one-hot, count too.
+        """
+        previous = 0 if self.nnunet is None else self.nnunet.previous_labels
+        return (len(self.channels) + previous) * (1 if self.slices is None else 2 * self.slices.context + 1)
 
     @property
     def network_shape(self) -> tuple[int, ...]:

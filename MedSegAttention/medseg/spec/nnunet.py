@@ -52,12 +52,14 @@ class NnunetRule:
         axes: image axis, 0 = i, that becomes the first, second and third of the network's.
         spacing_mm: of the network's axes; the first is 0 in a 2D model, whose slices keep their distance.
         channels: how each is normalised.
+        previous_labels: of an earlier stage, which the network sees one-hot, after the channels.
     """
 
     reorients: bool = False
     axes: IntTriple
     spacing_mm: Triple
     channels: tuple[NnunetChannel, ...]
+    previous_labels: int = 0
 
     def __post_init__(self) -> None:
         """Refuse axes that are no order, and sizes that are none."""
@@ -65,3 +67,5 @@ class NnunetRule:
             refuse("axes", "0, 1 and 2 in any order", list(self.axes))
         if not all(isfinite(mm) and mm >= 0 for mm in self.spacing_mm) or 0 in self.spacing_mm[1:]:
             refuse("spacing_mm", "three positive numbers, the first 0 in a 2D model", list(self.spacing_mm))
+        if self.previous_labels < 0:
+            refuse("previous_labels", "a whole number from 0", self.previous_labels)

@@ -14,7 +14,7 @@ from medseg.bundles.catalogue import Bundle
 @pytest.fixture
 def bundle(tmp_path):
     (tmp_path / "models").mkdir()
-    return Bundle(tmp_path, SimpleNamespace())
+    return Bundle(tmp_path, SimpleNamespace(composition=None))
 
 
 @pytest.fixture

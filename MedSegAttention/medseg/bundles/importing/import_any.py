@@ -18,6 +18,7 @@ def import_any(
     network: str | None = None,
     arguments: Mapping[str, Any] | None = None,
     configuration: str | None = None,
+    task: str | None = None,
     folds: Sequence[str] | None = None,
     overwrite: bool = False,
     scratch: Path | None = None,
@@ -32,6 +33,7 @@ def import_any(
         network: of weights alone.
         arguments: of that network.
         configuration: of nnU-Net.
+        task: of TotalSegmentator.
         folds: of nnU-Net; None: all that were trained.
         overwrite: replace a folder that is there.
         scratch: folder in which an archive is unpacked; None: the system's.
@@ -45,8 +47,8 @@ def import_any(
         from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
 
         return import_nnunet(
-            source, output, choices, configuration_name=configuration, folds=folds, overwrite=overwrite,
-            scratch=scratch, watch=watch,
+            source, output, choices, configuration_name=configuration, task=task, folds=folds,
+            overwrite=overwrite, scratch=scratch, watch=watch,
         )  # fmt: skip
     if kind == "monai":
         from medseg.bundles.importing.import_monai import import_monai_bundle

@@ -1,7 +1,7 @@
 """The end of every import: one window is tried, what was verified is kept, the bundle is put in place."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
@@ -69,6 +69,25 @@ def put_in_place(
     text = licence_text or f"{manifest.licence}\n"
     bundle = write_bundle(output, replace(manifest, imported=record), network, licence_text=text, overwrite=overwrite)
     return Imported(bundle, tuple(notes))
+
+
+def joint_record(source: Path, stages: Iterable[ModelManifest], notes: Sequence[str]) -> ImportRecord:
+    """The record of a model of several stages: their networks and tensors together.
+
+    Args:
+        source: what was handed over.
+        stages: manifests of the imported ones, each with its record.
+        notes: one sentence for each assumption.
+    """
+    records = [stage.imported for stage in stages if stage.imported is not None]
+    return ImportRecord(
+        kind="nnunet",
+        source=source.resolve().name,
+        sha256=_sha256(source) if source.is_file() else "",
+        networks=sum(record.networks for record in records),
+        tensors=sum(record.tensors for record in records),
+        assumed=tuple(notes),
+    )
 
 
 def _sha256(path: Path) -> str:

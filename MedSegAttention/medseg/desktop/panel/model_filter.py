@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from medseg.bundles.catalogue import Bundle
+from medseg.bundles.stages import weights_files
 from medseg.spec.manifest import ModelManifest
 
 Facet: TypeAlias = Literal["modality", "anatomy", "dimensions", "size"]
@@ -94,9 +95,9 @@ def dimensions(manifest: ModelManifest) -> str:
 
 
 def weights_mb(bundle: Bundle) -> float | None:
-    """Size of the file of weights in MB (10^6 bytes); None where it is not there."""
+    """Size of the weights in MB (10^6 bytes), of all stages; None where a file is not there."""
     try:
-        return bundle.weights_path.stat().st_size / 1e6
+        return sum(path.stat().st_size for path in weights_files(bundle)) / 1e6
     except OSError:
         return None
 

@@ -5,16 +5,14 @@ from typing import Any
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.controls import show_text
-from medseg.desktop.panel.model_filter import weights_mb
 from medseg.desktop.queue.job_row import Row
 from medseg.desktop.queue.orders import what_is_missing
 from medseg.desktop.state.order import Order
 from medseg.desktop.state.parameters import ROI, Parameters
 from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.state.texts import _
-from medseg.inference.forecast import forecast
 from medseg.inference.network_memory import has_openvino
-from medseg.inference.run_plan import plan_unseen
+from medseg.inference.stages_forecast import forecast_plans, plan_stages_unseen
 from medseg.mrml.grids import ijk_to_world
 from medseg.mrml.rois import roi_voxels
 from medseg.spec.errors import MedSegError
@@ -89,17 +87,17 @@ class StatusView:
             return ""
         try:
             auto = "cuda" if has_cuda else "cpu"
-            plan = plan_unseen(
+            plans = plan_stages_unseen(
                 pixels.GetDimensions(),
                 ijk_to_world(volume),
-                bundle.manifest,
+                bundle,
                 settings.options(roi_voxels=None if roi is None else roi_voxels(roi, volume)),
                 device=auto if settings.device == "auto" else settings.device,
             )
-            expected = forecast(
-                plan,
+            expected = forecast_plans(
+                plans,
+                bundle,
                 seconds_per_window=self._preferences.window_seconds(bundle.manifest.model_id, settings.device),
-                weights_mb=weights_mb(bundle) or 0.0,
                 voxel_bytes=pixels.GetScalarSize(),
                 probabilities=settings.probabilities or settings.entropy,
                 openvino=self._preferences.python is None and has_openvino(),  # unknown for another Python

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +19,20 @@ from medseg.imaging.image import Image
 from medseg.imaging.measure import measure
 from medseg.imaging.overlap import as_layers, postprocess_members
 from medseg.imaging.postprocess import postprocess
-from medseg.imaging.preprocess import Prepared, check_channels, prepare
+from medseg.imaging.preprocess import check_channels
 from medseg.inference.device import choose_device, device_name
-from medseg.inference.forecast import Forecast, forecast
+from medseg.inference.forecast import Forecast
 from medseg.inference.network_memory import has_openvino
-from medseg.inference.run_plan import RunPlan, plan_boxes, plan_forecast, result_labels
+from medseg.inference.run_plan import RunPlan, result_labels
+from medseg.inference.stages_forecast import forecast_plans, plan_image
 from medseg.io.read import read_image
+from medseg.jobs.run.asked import Asked
 from medseg.jobs.run.kept_engines import KeptEngines
-from medseg.jobs.run.located import BoxRuns, locate
-from medseg.jobs.run.network_run import Answer, NetworkRun
 from medseg.jobs.run.progress import IsCancelled, OnEvent, ProgressReporter, ignore_event, never
 from medseg.jobs.run.results import Outputs, Segmentation, Source
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.events import Finished
 from medseg.spec.job import Options
-from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import ModelManifest
 from medseg.spec.postprocess import PostprocessRule
 
@@ -87,20 +86,17 @@ def segment_case(
         image = _one_image(images, bundle.manifest)
         image = replace(image, modality=image.modality or modality)
         del images
-        plan = plan_forecast(image, bundle.manifest, options, device=device)
+        plans = plan_image(image, bundle, options, device=device)
         if on_forecast is not None:
-            on_forecast(_forecast(plan, bundle, image, probabilities=want_probabilities))
+            on_forecast(_forecast(plans, bundle, image, probabilities=want_probabilities))
         for remark in check_scan(image, bundle.manifest):
             progress.warn(remark)
-    asked = _Asked(bundle, options, device, load, engines or KeptEngines(), progress, want_probabilities)
+    asked = Asked(bundle, options, device, load, engines or KeptEngines(), progress, want_probabilities)
     specs = result_labels(image.shape, image.affine, bundle.manifest, options)
-    rule = bundle.manifest.locate
-    if rule is not None and plan.boxes:
-        found, probabilities = asked.located(image, rule)
-    else:
-        found, probabilities = asked.whole(image, plan)
+    found, probabilities = asked.answer(image, plans)
     with progress.stage("postprocess"):
-        segments = _segments(found.values, image, bundle.manifest, plan.postprocess)
+        rule = options.postprocess or bundle.manifest.postprocess
+        segments = _segments(found.values, image, bundle.manifest, rule)
         measures = measure(segments, image, specs)
     if lost := outputs.loses(segments, specs):
         progress.warn(
@@ -170,68 +166,14 @@ def forecast_case(
     """
     device = str(choose_device(options.device))
     image = _one_image(_read(inputs, frame, ProgressReporter()), bundle.manifest)
-    plan = plan_forecast(image, bundle.manifest, options, device=device)
-    return _forecast(plan, bundle, image, probabilities=probabilities)
+    plans = plan_image(image, bundle, options, device=device)
+    return _forecast(plans, bundle, image, probabilities=probabilities)
 
 
-def _forecast(plan: RunPlan, bundle: Bundle, image: Image, *, probabilities: bool) -> Forecast:
-    weights = bundle.weights_path  # loading them reports when they are missing
-    return forecast(
-        plan,
-        weights_mb=weights.stat().st_size / 2**20 if weights.is_file() else 0.0,
-        voxel_bytes=image.array.dtype.itemsize,
-        probabilities=probabilities,
-        openvino=has_openvino(),
+def _forecast(plans: Sequence[RunPlan], bundle: Bundle, image: Image, *, probabilities: bool) -> Forecast:
+    return forecast_plans(
+        plans, bundle, voxel_bytes=image.array.dtype.itemsize, probabilities=probabilities, openvino=has_openvino()
     )
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """What was asked for, and what it takes to answer."""
-
-    bundle: Bundle
-    options: Options
-    device: str
-    load: Callable[[Bundle], nn.Module]
-    engines: KeptEngines
-    progress: ProgressReporter
-    wants_probabilities: bool
-
-    def whole(self, image: Image, plan: RunPlan) -> tuple[Answer, NDArray[np.float32] | None]:
-        """Run the model over an image; gives labels ``(I, J, K)`` on its grid, and probabilities if they are wanted."""
-        with self.progress.stage("preprocess"):
-            network = self.load(self.bundle)
-            prepared = prepare(image, self.bundle.manifest, plan.grids)
-        run = NetworkRun(
-            prepared=prepared,
-            network=network,
-            plan=plan,
-            engines=self.engines,
-            progress=self.progress,
-            want_scores=self.wants_probabilities,
-        )
-        with self.progress.stage("windows", total=0) as step:
-            found = run.answer(step)
-        labels, probabilities = _on_input_grid(found, prepared, self.progress)
-        return replace(found, values=labels), probabilities
-
-    def located(self, image: Image, rule: LocateRule) -> tuple[Answer, NDArray[np.float32] | None]:
-        """The same where the model applies to parts of the image alone, which are found first."""
-        with self.progress.stage("locate"):
-            boxes = locate(image, self.bundle, rule, self.progress)
-        self.progress.stop_if_asked()
-        runs = BoxRuns(
-            bundle=self.bundle,
-            network=self.load(self.bundle),
-            options=self.options,
-            plan=plan_boxes(image, boxes, self.bundle.manifest, self.options, device=self.device),
-            engines=self.engines,
-            progress=self.progress,
-        )
-        with self.progress.stage("windows", total=0) as step:
-            found = runs.answer(image, step, want_probabilities=self.wants_probabilities)
-        with self.progress.stage("restore"):  # it was done box by box
-            return found
 
 
 def _segments(values: NDArray[Any], image: Image, manifest: ModelManifest, rule: PostprocessRule) -> Image:
@@ -240,18 +182,6 @@ def _segments(values: NDArray[Any], image: Image, manifest: ModelManifest, rule:
     if manifest.overlapping is None:
         return postprocess(found, rule)
     return as_layers(postprocess_members(found, rule, manifest.label_count), manifest)
-
-
-def _on_input_grid(
-    found: Answer, prepared: Prepared, progress: ProgressReporter
-) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
-    """Give the labels ``(I, J, K)`` on the input's grid, and the probabilities ``(L, I, J, K)`` if there are scores."""
-    if not found.is_scores:
-        with progress.stage("restore"):  # it was done window by window
-            return found.values, None
-    probabilities = np.empty((len(found.values), *prepared.source_shape), dtype=np.float32)
-    with progress.stage("restore", total=len(found.values)) as step:
-        return prepared.restore_labels(found.values, probabilities=probabilities, on_label=step), probabilities
 
 
 def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporter) -> list[Image]:

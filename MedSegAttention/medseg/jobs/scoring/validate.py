@@ -82,7 +82,8 @@ def validate(
             "segment the cases and compare the segments one by one"
         )
         raise JobError(msg)
-    network, engines = load_network(bundle), KeptEngines()
+    staged = bundle.manifest.composition is not None  # whose stages are loaded one by one, and none is kept
+    network, engines = None if staged else load_network(bundle), KeptEngines()
     values = [label.value for label in bundle.manifest.labels]
     rows: tuple[list[CaseScores], list[CaseScores]] = ([], [])
     seconds, paces = [], []
@@ -105,7 +106,9 @@ def validate(
                     _exchange_region(options, image),
                 )
             begun = time.perf_counter()
-            found = segment_case([picture], bundle, chosen, load=lambda _: network, engines=engines)
+            found = segment_case(
+                [picture], bundle, chosen, load=lambda asked: network or load_network(asked), engines=engines
+            )
             seconds.append(time.perf_counter() - begun)
             if found.window_count:  # a volume of nothing but air needs none
                 paces.append(found.windows_seconds / found.window_count)

@@ -2,6 +2,8 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,13 @@ from medseg.bundles.importing.nnunet.model_folder import (
     open_model_folder,
 )
 from medseg.bundles.importing.nnunet.preparation import read_channels, read_outputs, read_rule
+from medseg.bundles.importing.nnunet.several import ChangeManifest, choose, import_stages, previous_stage, unchanged
+from medseg.bundles.importing.nnunet.totalsegmentator.find_task import find_task
+from medseg.bundles.importing.nnunet.totalsegmentator.import_task import import_task
 from medseg.bundles.importing.put_in_place import Watch, ignore_stage, put_in_place
 from medseg.bundles.label_specs import label_specs
 from medseg.bundles.weights import fill_network
 from medseg.spec.errors import ManifestError, WeightsError
-from medseg.spec.fields import listed
 from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
 
 _READ = ("network_weights", "init_args", "trainer_name", "inference_allowed_mirroring_axes")  # of a checkpoint
@@ -38,6 +42,7 @@ def import_nnunet(
     choices: Choices,
     *,
     configuration_name: str | None = None,
+    task: str | None = None,
     folds: Sequence[str] | None = None,
     overwrite: bool = False,
     scratch: Path | None = None,
@@ -49,7 +54,9 @@ def import_nnunet(
         path: its folder, the folder of its data set, or a ZIP archive of one.
         output: folder of the new bundle.
         choices: id, title, labels and what else is not to be taken from the files.
-        configuration_name: "2d", "3d_fullres", ...; needed where the folder holds several.
+        configuration_name: "2d", "3d_fullres", ...; needed where the folder holds several. Several with commas are
+            averaged. A cascade is imported with the stage before it.
+        task: of TotalSegmentator, whose models become one; None: the only one that is there, if any.
         folds: which of them; several are averaged. None: all that were trained.
         overwrite: replace a folder that is there.
         scratch: folder in which an archive is unpacked; None: the system's.
@@ -65,35 +72,51 @@ def import_nnunet(
         watch("unpack")
         root = open_archive(path, Path(unpacked))
         watch("open")
-        model = open_model_folder(_choose(root, path, configuration_name), folds)
-        checkpoints = [_read_checkpoint(each) for each in model.checkpoints]
-        manifest, notes = _manifest(model, checkpoints[0], choices)
-        networks = [
-            _fill(manifest, content, each.parent.name)
-            for content, each in zip(checkpoints, model.checkpoints, strict=True)
-        ]
-        network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
-        return put_in_place(
-            path, "nnunet", output, manifest, network, notes,
-            networks=len(networks), overwrite=overwrite, watch=watch,
-        )  # fmt: skip
+        one = partial(import_folder, watch=watch)
+        theirs = find_task(find_model_folders(root), path, task)
+        if theirs is not None:
+            return import_task(theirs, path, output, choices, one, folds=folds, overwrite=overwrite, scratch=scratch)
+        targets = choose(root, path, configuration_name)
+        if len(targets) == 1 and previous_stage(targets[0]) is None:
+            return one(targets[0], output, choices, folds=folds, overwrite=overwrite, source=path)
+        return import_stages(targets, path, output, choices, one, folds=folds, overwrite=overwrite, scratch=scratch)
 
 
-def _choose(root: Path, path: Path, wanted: str | None) -> Path:
-    found = find_model_folders(root)
-    if not found:
-        msg = (
-            f"{path} holds no model of nnU-Net v2: a folder <Trainer>__<Plans>__<configuration> with plans.json, "
-            "dataset.json and fold_0 is expected"
-        )
-        raise ManifestError(msg)
-    if wanted is not None:
-        found = [each for each in found if each.name.rpartition("__")[2] == wanted] or found
-    if len(found) > 1:
-        names = listed([str(each.relative_to(root)) for each in found], 10)
-        msg = f"{path} holds several models: {names}; give one of these folders, or --configuration"
-        raise ManifestError(msg)
-    return found[0]
+def import_folder(
+    path: Path,
+    output: Path,
+    choices: Choices,
+    *,
+    folds: Sequence[str] | None = None,
+    overwrite: bool = False,
+    source: Path | None = None,
+    change: ChangeManifest = unchanged,
+    watch: Watch = ignore_stage,
+) -> Imported:
+    """Import the folder of one trained configuration; arguments and errors as of ``import_nnunet``.
+
+    Args:
+        path: the folder.
+        output: as in ``import_nnunet``, and so are those that are not described here.
+        choices: also.
+        folds: also.
+        overwrite: also.
+        source: what was handed over; None: the folder.
+        change: has the last word on the manifest.
+        watch: also.
+    """
+    model = open_model_folder(path, folds)
+    checkpoints = [_read_checkpoint(each) for each in model.checkpoints]
+    manifest, notes = _manifest(model, checkpoints[0], choices)
+    manifest = change(manifest)
+    networks = [
+        _fill(manifest, content, each.parent.name) for content, each in zip(checkpoints, model.checkpoints, strict=True)
+    ]
+    network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+    return put_in_place(
+        source or path, "nnunet", output, manifest, network, notes,
+        networks=len(networks), overwrite=overwrite, watch=watch,
+    )  # fmt: skip
 
 
 def _read_checkpoint(path: Path) -> Mapping[str, Any]:
@@ -110,13 +133,12 @@ def _manifest(model: ModelFolder, checkpoint: Mapping[str, Any], choices: Choice
     name = str(began.get("configuration") or model.path.name.rpartition("__")[2])
     trainer = str(checkpoint.get("trainer_name") or model.path.name.partition("__")[0])
     stated = configuration(model.plans, name, model.path)
-    if stated.get("previous_stage"):
-        msg = f"plans.json: {name} continues the answer of {stated['previous_stage']}; cascades are not imported"
-        raise ManifestError(msg)
     rule = read_rule(model.plans, stated, model.dataset)
     outputs = read_outputs(model.dataset)
     channels = choices.channels or read_channels(model.dataset)
-    network, arguments = read_architecture(stated, len(channels), outputs.count)
+    if stated.get("previous_stage"):
+        rule = replace(rule, previous_labels=len(outputs.names))
+    network, arguments = read_architecture(stated, len(channels) + rule.previous_labels, outputs.count)
     patch = [int(size) for size in stated["patch_size"]]
     is_flat = len(patch) == 2
     if is_flat:

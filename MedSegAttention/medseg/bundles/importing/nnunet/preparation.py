@@ -26,6 +26,9 @@ _USUAL = {
     "resampling_fn_data": {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None},
     "resampling_fn_probabilities": {"is_seg": False, "order": 1, "order_z": 0, "force_separate_z": None},
 }
+_USUAL_OF_LABELS = {
+    "resampling_fn_seg": {"is_seg": True, "order": 1, "order_z": 0, "force_separate_z": None},
+}
 _PREPROCESSORS = ("DefaultPreprocessor", None)
 _MORE_THAN_HALF = 0.5000000596046448  # the next number of single precision after 0.5, which itself is not enough
 _MODALITIES = {"ct": "CT", "pet": "PT", "pt": "PT", "us": "US"}
@@ -67,7 +70,9 @@ def read_rule(plans: Mapping[str, Any], stated: Mapping[str, Any], dataset: Mapp
         _refuse("image_reader_writer", f"one of {', '.join(_READERS)}", reader)
     if stated.get("preprocessor_name") not in _PREPROCESSORS:
         _refuse("preprocessor_name", "DefaultPreprocessor", stated.get("preprocessor_name"))
-    _check_resampling(stated)
+    _check_resampling(stated, _USUAL)
+    if stated.get("previous_stage"):
+        _check_resampling(stated, _USUAL_OF_LABELS)  # those of the stage before
     forward = plans.get("transpose_forward", [0, 1, 2])
     spacing = list(stated.get("spacing", ()))
     if len(spacing) == 2:
@@ -151,8 +156,8 @@ def _channels(plans: Mapping[str, Any], stated: Mapping[str, Any]) -> tuple[Nnun
     return tuple(made)
 
 
-def _check_resampling(stated: Mapping[str, Any]) -> None:
-    for name, usual in _USUAL.items():
+def _check_resampling(stated: Mapping[str, Any], usually: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, usual in usually.items():
         function, given = stated.get(name, _RESAMPLING), stated.get(f"{name}_kwargs", usual)
         if function != _RESAMPLING or {**usual, **given} != usual:
             _refuse(name, f"{_RESAMPLING} with {usual}", f"{function} with {given}")
