@@ -2,7 +2,8 @@
 
 import sys
 import traceback
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -57,6 +58,12 @@ def _root(
     del version
 
 
+@cache
+def _command() -> Any:
+    """The commands as typer makes them of the functions' signatures: once, for who calls ``run`` many times."""
+    return typer.main.get_command(app)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and end the process.
 
@@ -68,7 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     try:
-        code = app(args=arguments, standalone_mode=False)
+        code = _command()(args=arguments, standalone_mode=False)
     except MedSegError as error:
         return _complain(str(error))
     except OSError as error:  # a full disk, a folder that went away: not ours to mend

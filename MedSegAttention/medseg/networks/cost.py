@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from medseg.networks.meta_results import meta_result
+
 Kind: TypeAlias = Literal["convolution", "product", "norm"]
 
 NORM_COST, NORM_COST_WITHOUT_WEIGHTS, BATCH_NORM_COST_IN_EVALUATION = 5, 4, 2
@@ -30,26 +32,14 @@ class CostCounter(TorchDispatchMode):
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run one operator and add what it costs."""
-        name = func.__name__.split(".")[0]
-        result = _shaped_alike(name, args) if name in _ONE_SHAPE and not kwargs else None
+        operator = func.__name__
+        result = None if kwargs else meta_result(operator, args)
         if result is None:
             result = func(*args, **(kwargs or {}))
-        if known := COSTS.get(name):
+        if known := COSTS.get(operator.split(".")[0]):
             kind, count = known
             self.cost[kind] += count(args, result)
         return result
-
-
-# PyTorch works out such a result's shape in Python, which takes most of the time of a count.
-_ONE_SHAPE = {"hardtanh", "relu", "gelu", "sigmoid", "hardtanh_", "relu_", "sigmoid_"}
-
-
-def _shaped_alike(name: str, args: tuple[Any, ...]) -> Tensor | None:
-    """The result on the meta device of an operator that leaves a tensor's shape alone; None on other devices."""
-    image: Tensor = args[0]
-    if image.device.type != "meta":
-        return None
-    return image if name.endswith("_") else torch.empty_like(image)
 
 
 def _convolution(args: tuple[Any, ...], result: Tensor) -> int:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from functools import lru_cache
 from math import isfinite
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, TypeVar, get_args, get_origin, get_type_hints
@@ -32,11 +33,10 @@ def read_record(kind: type[Record], value: object, path: str) -> Record:
     """
     if not isinstance(value, dict):
         _refuse(path, "an object", value)
-    hints = get_type_hints(kind)
+    hints, required = _schema(kind)
     if unknown := [name for name in value if name not in hints]:
         msg = f"no such field; known here: {', '.join(hints)}"
         raise FieldError(msg, field=_join(path, unknown[0]))
-    required = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
     if missing := [name for name in required if name not in value]:
         msg = "this field is missing and has no default"
         raise FieldError(msg, field=_join(path, missing[0]))
@@ -45,6 +45,13 @@ def read_record(kind: type[Record], value: object, path: str) -> Record:
         return kind(**parsed)
     except MedSegError as error:  # the record's own checks
         raise FieldError(error.problem, field=_join(path, error.field)) from error
+
+
+@lru_cache(maxsize=64)
+def _schema(kind: type) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Type hints of all fields and the names of those without a default; working them out took half of a reading."""
+    required = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
+    return get_type_hints(kind), tuple(required)
 
 
 def read_value(hint: Any, value: object, path: str) -> Any:
