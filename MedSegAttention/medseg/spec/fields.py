@@ -33,7 +33,7 @@ def read_record(kind: type[Record], value: object, path: str) -> Record:
     """
     if not isinstance(value, dict):
         _refuse(path, "an object", value)
-    hints, required = _schema(kind)
+    hints, required = _schema(kind)  # type: ignore[arg-type]  # a class is hashable
     if unknown := [name for name in value if name not in hints]:
         msg = f"no such field; known here: {', '.join(hints)}"
         raise FieldError(msg, field=_join(path, unknown[0]))
@@ -50,7 +50,7 @@ def read_record(kind: type[Record], value: object, path: str) -> Record:
 @lru_cache(maxsize=64)
 def _schema(kind: type) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Type hints of all fields and the names of those without a default; working them out took half of a reading."""
-    required = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]
+    required = [f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING]
     return get_type_hints(kind), tuple(required)
 
 
