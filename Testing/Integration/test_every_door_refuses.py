@@ -230,7 +230,9 @@ def test_a_cancel_that_comes_while_results_are_written_leaves_none(models_folder
         if isinstance(event, Progress):
             stages.append(event.stage)
 
-    job = Job(inputs=(str(scan_file),), model="tiny", output=str(out / "labels.nrrd"), preview=str(out / "p.png"))
+    options = Options(device="cpu", engine="torch")
+    outputs = {"output": str(out / "labels.nrrd"), "preview": str(out / "p.png")}
+    job = Job(inputs=(str(scan_file),), model="tiny", options=options, **outputs)
     with pytest.raises(Cancelled):
         run_job(job, hear, lambda: "write" in stages)  # "write" was told after the question before it
     assert stages[-1] == "write"

@@ -47,6 +47,7 @@ def test_the_command_segments_with_a_2d_network(tmp_path, inputs, volume, model,
     code = run([
         "segment", *map(str, inputs[model]), "--model", model, "--output", str(labels), "--device", "cpu",
         "--probabilities", str(probabilities), "--preview", str(picture), "--window-batch", "4",
+        "--engine", "torch",
     ])  # fmt: skip
     assert code == 0, capsys.readouterr().err
     found = read_labels(labels)

@@ -66,7 +66,10 @@ def _spreads(small: torch.Size, whole: torch.Size) -> bool:
 def _addmm(args: Arguments) -> Tensor | None:
     bias, left, right = args
     fits = left.ndim == right.ndim == 2 and left.shape[1] == right.shape[0] and bias.shape == right.shape[1:]
-    return left.new_empty((left.shape[0], right.shape[1])) if fits else None
+    if not fits:
+        return None
+    product: Tensor = left.new_empty((left.shape[0], right.shape[1]))
+    return product
 
 
 def _batch_norm(args: Arguments) -> tuple[Tensor, Tensor, Tensor] | None:
@@ -91,7 +94,8 @@ def _upsample(args: Arguments) -> Tensor | None:
     image, size = args[:2]
     if image.ndim != len(size) + 2 or not image.is_contiguous():
         return None
-    return image.new_empty((*image.shape[:2], *size))
+    enlarged: Tensor = image.new_empty((*image.shape[:2], *size))
+    return enlarged
 
 
 _RULES: Mapping[str, Callable[[Arguments], Any]] = {

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 
+from medseg.jobs.worker.imports import without_collecting
 from medseg.jobs.worker.pipes import EventWriter, claim_pipes, read_lines
 from medseg.jobs.worker.process_tree import die_with_parent, end_with_children, own_group, watch_parent
 from medseg.jobs.worker.serve import Inbox, Refused, RunAny, bug_report, serve
@@ -64,7 +65,8 @@ def main(
 
     threading.Thread(target=listen, name="requests", daemon=True).start()
     watch_parent(leave)
-    loaded = (load or _load)(emit)
+    with without_collecting():
+        loaded = (load or _load)(emit)
     if loaded is None:
         return 1
     inbox.answer_at_once(loaded.describe)
