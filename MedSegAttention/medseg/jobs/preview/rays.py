@@ -82,30 +82,45 @@ def cast_rays(field: Field, starts: NDArray[np.float64], direction: NDArray[np.f
         length: how far to look, in mm.
     """
     into = np.linalg.inv(field.affine)
-    here = (starts @ into[:3, :3].T + into[:3, 3]).astype(np.float32)
-    towards = (into[:3, :3] @ direction).astype(np.float32)
+    begin = np.ascontiguousarray((starts @ into[:3, :3].T + into[:3, 3]).T, dtype=np.float32)
+    towards = (into[:3, :3] @ direction).astype(np.float32)[:, None]
+    depth = np.full(len(starts), np.inf, dtype=np.float32)
+    enter, leave = _crossing(field.occupancy, begin, towards)
+    leave = np.minimum(leave, np.float32(length))
+    ray = np.flatnonzero(enter < leave)
+    travelled, leave = enter[ray], leave[ray]
+    here = begin[:, ray] + travelled * towards
     voxels_per_mm = float(np.linalg.norm(towards))
     gap = _distance_to_surface(field.occupancy)
-    limit = np.array(gap.shape, dtype=np.intp) - 1
-    depth = np.full(len(starts), np.inf, dtype=np.float32)
-    ray = np.arange(len(starts))
-    travelled, step, before = (np.zeros(len(starts), dtype=np.float32) for _ in range(3))
+    limit = np.array(gap.shape, dtype=np.int32)[:, None] - 1
+    step, before = np.zeros_like(travelled), np.zeros_like(travelled)
     while ray.size:
-        value = sample(field.occupancy, here)
+        value = sample(field.occupancy, here.T)
         met = value >= LEVEL
         if met.any():
             rise = np.maximum(value[met] - before[met], 1e-6)
             depth[ray[met]] = travelled[met] - step[met] * np.minimum((value[met] - LEVEL) / rise, 1.0)
         # Outside the grid its nearest border voxel stands in: it is no farther from anything on the grid.
-        block = np.minimum((np.maximum(here, 0) + 0.5).astype(np.intp) // 2, limit)
+        block = np.minimum((np.maximum(here, 0) + np.float32(0.5)).astype(np.int32) // 2, limit)
         # A mask blurred by one voxel needs more than 1.2 voxels to rise from nothing to one half.
-        free = np.where(value < 0.05, 1.2, 0.5)
-        step = (np.maximum(gap[block[:, 0], block[:, 1], block[:, 2]], free) / voxels_per_mm).astype(np.float32)
-        travelled = travelled + step
-        here = here + step[:, None] * towards
-        going = ~met & (travelled < length)
-        ray, here, travelled, step, before = (kept[going] for kept in (ray, here, travelled, step, value))
+        free = np.where(value < 0.05, np.float32(1.2), np.float32(0.5))
+        step = np.maximum(gap[block[0], block[1], block[2]], free) / np.float32(voxels_per_mm)
+        going = np.flatnonzero(~met & (travelled < leave))
+        ray, leave, step, before = (kept[going] for kept in (ray, leave, step, value))
+        travelled = travelled[going] + step
+        here = here[:, going] + step * towards
     return depth
+
+
+def _crossing(occupancy: FloatArray, begin: FloatArray, towards: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Where each ray, ``(3, N)`` in voxels, enters the box in which the surface lies and where it leaves it, in mm."""
+    solid = np.argwhere(occupancy >= LEVEL)
+    if not len(solid):
+        return np.ones(begin.shape[1], dtype=np.float32), np.zeros(begin.shape[1], dtype=np.float32)
+    low, high = (side.astype(np.float32)[:, None] for side in (solid.min(axis=0) - 1, solid.max(axis=0) + 1))
+    slant = np.where(np.abs(towards) < 1e-6, np.float32(1e-6), towards)
+    first, last = (low - begin) / slant, (high - begin) / slant
+    return np.maximum(np.minimum(first, last).max(axis=0), np.float32(0)), np.maximum(first, last).min(axis=0)
 
 
 def _distance_to_surface(occupancy: FloatArray) -> FloatArray:
