@@ -27,7 +27,7 @@ demo: $(READY)  ## segment a whole head and two crops; pictures and segmentation
 	$(BIN)/python Resources/SampleData/demo.py $(OUT)
 
 test: $(READY_TO_TEST)  ## one process for each core; PYTEST="-n 0 Testing/Unit/io" runs a part in one process
-	$(BIN)/python -m pytest $(PYTEST)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST)  # a hundred children would compile the package anew
 
 lint: $(READY_TO_TEST)
 	$(BIN)/ruff check .
