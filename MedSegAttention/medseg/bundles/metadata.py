@@ -129,7 +129,7 @@ def write_manifest(manifest: ModelManifest, path: Path) -> None:
 def metadata_document(manifest: ModelManifest, changelog: Mapping[str, str]) -> dict[str, Any]:
     """Say everything in a manifest the way metadata.json does; JSON values only."""
     ours = asdict(manifest)
-    optional = ("slices", "air_below", "locate", "nnunet", "overlapping", "imported")
+    optional = ("slices", "air_below", "locate", "nnunet", "monai", "overlapping", "imported")
     unsaid = {name for name in optional if ours[name] is None}
     known = [name for name in MedsegFields.__dataclass_fields__ if name not in unsaid]
     return {

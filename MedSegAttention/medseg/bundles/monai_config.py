@@ -29,9 +29,10 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
 
     Returns:
         JSON values. ``bundle_root``, ``dataset_dir``, ``output_dir`` and ``device`` are meant to be overridden. MONAI
-        has no steps like nnU-Net's, so that a model of that kind is run by medseg as a whole.
+        has no steps like nnU-Net's, and an imported bundle's are in its own configuration: models of these kinds are
+        run by medseg as a whole.
     """
-    if manifest.nnunet is not None:
+    if manifest.nnunet is not None or manifest.monai is not None:
         return _whole_run()
     return {
         "imports": [

@@ -1,67 +1,132 @@
 """How a MONAI bundle runs its network and what it does with the answer, as fields of a manifest."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from medseg.bundles.importing.choices import as_window
 from medseg.bundles.importing.config_reader import Config, NotALiteral
 from medseg.bundles.importing.monai_preprocessing import base_name, transforms
 from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import IntTriple, SliceRule
+from medseg.spec.monai import Answers, Blend, Padding
 from medseg.spec.postprocess import PostprocessRule
 
 _LARGEST_OVERLAP = 0.9
 _DEFAULT_OVERLAP = 0.25  # MONAI's
+_DEFAULT_SIGMA = 0.125
 _UNIMPORTANT = frozenset({
     "Activations", "AsDiscrete", "CastToType", "DeleteItems", "EnsureChannelFirst", "EnsureType", "Identity", "Invert",
     "SaveImage", "SelectItems", "ToDevice", "ToTensor",
 })  # fmt: skip
 
 
-def read_windows(
-    config: Config, stated: Mapping[str, Any], chosen: IntTriple | None, slices: SliceRule | None, notes: list[str]
-) -> tuple[IntTriple, float]:
-    """Find the size of a window and its overlap.
+@dataclass(frozen=True)
+class Windows:
+    """How the network goes over an image."""
+
+    shape: IntTriple
+    overlap: float = _DEFAULT_OVERLAP
+    blend: Blend = "constant"
+    padding: Padding = "constant"
+
+
+@dataclass(frozen=True)
+class Inferer:
+    """The object under ``inferer``, argument by argument.
 
     Args:
         config: the bundle's.
+        notes: receives what is not understood.
+    """
+
+    config: Config
+    notes: list[str]
+
+    @property
+    def name(self) -> str:
+        """The class without its module; empty where there is none."""
+        return str(self._stated.get("_target_", "")).rpartition(".")[2]
+
+    @property
+    def _stated(self) -> Mapping[str, Any]:
+        found = self.config.follow(self.config.content.get("inferer"), "inferer")
+        return found if isinstance(found, dict) else {}
+
+    def argument(self, name: str, default: Any) -> Any:
+        """The value of an argument; the default where it is an expression that is not worked out."""
+        try:
+            return self.config.resolve(self._stated.get(name, default), f"inferer.{name}")
+        except NotALiteral as error:
+            self.notes.append(f"not understood, {default} is taken: {error}")
+            return default
+
+    def slice_axis(self) -> int:
+        """Axis across which a 2D network reads slices of the array; of images of one slice the last."""
+        axis = self.argument("spatial_dim", 0) if self.name == "SliceInferer" else 2
+        if axis not in (0, 1, 2):
+            msg = f"{self.config.path}: inferer.spatial_dim: expected 0, 1 or 2, got {axis!r}"
+            raise ManifestError(msg)
+        return int(axis)
+
+
+def read_windows(
+    inferer: Inferer,
+    stated: Mapping[str, Any],
+    chosen: IntTriple | None,
+    slices: SliceRule | None,
+    resized: tuple[int, ...] | None,
+) -> Windows:
+    """Find the windows.
+
+    Args:
+        inferer: the bundle's.
         stated: the bundle's metadata.
         chosen: a size that is taken instead.
         slices: of a 2D network, whose sizes are two numbers.
-        notes: receives what is assumed.
+        resized: voxels to which every image is resized; None: images keep their size.
 
     Raises:
-        ManifestError: when no size is found.
+        ManifestError: when no size is found, or one beside that of the resized images.
     """
-    inferer = config.follow(config.content.get("inferer"), "inferer") or {}
-    inferer = inferer if isinstance(inferer, dict) else {}
+    config, notes = inferer.config, inferer.notes
+    slides = inferer.name.startswith("SlidingWindow") or inferer.name == "SliceInferer"
+    found = None if resized is None else _shape(list(resized), slices)
+    if found is None:
+        if not slides:
+            notes.append("the bundle runs its network without sliding windows; medseg slides the window it states")
+        found = chosen or _shape(inferer.argument("roi_size", None), slices) or _shape(_stated_shape(stated), slices)
+    elif chosen not in (None, found) or (slides and _shape(inferer.argument("roi_size", None), slices) != found):
+        msg = f"{config.path}: inferer.roi_size: images are resized to {found}, and no other window is imported"
+        raise ManifestError(msg)
+    if found is None:
+        msg = f"{config.path}: inferer.roi_size: no size is found; give the window with --window"
+        raise ManifestError(msg)
+    if not slides:
+        return Windows(found)
+    blend, padding = inferer.argument("mode", "constant"), inferer.argument("padding_mode", "constant")
+    for name, value, known in (("mode", blend, Blend), ("padding_mode", padding, Padding)):
+        if value not in get_args(known):
+            msg = f"{config.path}: inferer.{name}: expected one of {', '.join(get_args(known))}, got {value!r}"
+            raise ManifestError(msg)
+    for name, usual in (("sigma_scale", _DEFAULT_SIGMA), ("cval", 0.0)):
+        if (value := inferer.argument(name, usual)) != usual:
+            notes.append(f"inferer.{name} is {usual:g}, not {value!r} as in the bundle")
+    return Windows(found, _overlap(inferer), blend, padding)
 
-    def argument(name: str, default: Any) -> Any:
-        try:
-            return config.resolve(inferer.get(name, default), f"inferer.{name}")
-        except NotALiteral as error:
-            notes.append(f"not understood, {default} is taken: {error}")
-            return default
 
-    if "SlidingWindow" not in str(inferer.get("_target_", "")):
-        notes.append("the bundle runs its network without sliding windows; medseg slides the window it states")
-    elif argument("mode", "constant") != "gaussian":
-        notes.append("windows are blended with Gaussian weights, not with equal ones as in the bundle")
-    overlap = argument("overlap", _DEFAULT_OVERLAP)
+def _overlap(inferer: Inferer) -> float:
+    overlap = inferer.argument("overlap", _DEFAULT_OVERLAP)
     if isinstance(overlap, list) and overlap and all(isinstance(share, int | float) for share in overlap):
         overlap = max(overlap)
     if not isinstance(overlap, int | float) or not 0 <= overlap <= _LARGEST_OVERLAP:
-        notes.append(f"an overlap of {overlap!r} becomes {_LARGEST_OVERLAP}, the largest there is")
+        inferer.notes.append(f"an overlap of {overlap!r} becomes {_LARGEST_OVERLAP}, the largest there is")
         overlap = _LARGEST_OVERLAP
-    window = chosen or _shape(argument("roi_size", None), slices) or _shape(_stated_shape(stated), slices)
-    if window is None:
-        msg = f"{config.path}: inferer.roi_size: no size is found; give the window with --window"
-        raise ManifestError(msg)
-    return window, float(overlap)
+    return float(overlap)
 
 
-def read_postprocessing(config: Config, label_count: int, notes: list[str]) -> PostprocessRule:
-    """Find what is done with the labels.
+def read_postprocessing(config: Config, label_count: int, notes: list[str]) -> tuple[Answers, PostprocessRule]:
+    """Find what is brought back to the image's grid, and what is done with the labels.
 
     Args:
         config: the bundle's.
@@ -75,7 +140,7 @@ def read_postprocessing(config: Config, label_count: int, notes: list[str]) -> P
         steps = transforms(config, "postprocessing") if "postprocessing" in config else []
     except NotALiteral as error:
         notes.append(f"the postprocessing is left out: {error}")
-        return PostprocessRule()
+        return "probabilities", PostprocessRule()
     keep_largest = False
     for place, step in steps:
         name = base_name(step)
@@ -86,7 +151,23 @@ def read_postprocessing(config: Config, label_count: int, notes: list[str]) -> P
             keep_largest = True
         elif name not in _UNIMPORTANT:
             notes.append(f"the step {step['_target_']} after the network is left out")
-    return PostprocessRule(keep_largest=keep_largest)
+    return _answers([step for _, step in steps], notes), PostprocessRule(keep_largest=keep_largest)
+
+
+def _answers(steps: list[Mapping[str, Any]], notes: list[str]) -> Answers:
+    """What is brought back: what there is when the preprocessing is undone."""
+    names = [base_name(step) for step in steps]
+    if "Invert" not in names:
+        return "probabilities"
+    place = names.index("Invert")
+    if any(name == "AsDiscrete" and step.get("argmax") for name, step in zip(names[:place], steps, strict=False)):
+        if not steps[place].get("nearest_interp", True):
+            notes.append("the nearest labels are taken, where the bundle interpolates between the labels' numbers")
+        return "labels"
+    softmax = any(
+        name == "Activations" and step.get("softmax") for name, step in zip(names[:place], steps, strict=False)
+    )
+    return "probabilities" if softmax else "logits"
 
 
 def _means_all(labels: object, label_count: int) -> bool:

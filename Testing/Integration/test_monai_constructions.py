@@ -1,0 +1,102 @@
+"""Imported MONAI bundles give the labels that ``monai.bundle run`` gives with the bundle itself."""
+
+from types import SimpleNamespace
+
+import nibabel
+import numpy as np
+import pytest
+
+from medseg.bundles.importing.choices import Choices
+from medseg.bundles.importing.import_monai import import_monai_bundle
+from medseg.jobs.run.segment import segment_case
+from medseg.spec.job import Options
+from monai_child import run_monai
+from monai_constructions import (
+    AFTERWARDS, ARGMAX, OBLIQUE, SLIDING, SOFTMAX, TURNED, case, config, invert, step, write,
+)  # fmt: skip
+
+__all__ = ["run_monai"]  # a fixture
+
+RAS = step("Orientationd", axcodes="RAS")
+SPACING = step("Spacingd", pixdim=[1.5, 1.5, 2.0], mode="bilinear")
+RANGE = {"a_min": -150, "a_max": 250, "b_min": 0, "b_max": 1}
+ROWS = {"_target_": "UNet", "spatial_dims": 2, "in_channels": 1, "out_channels": 4, "channels": [8, 16], "strides": [2]}
+DYN = {"_target_": "monai.networks.nets.DynUNet", "spatial_dims": "$len(@size)", "in_channels": 1,
+       "out_channels": "$len(@names)", "kernel_size": [3, 3, 3], "strides": [1, 2, 2], "upsample_kernel_size": [2, 2],
+       "norm_name": "instance"}  # fmt: skip
+
+BUNDLES = {
+    "two statistics of the whole image": config(
+        RAS, SPACING, step("ScaleIntensityd", minv=0, maxv=1), step("NormalizeIntensityd")
+    ),
+    "intensities before the spacing": config(
+        step("ScaleIntensityRanged", clip=True, **RANGE), step("Orientationd", axcodes="LPS"), SPACING
+    ),
+    "labels brought back, a spacing that is chosen": config(
+        RAS,
+        step("Spacingd", pixdim="@mm", mode="bilinear"),
+        step("NormalizeIntensityd", nonzero=True),
+        step("ScaleIntensityd", minv=-1.0, maxv=1.0),
+        after=[SOFTMAX, ARGMAX, invert(nearest=True)],
+        mm="$[1.7, 1.6, 1.9] if @shown#fine else [3.0, 3.0, 3.0]",
+        shown={"fine": True, "overlap": 0.25},
+        inferer={**SLIDING, "overlap": "@shown#overlap", "mode": "gaussian", "padding_mode": "replicate"},
+    ),
+    "cropped to the foreground": config(
+        RAS,
+        SPACING,
+        step("ScaleIntensityRanged", clip=True, **RANGE),
+        step("CropForegroundd", source_key="image", mode=["minimum"]),
+        network_def=DYN,
+        size=[16, 16, 16],
+        names={"background": 0, "a": 1, "b": 2, "c": 3},
+        inferer={**SLIDING, "overlap": 0.75, "roi_size": "@size"},
+    ),
+    "cropped before anything": config(
+        step("CropForegroundd", source_key="image", margin=1, allow_smaller=True),
+        RAS,
+        step("ScaleIntensityRangePercentilesd", lower=1, upper=99, b_min=-1, b_max=2, clip=False),
+        SPACING,
+    ),
+    "axes of its own": config(
+        step("NormalizeIntensityd", nonzero="True", channel_wise="True"), inferer={**SLIDING, "overlap": 0.7}
+    ),
+    "slices of the array": config(
+        step("ScaleIntensityd"),
+        network_def=ROWS,
+        inferer={"_target_": "SliceInferer", "roi_size": [16, 16], "spatial_dim": 2},
+    ),
+    "logits brought back": config(RAS, SPACING, step("NormalizeIntensityd"), after=[invert(nearest=False), ARGMAX]),
+}
+CASES = [
+    ("straight", (30, 26, 22), np.diag([1.2, 1.3, 1.1, 1])),
+    ("turned", (24, 31, 27), TURNED),
+    ("oblique", (27, 33, 14), OBLIQUE),
+    ("small", (11, 14, 9), np.diag([-1.0, -1.0, 2.5, 1.0])),
+]
+
+
+def images(folder, cases=CASES):
+    return [case(folder / "images", name, shape, affine, seed) for seed, (name, shape, affine) in enumerate(cases)]
+
+
+def shares(folder, theirs, paths, run_monai, **choices):
+    """Share of equal voxels, a case each; ours are made in the ways in which medseg makes labels and probabilities."""
+    imported = import_monai_bundle(theirs, folder / "ours", Choices(model_id="ours", **choices))
+    run_monai(SimpleNamespace(folder=theirs), paths[0].parent, folder / "out")
+    found = {}
+    for path in paths:
+        wanted = np.asarray(nibabel.load(folder / "out" / f"{path.name[:-7]}_seg.nii.gz").dataobj).squeeze()
+        assert np.bincount(wanted.astype(int).ravel()).max() < 0.97 * wanted.size, "a test on one label says little"
+        options = Options(device="cpu", engine="torch")
+        for way in (False, True):
+            ours = segment_case([path], imported.bundle, options, want_probabilities=way).labels.array[0]
+            found[path.name, way] = float((ours == wanted).mean())
+    return imported, found
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_an_imported_bundle_gives_the_labels_of_monai_itself(tmp_path, run_monai, name):
+    theirs = write(tmp_path / "theirs", BUNDLES[name], definition="label_def" if "crop" in name else "channel_def")
+    _, found = shares(tmp_path, theirs, images(tmp_path), run_monai)
+    assert min(found.values()) > 0.9995, found
