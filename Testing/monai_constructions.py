@@ -8,7 +8,8 @@ import torch
 from monai.bundle import ConfigParser
 
 TURNED = np.array([[0, 0, 1.4, -30], [-2.1, 0, 0, 12], [0, 0.9, 0, 7], [0, 0, 0, 1]])  # i to P, j to S, k to R
-OBLIQUE = np.array([[-1.3, 0.1, 0, 40], [0.12, -1.1, 0.2, 31], [0, -0.15, 2.6, -9], [0, 0, 0, 1]])
+_C, _S = np.cos(0.2), np.sin(0.2)
+OBLIQUE = np.array([[-_C, 0, _S, 40], [0, -1, 0, 31], [_S, 0, _C, -9], [0, 0, 0, 1]]) @ np.diag([1.3, 1.1, 2.6, 1])
 
 
 def step(name, keys="image", **arguments):

@@ -12,7 +12,16 @@ from medseg.jobs.run.segment import segment_case
 from medseg.spec.job import Options
 from monai_child import run_monai
 from monai_constructions import (
-    AFTERWARDS, ARGMAX, OBLIQUE, SLIDING, SOFTMAX, TURNED, case, config, invert, step, write,
+    ARGMAX,
+    OBLIQUE,
+    SLIDING,
+    SOFTMAX,
+    TURNED,
+    case,
+    config,
+    invert,
+    step,
+    write,
 )  # fmt: skip
 
 __all__ = ["run_monai"]  # a fixture

@@ -78,8 +78,9 @@ def _whole_run() -> dict[str, Any]:
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/eval'",
         "device": "auto",
-        "segment": "$lambda name, root=@bundle_root, folder=@output_dir, device=@device: segment(name, model=root, "
-        f"device=device, output=os.path.join(folder, os.path.basename(name)[:-{len('.nii.gz')}] + '_seg.nii.gz'))",
+        "segment": "$lambda name, root=@bundle_root, folder=@output_dir, device=@device: segment(name, "
+        "model=os.path.abspath(root), device=device, "
+        f"output=os.path.join(folder, os.path.basename(name)[:-{len('.nii.gz')}] + '_seg.nii.gz'))",
         "run": [
             "$os.makedirs(@output_dir, exist_ok=True)",
             f"$list(map(@segment, sorted(glob.glob(@dataset_dir + '/{_FILES}'))))",

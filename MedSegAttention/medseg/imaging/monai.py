@@ -45,8 +45,8 @@ def plan_monai_grid(
         i, j, k = (size if wanted == 1 else wanted for size, wanted in zip(image.shape, window, strict=True))
         back: Back = "area" if rule.resize == "area" and rule.answers != "labels" else _BACK[rule.answers]
         return MonaiResample.to_monai_size(image, (i, j, k), rule.resize, back)
-    i, j, k = spacing_mm or image.spacing
-    return MonaiResample.to_monai_spacing(image, (i * factor, j * factor, k * factor), _BACK[rule.answers])
+    a, b, c = spacing_mm or image.spacing
+    return MonaiResample.to_monai_spacing(image, (a * factor, b * factor, c * factor), _BACK[rule.answers])
 
 
 def crop_before(turned: Image, rule: MonaiRule) -> Crop:

@@ -118,8 +118,19 @@ class MonaiResample(Resample):
 
 
 def nearest_of(count: int, size: int, step: float, first: float) -> NDArray[np.int64]:
-    """Which of ``size`` voxels lies nearest to each of ``count`` samples; of two equally near the even one."""
-    chosen: NDArray[np.int64] = np.clip(np.rint(first + step * np.arange(count)), 0, size - 1).astype(np.int64)
+    """Which of ``size`` voxels lies nearest to each of ``count`` samples.
+
+    Where a sample lies halfway between two, rounding decides: the places are worked out as torch's ``affine_grid`` and
+    ``grid_sample`` do it, on axes that go from -1 to 1.
+    """
+    matrix = np.array([[2 / size, 1 / size - 1], [0, 1]]) @ np.array([[step, first], [0, 1]])
+    matrix = matrix @ np.linalg.inv(np.array([[2 / count, 1 / count - 1], [0, 1]]))
+    number = np.arange(count)
+    apart = 2 / (count - 1) if count > 1 else 0.0
+    ends = np.where(number < count / 2, -1 + apart * number, 1 - apart * (count - 1 - number))
+    along = (ends if count > 1 else np.zeros(1)) * (count - 1) / count
+    place = ((along * matrix[0, 0] + matrix[0, 1] + 1) * size - 1) / 2
+    chosen: NDArray[np.int64] = np.clip(np.rint(place), 0, size - 1).astype(np.int64)
     return chosen
 
 

@@ -149,8 +149,7 @@ def _rule(preparation: Preparation, choices: Choices, notes: list[str]) -> Monai
 def _slices(arguments: Mapping[str, Any], choices: Choices, inferer: Inferer, rule: MonaiRule) -> SliceRule | None:
     if arguments.get("spatial_dims", 3) != 2:
         return None
-    fit = "windows" if rule.resize is None else "resize"
-    return choices.slices or SliceRule(axis=inferer.slice_axis(), fit=fit)
+    return choices.slices or SliceRule(axis=inferer.slice_axis(), fit="windows" if rule.resize is None else "resize")
 
 
 def _licence_text(folder: Path) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import IntensityRule
-from medseg.spec.monai import IntensityStep
+from medseg.spec.monai import IntensityStep, StepKind
 
 INTENSITY_STEPS = frozenset({
     "AdjustContrast", "ClipIntensityPercentiles", "GaussianSmooth", "HistogramNormalize", "MaskIntensity",
@@ -41,18 +41,16 @@ def read_intensity(name: str, arguments: Mapping[str, Any]) -> IntensityStep:
 
 def steps_of(rule: IntensityRule) -> tuple[IntensityStep, ...]:
     """A manifest's intensity rule as steps, where a person chose it in the place of the bundle's."""
-    unit = {"lower": rule.lower, "upper": rule.upper, "low": 0.0, "high": 1.0, "clip": True, "by_channel": True}
-    match rule.kind:
-        case "zscore":
-            return (IntensityStep(kind="normalise", nonzero=rule.nonzero_only, by_channel=True),)
-        case "clip_unit":
-            return (IntensityStep(kind="range", **unit),)
-        case "percentile":
-            return (IntensityStep(kind="percentiles", **unit),)
-        case "clip_zscore" if rule.lower is not None and rule.upper is not None:
-            ends = [(bound - (rule.mean or 0.0)) / (rule.std or 1.0) for bound in (rule.lower, rule.upper)]
-            return (IntensityStep(kind="range", **{**unit, "low": ends[0], "high": ends[1]}),)
-    return ()
+    if rule.kind == "zscore":
+        return (IntensityStep(kind="normalise", nonzero=rule.nonzero_only, by_channel=True),)
+    lower, upper = rule.lower, rule.upper
+    if lower is None or upper is None:
+        return ()
+    low, high = 0.0, 1.0
+    if rule.kind == "clip_zscore":
+        low, high = ((bound - (rule.mean or 0.0)) / (rule.std or 1.0) for bound in (lower, upper))
+    kind: StepKind = "percentiles" if rule.kind == "percentile" else "range"
+    return (IntensityStep(kind=kind, lower=lower, upper=upper, low=low, high=high, clip=True, by_channel=True),)
 
 
 def _range(arguments: Mapping[str, Any]) -> IntensityStep:
