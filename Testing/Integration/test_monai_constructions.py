@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import nibabel
 import numpy as np
 import pytest
+import torch
 
 from medseg.bundles.importing.choices import Choices
 from medseg.bundles.importing.import_monai import import_monai_bundle
 from medseg.jobs.run.segment import segment_case
+from medseg.spec.errors import WeightsError
 from medseg.spec.job import Options
 from monai_child import run_monai
 from monai_constructions import (
@@ -109,3 +111,39 @@ def test_an_imported_bundle_gives_the_labels_of_monai_itself(tmp_path, run_monai
     theirs = write(tmp_path / "theirs", BUNDLES[name], definition="label_def" if "crop" in name else "channel_def")
     _, found = shares(tmp_path, theirs, images(tmp_path), run_monai)
     assert min(found.values()) > 0.9995, found
+
+
+def test_a_searched_architecture_is_built_from_the_bundles_second_file(tmp_path, run_monai):
+    space = {
+        "_target_": "monai.networks.nets.TopologyInstance",
+        "channel_mul": 0.25,
+        "num_blocks": 2,
+        "num_depths": 2,
+        "use_downsample": True,
+        "arch_code": ["$@codes['a']", "$@codes['c']"],
+        "device": "$torch.device('cpu')",
+    }
+    content = config(
+        RAS,
+        step("NormalizeIntensityd"),
+        space=space,
+        code_file="$@bundle_root + '/models/codes.pt'",
+        codes="$torch.load(@code_file, map_location=torch.device('cpu'), weights_only=False)",
+        network_def={
+            "_target_": "monai.networks.nets.DiNTS",
+            "dints_space": "@space",
+            "in_channels": 1,
+            "num_classes": 4,
+            "use_downsample": True,
+            "node_a": "$torch.from_numpy(@codes['node'])",
+        },
+    )
+    codes = {"a": np.ones((2, 4)), "c": np.array([[1, 0, 1, 1], [2, 1, 1, 0]]), "node": np.ones((3, 2))}
+    codes["a"][1, 3] = 0
+    theirs = write(tmp_path / "theirs", content, codes=codes)
+    imported, found = shares(tmp_path, theirs, images(tmp_path, CASES[:2]), run_monai)
+    assert min(found.values()) > 0.9995, found
+    assert imported.bundle.manifest.arguments["dints_space"]["arch_code"][1] == codes["c"].tolist()
+    torch.save({"a": torch.nn.Conv2d(1, 1, 1)}, theirs / "models" / "codes.pt")
+    with pytest.raises(WeightsError, match="could run code"):
+        import_monai_bundle(theirs, tmp_path / "again", Choices(model_id="again"))

@@ -49,7 +49,9 @@ def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn
 
 
 def label_argument(name: str) -> str:
-    """What a network calls the number of its outputs: "label_count" for ours, "out_channels" for others'."""
+    """What a network calls the number of its outputs: "label_count" for ours, "out_channels" for most others'."""
+    if name == f"{PREFIX}DiNTS":
+        return "num_classes"
     return "out_channels" if name.startswith((PREFIX, NNUNET)) else "label_count"
 
 

@@ -193,9 +193,7 @@ class ResampledLabels:
         places = unsure.flatten().nonzero().squeeze(1)
         if len(places):
             found = found.contiguous()
-            table = _Table(
-                sums, mixed, self._steps, of_logits=self._of_logits, in_half=self._in_half, overlapping=rule
-            )
+            table = _Table(sums, mixed, self._steps, of_logits=self._of_logits, in_half=self._in_half, overlapping=rule)
             for some in torch.split(places, _SAMPLES_AT_ONCE):
                 found.view(-1)[some] = table.interpolated(some, found.shape, lower, upper, shares).to(found.dtype)
         return found
