@@ -113,6 +113,34 @@ def test_an_imported_bundle_gives_the_labels_of_monai_itself(tmp_path, run_monai
     assert min(found.values()) > 0.9995, found
 
 
+SIGMOID, HALF = step("Activationsd", "pred", sigmoid=True), step("AsDiscreted", "pred", threshold=0.5)
+CHAIN = "$lambda x: torch.where(x[[1]] > 0, 4, torch.where(x[[3]] > 0, 1, torch.where(x[[0]] > 0, 2, " \
+    "torch.where(x[[2]] > 0, 3, 0))))"  # fmt: skip
+
+
+@pytest.mark.parametrize("after", [[SIGMOID, invert(nearest=False), HALF], [invert(nearest=False), SIGMOID, HALF]])
+def test_outputs_that_overlap_are_painted_in_the_bundles_order(tmp_path, run_monai, after):
+    merged = [*after, step("Lambdad", "pred", func=CHAIN)]
+    content = config(RAS, SPACING, step("NormalizeIntensityd", nonzero=True, channel_wise=True), after=merged)
+    theirs, paths = write(tmp_path / "theirs", content), images(tmp_path, CASES[:2])
+    bundle = import_monai_bundle(theirs, tmp_path / "ours", Choices(model_id="ours")).bundle
+    assert [label.value for label in bundle.manifest.labels] == [2, 4, 3, 1]
+    run_monai(SimpleNamespace(folder=theirs), paths[0].parent, tmp_path / "out")
+    for path in paths:
+        wanted = np.asarray(nibabel.load(tmp_path / "out" / f"{path.name[:-7]}_seg.nii.gz").dataobj).squeeze()
+        layers = segment_case([path], bundle, Options(device="cpu", engine="torch")).labels.array
+        assert (painted(layers, bundle.manifest) == wanted).mean() > 0.9995
+        assert len(np.unique(wanted)) == 5
+
+
+def painted(layers, manifest):
+    """One number a voxel: a label that is painted later covers the earlier."""
+    found = np.zeros(layers.shape[1:], dtype=int)
+    for label in manifest.painted_labels:
+        found[(layers == label.value).any(axis=0)] = label.value
+    return found
+
+
 def test_a_searched_architecture_is_built_from_the_bundles_second_file(tmp_path, run_monai):
     space = {
         "_target_": "monai.networks.nets.TopologyInstance",

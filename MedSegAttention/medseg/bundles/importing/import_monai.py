@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medseg.bundles.build import build_any
+from medseg.bundles.build import INNER, LEFT_OUT, build_any
 from medseg.bundles.importing.archive import LARGEST_TEXT, open_folder
 from medseg.bundles.importing.checkpoint import read_state
 from medseg.bundles.importing.choices import Choices, Imported
 from medseg.bundles.importing.config_reader import Config, NotALiteral, read_config
 from medseg.bundles.importing.monai_intensity import steps_of
-from medseg.bundles.importing.monai_metadata import read_channels, read_labels, text
+from medseg.bundles.importing.monai_metadata import count_outputs, read_channels, read_labels, text
 from medseg.bundles.importing.monai_network_def import read_network
 from medseg.bundles.importing.monai_outputs import Inferer, read_postprocessing, read_windows
 from medseg.bundles.importing.monai_preprocessing import Preparation, read_preprocessing
@@ -62,7 +62,9 @@ def import_monai_bundle(
         except ValueError as error:
             raise ManifestError(str(error)) from error
         weights = find_weights(folder, config)
-        fill_network(network, read_state(weights), weights.name)
+        inner = INNER if LEFT_OUT in manifest.arguments else ""
+        state = {f"{inner}{name}": tensor for name, tensor in read_state(weights).items()}
+        fill_network(network, state, weights.name)
         return put_in_place(
             path, "monai", output, manifest, network, notes,
             licence_text=_licence_text(folder) or "", overwrite=overwrite, watch=watch,
@@ -73,7 +75,13 @@ def _manifest(
     stated: Mapping[str, Any], config: Config, choices: Choices, folder: Path
 ) -> tuple[ModelManifest, list[str]]:
     network, arguments, notes = read_network(config)
-    labels = choices.labels or read_labels(stated)
+    outputs = count_outputs(stated) if choices.labels is None else len(choices.labels)
+    afterwards = read_postprocessing(config, outputs, notes)
+    overlap, overlapping = afterwards.overlap, None
+    labels = choices.labels or read_labels(stated, overlap_from=None if overlap is None else overlap.first)
+    if overlap is not None:
+        labels, overlapping = overlap.labels(labels)
+        arguments |= {LEFT_OUT: overlap.first} if overlap.first else {}
     try:
         preparation = read_preprocessing(config, "preprocessing")
     except NotALiteral as error:
@@ -82,13 +90,14 @@ def _manifest(
         preparation.empty_channels = len(labels) + 1
     notes += preparation.notes
     rule = _rule(preparation, choices, notes)
-    channels = choices.channels or read_channels(stated, notes, empty=rule.empty_channels)
+    channels = choices.channels or read_channels(
+        stated, notes, names=preparation.channel_names, empty=rule.empty_channels
+    )
     inferer = Inferer(config, notes)
     slices = _slices(arguments, choices, inferer, rule)
     resized = None if rule.resize is None else preparation.size
     windows = read_windows(inferer, stated, choices.window_shape, slices, resized)
-    answers, postprocess = read_postprocessing(config, len(labels), notes)
-    rule = replace(rule, blend=windows.blend, padding=windows.padding, answers=answers)
+    rule = replace(rule, blend=windows.blend, padding=windows.padding, answers=afterwards.answers)
     title = choices.title or text(stated, "name") or folder.name
     references = stated.get("references")
     entries = references if isinstance(references, list) else [references]
@@ -108,7 +117,8 @@ def _manifest(
         window_shape=windows.shape,
         slices=slices,
         overlap=windows.overlap,
-        postprocess=postprocess,
+        overlapping=overlapping,
+        postprocess=afterwards.rule(len(labels), notes),
         anatomy=choices.anatomy or text(stated, "task") or title,
         intended_use=text(stated, "intended_use") or "Not stated by its authors.",
         licence=choices.licence or text(stated, "copyright") or "Not stated by its authors.",

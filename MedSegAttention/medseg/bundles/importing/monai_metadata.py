@@ -1,7 +1,7 @@
 """What a MONAI bundle's metadata.json says of channels and labels."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medseg.bundles.label_specs import label_specs
@@ -11,19 +11,22 @@ from medseg.spec.manifest import ChannelSpec, LabelSpec
 _MODALITIES = {"CT": "CT", "MR": "MR", "PET": "PT", "PT": "PT", "US": "US", "ULTRASOUND": "US"}
 
 
-def read_channels(stated: Mapping[str, Any], notes: list[str], *, empty: int = 0) -> tuple[ChannelSpec, ...]:
+def read_channels(
+    stated: Mapping[str, Any], notes: list[str], *, names: Sequence[str] | None = None, empty: int = 0
+) -> tuple[ChannelSpec, ...]:
     """Find the channels.
 
     Args:
         stated: the metadata.
         notes: receives what is assumed.
+        names: of the channels, where the configuration says them.
         empty: further channels of the network's input that no image has.
 
     Raises:
         ManifestError: when they are not listed.
     """
     image = _format(stated, "inputs", "image")
-    names = _definitions(image, "inputs", "channels", beside=empty)
+    names = names or _definitions(image, "inputs", "channels", beside=empty)
     words = re.findall(r"[A-Za-z]+", str(image.get("modality", "")).upper())
     modality = next((found for word in words for start, found in _MODALITIES.items() if word.startswith(start)), "OT")
     if modality == "OT":
@@ -31,17 +34,31 @@ def read_channels(stated: Mapping[str, Any], notes: list[str], *, empty: int = 0
     return tuple(ChannelSpec(name=name, modality=modality) for name in names)
 
 
-def read_labels(stated: Mapping[str, Any]) -> tuple[LabelSpec, ...]:
+def count_outputs(stated: Mapping[str, Any]) -> int:
+    """How many outputs the network has; 0 where that is not said."""
+    try:
+        return len(_definitions(_format(stated, "outputs", "pred"), "outputs", "labels"))
+    except ManifestError:
+        return 0
+
+
+def read_labels(stated: Mapping[str, Any], *, overlap_from: int | None = None) -> tuple[LabelSpec, ...]:
     """Find the labels, without the background.
+
+    Args:
+        stated: the metadata.
+        overlap_from: of outputs that may overlap, the first that is a label; None: the first output is the background.
 
     Raises:
         ManifestError: when they are not listed, or the first output is not the background.
     """
     names = _definitions(_format(stated, "outputs", "pred"), "outputs", "labels")
+    if overlap_from is not None:
+        return label_specs(names[overlap_from:])
     if "background" not in names[0].lower():
         msg = (
-            f"network_data_format.outputs.pred.channel_def: channel 0 is {names[0]!r} and not the background; "
-            "networks whose outputs overlap are not imported. If it is the background, name the labels with --labels"
+            f"network_data_format.outputs.pred.channel_def: channel 0 is {names[0]!r} and not the background. If it is "
+            "the background, name the labels with --labels"
         )
         raise ManifestError(msg)
     return label_specs(names[1:])

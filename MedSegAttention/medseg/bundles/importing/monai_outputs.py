@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from medseg.bundles.importing.choices import as_window
 from medseg.bundles.importing.config_reader import Config, NotALiteral
+from medseg.bundles.importing.monai_overlap import Overlap, is_threshold, merged_classes, where_chain
 from medseg.bundles.importing.monai_preprocessing import base_name, transforms
 from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import IntTriple, SliceRule
@@ -19,6 +20,7 @@ _UNIMPORTANT = frozenset({
     "Activations", "AsDiscrete", "CastToType", "DeleteItems", "EnsureChannelFirst", "EnsureType", "Identity", "Invert",
     "SaveImage", "SelectItems", "ToDevice", "ToTensor",
 })  # fmt: skip
+_MERGES = frozenset({"Lambda", "MergeClasses"})
 
 
 @dataclass(frozen=True)
@@ -125,33 +127,82 @@ def _overlap(inferer: Inferer) -> float:
     return float(overlap)
 
 
-def read_postprocessing(config: Config, label_count: int, notes: list[str]) -> tuple[Answers, PostprocessRule]:
-    """Find what is brought back to the image's grid, and what is done with the labels.
+@dataclass(frozen=True)
+class Afterwards:
+    """What happens to a network's outputs.
+
+    Attributes:
+        answers: what is brought back to the image's grid.
+        overlap: how outputs become labels where each has a threshold of its own.
+        kept_largest: for each step that keeps the largest component, the labels it applies to.
+    """
+
+    answers: Answers = "probabilities"
+    overlap: Overlap | None = None
+    kept_largest: tuple[object, ...] = ()
+
+    def rule(self, label_count: int, notes: list[str]) -> PostprocessRule:
+        """What is done with the labels, of which there are so many without the background."""
+        whole = [_means_all(labels, label_count) for labels in self.kept_largest]
+        if not all(whole):
+            notes.append("the step KeepLargestConnectedComponent is left out: it applies to some of the labels alone")
+        return PostprocessRule(keep_largest=any(whole))
+
+
+def read_postprocessing(config: Config, outputs: int, notes: list[str]) -> Afterwards:
+    """Find what happens to the network's outputs.
 
     Args:
         config: the bundle's.
-        label_count: of the segments, without the background.
+        outputs: of the network; 0 where that is not known.
         notes: receives what is left out.
 
     Raises:
-        ManifestError: when the outputs overlap (a sigmoid), which a labelmap cannot hold.
+        ManifestError: when outputs overlap in a way that is not known.
     """
     try:
         steps = transforms(config, "postprocessing") if "postprocessing" in config else []
     except NotALiteral as error:
         notes.append(f"the postprocessing is left out: {error}")
-        return "probabilities", PostprocessRule()
-    keep_largest = False
+        return Afterwards()
+    overlap = _read_overlap(config, steps, outputs)
+    kept = []
+    for _, step in steps:
+        name = base_name(step)
+        if name == "KeepLargestConnectedComponent":
+            kept.append(step.get("applied_labels"))
+        elif name not in _UNIMPORTANT and (overlap is None or name not in _MERGES):
+            notes.append(f"the step {step['_target_']} after the network is left out")
+    return Afterwards(_answers([step for _, step in steps], notes), overlap, tuple(kept))
+
+
+def _read_overlap(config: Config, steps: list[tuple[str, Mapping[str, Any]]], outputs: int) -> Overlap | None:
+    """How outputs that may overlap become labels; None where the largest is taken."""
+    found: Overlap | None = None
+    sigmoid = ""
     for place, step in steps:
         name = base_name(step)
-        if step.get("sigmoid") or (name == "AsDiscrete" and "threshold" in step and not step.get("argmax")):
-            msg = f"{config.path}: {place}: outputs that overlap (a sigmoid or threshold each) are not imported"
-            raise ManifestError(msg)
-        if name == "KeepLargestConnectedComponent" and _means_all(step.get("applied_labels"), label_count):
-            keep_largest = True
-        elif name not in _UNIMPORTANT:
-            notes.append(f"the step {step['_target_']} after the network is left out")
-    return _answers([step for _, step in steps], notes), PostprocessRule(keep_largest=keep_largest)
+        sigmoid = place if step.get("sigmoid") else sigmoid
+        if name == "AsDiscrete" and is_threshold(step):
+            threshold = config.resolve(step["threshold"], f"{place}.threshold")
+            if not sigmoid or not isinstance(threshold, int | float) or not 0 < threshold < 1:
+                msg = (
+                    f"{config.path}: {place}: a threshold of {threshold!r} is imported after a sigmoid, between 0 and 1"
+                )
+                raise ManifestError(msg)
+            found = Overlap(float(threshold))
+        elif name == "Lambda" and found is not None:
+            painted = where_chain(step.get("func"))
+            if painted is None or sorted(output for output, _ in painted) != list(range(outputs)):
+                msg = f"{config.path}: {place}: how {outputs} outputs become labels here is not understood"
+                raise ManifestError(msg)
+            found = Overlap(found.threshold, painted)
+        elif name == "MergeClasses" and found is not None:
+            found = Overlap(found.threshold, merged_classes(outputs), first=1)
+    if sigmoid and found is None:
+        msg = f"{config.path}: {sigmoid}: outputs with a sigmoid each, but without a threshold, are not imported"
+        raise ManifestError(msg)
+    return found
 
 
 def _answers(steps: list[Mapping[str, Any]], notes: list[str]) -> Answers:
@@ -160,14 +211,13 @@ def _answers(steps: list[Mapping[str, Any]], notes: list[str]) -> Answers:
     if "Invert" not in names:
         return "probabilities"
     place = names.index("Invert")
-    if any(name == "AsDiscrete" and step.get("argmax") for name, step in zip(names[:place], steps, strict=False)):
+    before = list(zip(names[:place], steps, strict=False))
+    if any(name == "AsDiscrete" and (step.get("argmax") or is_threshold(step)) for name, step in before):
         if not steps[place].get("nearest_interp", True):
             notes.append("the nearest labels are taken, where the bundle interpolates between the labels' numbers")
         return "labels"
-    softmax = any(
-        name == "Activations" and step.get("softmax") for name, step in zip(names[:place], steps, strict=False)
-    )
-    return "probabilities" if softmax else "logits"
+    done = any(name == "Activations" and (step.get("softmax") or step.get("sigmoid")) for name, step in before)
+    return "probabilities" if done else "logits"
 
 
 def _means_all(labels: object, label_count: int) -> bool:

@@ -39,6 +39,7 @@ class Preparation:
     steps: list[IntensityStep] = field(default_factory=list)
     resampled_after: int | None = None  # steps before the image is resampled; None: it is not
     foreground: ForegroundRule | None = None
+    channel_names: tuple[str, ...] | None = None  # where several images become channels of one
     empty_channels: int = 0
     notes: list[str] = field(default_factory=list)
     unread: list[tuple[Flag, str]] = field(default_factory=list)  # steps not understood, and the flag that helps
@@ -224,6 +225,18 @@ def _crop(found: Preparation, argument: Argument) -> None:
     found.foreground = ForegroundRule(after=len(found.steps), resampled=resampled, margin=margin)
 
 
+def _channels(found: Preparation, argument: Argument) -> None:
+    names = argument("keys_merge") or argument("keys")
+    if not isinstance(names, list) or len(names) != len(set(names)) or not all(isinstance(name, str) for name in names):
+        msg = f"images {names!r}"
+        raise _Unusual(msg)
+    _require(argument, dim=0)
+    if any(not step.by_channel and step.kind != "range" for step in found.steps):
+        msg = "after statistics of each image by itself"
+        raise _Unusual(msg)
+    found.channel_names = tuple(names)
+
+
 def _clicks(found: Preparation, argument: Argument) -> None:
     channels = argument("number_intensity_ch", 1)
     if channels != 1:
@@ -237,11 +250,13 @@ _READERS: dict[str, Callable[[Preparation, Argument], None]] = {
     "Spacing": _spacing,
     "Resize": _resize,
     "CropForeground": _crop,
+    "ConcatImages": _channels,
+    "ConcatItems": _channels,
     "AddGuidanceSignalDeepEdit": _clicks,
 }
 _FLAGS: dict[str, Flag] = {"Spacing": "spacing", "Orientation": "orientation"}
 _AFTERWARDS = frozenset({
-    "Activations", "AsDiscrete", "FillHoles", "Invert", "KeepLargestConnectedComponent", "RemoveSmallObjects",
-    "SaveImage",
+    "Activations", "AsDiscrete", "FillHoles", "Invert", "KeepLargestConnectedComponent", "Lambda", "MergeClasses",
+    "RemoveSmallObjects", "SaveImage",
 })  # fmt: skip
 _KNOWN = _NO_EFFECT | _PADDING | _GRID | _CLICKS | INTENSITY_STEPS | _AFTERWARDS | frozenset(_READERS)

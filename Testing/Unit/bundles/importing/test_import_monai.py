@@ -14,7 +14,7 @@ from medseg.bundles.importing.import_monai import import_monai_bundle
 from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.spec.errors import ManifestError, OutputExists, WeightsError
-from medseg.spec.manifest import ChannelSpec, IntensityRule
+from medseg.spec.manifest import ChannelSpec, IntensityRule, OverlapRule
 from medseg.spec.monai import ForegroundRule, IntensityStep, MonaiRule
 from medseg.spec.postprocess import PostprocessRule
 from Unit.bundles.monai_sample import CONFIG, METADATA, NETWORK, network, write_sample
@@ -198,10 +198,36 @@ def test_other_postprocessing_is_named(run):
     assert "FillHolesd after the network is left out" in run(config=after(step("FillHolesd"))).notes[0]
 
 
-@pytest.mark.parametrize("steps", [[step("Activationsd", sigmoid=True)], [step("AsDiscreted", threshold=0.5)]])
-def test_outputs_that_overlap_are_refused(run, steps):
-    with pytest.raises(ManifestError, match="outputs that overlap"):
+SIGMOID, HALF = step("Activationsd", sigmoid=True), step("AsDiscreted", threshold=0.5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        ([SIGMOID], r"transforms\[0\]: outputs with a sigmoid each, but without a threshold"),
+        ([HALF], r"transforms\[0\]: a threshold of 0.5 is imported after a sigmoid"),
+        ([SIGMOID, HALF, step("Lambdad", func="$lambda x: x[1:]")], r"transforms\[2\]: how 3 outputs become labels"),
+        ([SIGMOID, HALF, step("Lambdad", func="$torch.where(x[[0]] > 0, 1, 0)")], "how 3 outputs become labels"),
+    ],
+)
+def test_outputs_that_overlap_in_an_unknown_way_are_refused_with_their_place(run, steps, reason):
+    with pytest.raises(ManifestError, match=reason):
         run(config=after(*steps))
+
+
+def test_outputs_with_a_threshold_each_are_labels_that_may_overlap(run):
+    manifest = run(config=after(SIGMOID, step("AsDiscreted", threshold=0.4))).bundle.manifest
+    assert manifest.overlapping == OverlapRule(threshold=0.4, order=(1, 2, 3))
+    assert [label.name for label in manifest.labels] == ["background", "spleen", "left kidney"]
+
+
+def test_classes_that_are_merged_have_no_background_among_them(run):
+    imported = run(config=after(SIGMOID, HALF, step("scripts.mine.MergeClassesd")))
+    manifest, window = imported.bundle.manifest, torch.randn(1, 1, 16, 16, 16)
+    assert manifest.overlapping == OverlapRule(order=(2, 1))
+    with torch.no_grad():
+        answer = load_network(imported.bundle)(window)
+        torch.testing.assert_close(answer, network()(window)[:, 1:], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
