@@ -14,18 +14,19 @@ from medseg.spec.errors import MissingDependency
 PREFIX = "monai:"
 ALLOWED = (
     "AttentionUnet", "BasicUNet", "BasicUNetPlusPlus", "DiNTS", "DynUNet", "FlexibleUNet", "HighResNet", "SegResNet",
-    "SegResNetDS", "SwinUNETR", "UNETR", "UNet", "VNet",
+    "SegResNetDS", "SwinUNETR", "UNETR", "UNesT", "UNet", "VNet",
 )  # fmt: skip
-"""Classes of ``monai.networks.nets`` with one image in and logits of its size out; none is left to fetch weights."""
+"""Classes of ``monai.networks.nets``, and UNesT of MONAI's model zoo: one image in, logits of its size out.
+
+None is left to fetch weights.
+"""
 
 _NOT_JSON = frozenset({"norm_layer", "preprocess"})  # these take a class or a callable, which a manifest cannot hold
 _FETCHES = frozenset({"pretrained"})  # an argument of FlexibleUNet that downloads weights
 _SPACE = frozenset({"channel_mul", "num_blocks", "num_depths", "spatial_dims", "use_downsample", "arch_code"})
 _NEEDS = {"SwinUNETR": "einops", "UNETR": "einops"}  # SwinUNETR would notice in its first window only
 _FINEST_LAST = frozenset({"BasicUNetPlusPlus"})
-_COUNTS_WHILE_BUILT = frozenset(
-    {"DiNTS", "SwinUNETR"}
-)  # reads numbers out of tensors, which the meta device has none of
+_COUNTS_WHILE_BUILT = frozenset({"DiNTS", "SwinUNETR"})  # they read numbers out of tensors: not on the meta device
 _REFUSALS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 
@@ -90,6 +91,10 @@ def _network_class(name: str) -> Any:
             f"no network of MONAI is allowed under the name {PREFIX + short!r}; the allowed ones are {monai_choices()}"
         )
         raise ValueError(msg)
+    if short == "UNesT":
+        from medseg.bundles.unest import UNesT
+
+        return UNesT
     from monai.networks import nets
 
     return getattr(nets, short)

@@ -9,6 +9,7 @@ from medseg.spec.errors import ManifestError
 _PLACES = ("network_def", "network", "net", "model")
 _RENAMED = {"dimensions": "spatial_dims", "pos_embed": "proj_type"}  # MONAI's older names
 _GONE = frozenset({"img_size"})  # arguments that newer versions do without
+_OWNERS = {"UNesT": "scripts.networks."}  # whose class is known, where it is a bundle's own; it is written anew
 _SPACE = frozenset({"_target_", "device"})  # of DiNTS' space: its class, and where it is searched
 
 
@@ -28,7 +29,7 @@ def read_network(config: Config) -> tuple[str, dict[str, Any], list[str]]:
         msg = f"{config.path}: {place}: this is a bundle of medseg already; copy its folder to the other models"
         raise ManifestError(msg)
     name = next((name for name in ALLOWED if name.casefold() == target.rpartition(".")[2].casefold()), None)
-    if name is None or ("." in target and not target.startswith("monai.networks.nets.")):
+    if name is None or ("." in target and not target.startswith(_OWNERS.get(name, "monai.networks.nets."))):
         msg = f"{config.path}: {place}._target_: {target!r} is not imported; the known ones are {monai_choices()}"
         raise ManifestError(msg)
     given = {str(key): value for key, value in definition.items() if not str(key).startswith("_")}
