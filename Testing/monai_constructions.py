@@ -67,7 +67,7 @@ def config(*steps, after=AFTERWARDS, **others):
     }
 
 
-def write(folder, content, *, labels=4, channels=1, definition="channel_def", **files):
+def write(folder, content, *, labels=4, channels=1, definition="channel_def", named=1, **files):
     """Write a bundle whose network has random weights, none of whose labels wins everywhere."""
     for name in ("configs", "models"):
         (folder / name).mkdir(parents=True)
@@ -79,7 +79,13 @@ def write(folder, content, *, labels=4, channels=1, definition="channel_def", **
         "version": "1.0.0",
         "name": folder.name,
         "network_data_format": {
-            "inputs": {"image": {"modality": "CT", "num_channels": channels, "channel_def": {"0": "image"}}},
+            "inputs": {
+                "image": {
+                    "modality": "CT",
+                    "num_channels": channels,
+                    "channel_def": {str(n): f"image {n}" for n in range(named)},
+                }
+            },
             "outputs": {"pred": {"num_channels": labels, definition: names}},
         },
     }

@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from medseg.bundles.importing.choices import Choices
 from medseg.bundles.importing.import_monai import import_monai_bundle
@@ -139,6 +140,63 @@ def painted(layers, manifest):
     for label in manifest.painted_labels:
         found[(layers == label.value).any(axis=0)] = label.value
     return found
+
+
+def test_images_are_resized_with_room_for_clicks_that_nobody_made(tmp_path, run_monai):
+    names = {"a": 1, "b": 2, "c": 3, "background": 0}
+    clicks, marks = "monai.apps.deepedit.transforms", {"guidance": "guidance"}
+    first, then, last = (
+        [RAS, step("ScaleIntensityRanged", clip=True, **RANGE)],
+        [
+            {"_target_": f"{clicks}.AddGuidanceFromPointsDeepEditd", "ref_image": "image", "label_names": names},
+            step("Resized", spatial_size="@size", mode="area"),
+            {"_target_": f"{clicks}.ResizeGuidanceMultipleLabelDeepEditd", "ref_image": "image", **marks},
+        ],
+        [step(f"{clicks}.AddGuidanceSignalDeepEditd", number_intensity_ch=1, **marks), step("EnsureTyped")],
+    )  # fmt: skip
+    content = config(
+        first=[step("LoadImaged"), step("EnsureChannelFirstd"), *first],
+        then=then,
+        last=last,
+        preprocessing={"_target_": "Compose", "transforms": "$@first + @then + @last"},
+        network_def={**DYN, "in_channels": "$len(@names) + 1"},
+        size=[24, 32, 20],
+        names=names,
+        inferer={"_target_": "SimpleInferer"},
+    )
+    theirs = write(tmp_path / "theirs", content, channels=5)
+    imported, found = shares(tmp_path, theirs, images(tmp_path, CASES[:3]), run_monai)
+    assert (imported.bundle.manifest.monai.empty_channels, imported.bundle.manifest.window_shape) == (4, (24, 32, 20))
+    assert min(found.values()) > 0.9995, found
+
+
+def test_a_coloured_picture_is_resized_and_its_logits_brought_back(tmp_path, run_monai):
+    content = config(
+        preprocessing={
+            "_target_": "Compose",
+            "transforms": [
+                step("LoadImaged"),
+                step("EnsureChannelFirstd", channel_dim=-1),
+                step("Resized", spatial_size=[32, 24], mode=["bilinear"]),
+                step("ScaleIntensityd"),
+            ],
+        },
+        after=[invert(nearest=False), ARGMAX],
+        network_def={**ROWS, "in_channels": 3},
+        inferer={"_target_": "SimpleInferer"},
+    )
+    content["dataset"]["data"] = "$[{'image': name} for name in sorted(glob.glob(@dataset_dir + '/*.png'))]"
+    theirs = write(tmp_path / "theirs", content, channels=3, named=3)
+    bundle = import_monai_bundle(theirs, tmp_path / "ours", Choices(model_id="ours")).bundle
+    rows, columns = np.mgrid[:41, :53]
+    waves = [np.sin(rows / 3 + n) * np.cos(columns / (4 + n)) for n in range(3)]
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.uint8(127 + 120 * np.stack(waves, axis=-1))).save(tmp_path / "images" / "a.png")
+    run_monai(SimpleNamespace(folder=theirs), tmp_path / "images", tmp_path / "out")
+    wanted = np.asarray(nibabel.load(tmp_path / "out" / "a_seg.nii.gz").dataobj).squeeze()
+    ours = segment_case([tmp_path / "images" / "a.png"], bundle, Options(device="cpu", engine="torch"))
+    assert len(np.unique(wanted)) > 2
+    assert (ours.labels.array[0, :, :, 0] == wanted).mean() > 0.9995
 
 
 def test_a_searched_architecture_is_built_from_the_bundles_second_file(tmp_path, run_monai):

@@ -107,7 +107,7 @@ def _input(manifest: ModelManifest) -> str:
     mirror = ", ".join("ijk"[axis] for axis in manifest.mirror_axes) or "none"
     rule = manifest.monai
     orientation = manifest.orientation if rule is None or rule.reorients else "that of the image"
-    spacing = spacing if rule is None or rule.resize is None else "the image resized to the window"
+    spacing = spacing if rule is None or rule.resize == "no" else "the image resized to the window"
     intensities = _intensity(manifest.intensity) if rule is None else monai_intensities(rule)
     arguments = ", ".join(f"`{name}={value}`" for name, value in manifest.arguments.items()) or "its own defaults"
     lines = (

@@ -41,7 +41,7 @@ def plan_monai_grid(
     Raises:
         ImageError: if the image would become absurdly large.
     """
-    if rule.resize is not None:
+    if rule.resize != "no":
         i, j, k = (size if wanted == 1 else wanted for size, wanted in zip(image.shape, window, strict=True))
         back: Back = "area" if rule.resize == "area" and rule.answers != "labels" else _BACK[rule.answers]
         return MonaiResample.to_monai_size(image, (i, j, k), rule.resize, back)

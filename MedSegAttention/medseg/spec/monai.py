@@ -13,7 +13,7 @@ StepKind: TypeAlias = Literal["normalise", "scale", "range", "percentiles"]
 Blend: TypeAlias = Literal["gaussian", "constant"]
 Padding: TypeAlias = Literal["constant", "replicate", "reflect", "circular"]
 Answers: TypeAlias = Literal["probabilities", "logits", "labels"]
-Resizing: TypeAlias = Literal["linear", "area"]
+Resizing: TypeAlias = Literal["no", "linear", "area"]
 
 _NUMBERS: dict[str, tuple[str, ...]] = {  # what a kind needs, and what it may have
     "normalise": (),
@@ -110,7 +110,7 @@ class MonaiRule:
             stores them.
         steps: changes of intensities, in order.
         resampled_after: how many of them come before the image is resampled.
-        resize: how an image is brought to the window's size, and its answer back, in the place of a spacing.
+        resize: whether and how an image is brought to the window's size, and its answer back; there is no spacing then.
         foreground: the box to which the image is cropped.
         blend: weights of the voxels of a window.
         padding: what an image that is smaller than a window is filled with; "constant" is 0.
@@ -121,7 +121,7 @@ class MonaiRule:
     reorients: bool = True
     steps: tuple[IntensityStep, ...] = ()
     resampled_after: int = 0
-    resize: Resizing | None = None
+    resize: Resizing = "no"
     foreground: ForegroundRule | None = None
     blend: Blend = "constant"
     padding: Padding = "constant"
@@ -130,11 +130,9 @@ class MonaiRule:
 
     def __post_init__(self) -> None:
         """Refuse unknown words, and places that are none."""
-        for name, known in (("blend", Blend), ("padding", Padding), ("answers", Answers)):
+        for name, known in (("blend", Blend), ("padding", Padding), ("answers", Answers), ("resize", Resizing)):
             if getattr(self, name) not in get_args(known):
                 refuse(name, f"one of {', '.join(get_args(known))}", getattr(self, name))
-        if self.resize is not None and self.resize not in get_args(Resizing):
-            refuse("resize", f"one of {', '.join(get_args(Resizing))}, or nothing", self.resize)
         if not 0 <= self.resampled_after <= len(self.steps):
             refuse("resampled_after", f"a number of steps, 0..{len(self.steps)}", self.resampled_after)
         if self.empty_channels < 0:

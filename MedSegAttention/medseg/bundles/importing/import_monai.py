@@ -95,7 +95,7 @@ def _manifest(
     )
     inferer = Inferer(config, notes)
     slices = _slices(arguments, choices, inferer, rule)
-    resized = None if rule.resize is None else preparation.size
+    resized = None if rule.resize == "no" else preparation.size
     windows = read_windows(inferer, stated, choices.window_shape, slices, resized)
     rule = replace(rule, blend=windows.blend, padding=windows.padding, answers=afterwards.answers)
     title = choices.title or text(stated, "name") or folder.name
@@ -153,13 +153,13 @@ def _rule(preparation: Preparation, choices: Choices, notes: list[str]) -> Monai
         rule = replace(rule, reorients=True)
     if not rule.reorients:
         notes.append("images keep the axes they have, as in the bundle, which turns them to no orientation")
-    return rule if choices.spacing_mm is None else replace(rule, resize=None)
+    return rule if choices.spacing_mm is None else replace(rule, resize="no")
 
 
 def _slices(arguments: Mapping[str, Any], choices: Choices, inferer: Inferer, rule: MonaiRule) -> SliceRule | None:
     if arguments.get("spatial_dims", 3) != 2:
         return None
-    return choices.slices or SliceRule(axis=inferer.slice_axis(), fit="windows" if rule.resize is None else "resize")
+    return choices.slices or SliceRule(axis=inferer.slice_axis(), fit="windows" if rule.resize == "no" else "resize")
 
 
 def _licence_text(folder: Path) -> str | None:

@@ -34,7 +34,7 @@ class Preparation:
 
     orientation: str | None = None
     spacing_mm: Triple | None = None
-    resize: Resizing | None = None
+    resize: Resizing = "no"
     size: tuple[int, ...] | None = None  # to which images are resized
     steps: list[IntensityStep] = field(default_factory=list)
     resampled_after: int | None = None  # steps before the image is resampled; None: it is not

@@ -37,6 +37,8 @@ from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import ModelManifest
 from medseg.spec.postprocess import PostprocessRule
 
+_COLOURS = 3  # red, green and blue: the channels that one picture may have
+
 
 def segment_case(
     inputs: Sequence[Source],
@@ -80,7 +82,7 @@ def segment_case(
     progress = ProgressReporter(on_event, cancelled)
     outputs.check(inputs)
     device = str(choose_device(options.device))
-    images = _read(inputs, frame, progress)
+    images = _read(inputs, frame, progress, bundle.manifest)
     outputs.check_grid(images[0])
     want_probabilities = want_probabilities or outputs.probabilities is not None
     with progress.stage("preprocess"):
@@ -169,7 +171,7 @@ def forecast_case(
         MedSegError: one of its kinds, for what ``segment_case`` would refuse too.
     """
     device = str(choose_device(options.device))
-    image = _one_image(_read(inputs, frame, ProgressReporter()), bundle.manifest)
+    image = _one_image(_read(inputs, frame, ProgressReporter(), bundle.manifest), bundle.manifest)
     plan = plan_forecast(image, bundle.manifest, options, device=device)
     return _forecast(plan, bundle, image, probabilities=probabilities)
 
@@ -254,7 +256,9 @@ def _on_input_grid(
         return prepared.restore_labels(found.values, probabilities=probabilities, on_label=step), probabilities
 
 
-def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporter) -> list[Image]:
+def _read(
+    inputs: Sequence[Source], frame: int | None, progress: ProgressReporter, manifest: ModelManifest
+) -> list[Image]:
     """Read the inputs that are files and pass on what reading them warns of."""
     if not inputs:
         msg = "a case has at least one image, got an empty sequence; give a file or DICOM folder a channel"
@@ -270,7 +274,7 @@ def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporte
             if isinstance(source, Image):
                 images.append(source)
                 continue
-            reading = read_image(Path(source), frame=frame)
+            reading = read_image(Path(source), frame=frame, colours=len(inputs) < len(manifest.channels) == _COLOURS)
             for warning in reading.warnings:
                 progress.warn(warning)
             images.append(reading.image)
