@@ -185,6 +185,7 @@ def test_a_coloured_picture_is_resized_and_its_logits_brought_back(tmp_path, run
         network_def={**ROWS, "in_channels": 3},
         inferer={"_target_": "SimpleInferer"},
     )
+    content["saver"] |= {"output_ext": ".png", "output_dtype": "uint8"}
     content["dataset"]["data"] = "$[{'image': name} for name in sorted(glob.glob(@dataset_dir + '/*.png'))]"
     theirs = write(tmp_path / "theirs", content, channels=3, named=3)
     bundle = import_monai_bundle(theirs, tmp_path / "ours", Choices(model_id="ours")).bundle
@@ -193,7 +194,7 @@ def test_a_coloured_picture_is_resized_and_its_logits_brought_back(tmp_path, run
     (tmp_path / "images").mkdir()
     Image.fromarray(np.uint8(127 + 120 * np.stack(waves, axis=-1))).save(tmp_path / "images" / "a.png")
     run_monai(SimpleNamespace(folder=theirs), tmp_path / "images", tmp_path / "out")
-    wanted = np.asarray(nibabel.load(tmp_path / "out" / "a_seg.nii.gz").dataobj).squeeze()
+    wanted = np.asarray(Image.open(tmp_path / "out" / "a_seg.png")).T
     ours = segment_case([tmp_path / "images" / "a.png"], bundle, Options(device="cpu", engine="torch"))
     assert len(np.unique(wanted)) > 2
     assert (ours.labels.array[0, :, :, 0] == wanted).mean() > 0.9995
