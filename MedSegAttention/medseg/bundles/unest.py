@@ -140,7 +140,8 @@ class _Level(nn.Module):
         blocks = split.permute(0, 2, 4, 6, 3, 5, 7, 1).reshape(batch, -1, side**3, dim)
         blocks = self.transformer_encoder(blocks + self.pos_embed)
         split = blocks.reshape(batch, *grid, side, side, side, dim)
-        return split.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(batch, dim, *sides)
+        joined: Tensor = split.permute(0, 7, 1, 4, 2, 5, 3, 6).reshape(batch, dim, *sides)
+        return joined
 
 
 class _Aggregation(nn.Module):
