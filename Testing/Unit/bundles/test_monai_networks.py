@@ -168,6 +168,8 @@ def test_a_flexible_unet_never_fetches_weights():
     with torch.no_grad():
         answer = build_any("monai:FlexibleUNet", **arguments).eval()(torch.zeros(1, 3, 64, 32))
     assert answer.shape == (1, 2, 64, 32)
+    plain = build_any("monai:FlexibleUNet", **arguments, pre_conv=None)
+    assert not any("preconv" in name for name in plain.state_dict())
     with pytest.raises(ValueError, match="no argument 'pretrained'"):
         build_any("monai:FlexibleUNet", **arguments, pretrained=True)
 
