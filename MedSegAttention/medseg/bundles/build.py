@@ -14,10 +14,11 @@ from medseg.networks import NETWORKS, build_network
 from medseg.spec.manifest import FOLDED
 
 _MEMBER = re.compile(r"members\.(\d+)\.")
-INNER = "network."  # the prefix of a folded network's tensors
+LEFT_OUT = "outputs_left_out"  # argument of ``build_any``
+INNER = "network."  # the prefix of a folded network's tensors, and of one whose outputs are left out
 
 
-def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn.Module:
+def build_any(name: str, *, background_outputs: int = 0, outputs_left_out: int = 0, **arguments: Any) -> nn.Module:
     """Build the network a manifest names; MONAI is imported only for its own.
 
     Args:
@@ -25,12 +26,15 @@ def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn
             ``nnunet:`` and one of ``nnunet_networks.ALLOWED``.
         background_outputs: outputs after those of the labels, of tissues that helped in training and are background
             in the result; they are folded into it.
+        outputs_left_out: outputs in front of those of the labels, which mean nothing.
         arguments: of the network.
 
     Raises:
         ValueError: for an unknown name (the known ones are listed) or arguments that do not make a network.
         MissingDependency: when one of MONAI's needs a package that is not installed.
     """
+    if outputs_left_out:
+        return LastOutputs(build_any(name, **arguments), outputs_left_out)
     if background_outputs:
         if background_outputs < 0 or label_argument(name) not in arguments:
             msg = f"{FOLDED} counts outputs beside {label_argument(name)}, got {background_outputs} and {arguments}"
@@ -49,7 +53,9 @@ def build_any(name: str, *, background_outputs: int = 0, **arguments: Any) -> nn
 
 
 def label_argument(name: str) -> str:
-    """What a network calls the number of its outputs: "label_count" for ours, "out_channels" for others'."""
+    """What a network calls the number of its outputs: "label_count" for ours, "out_channels" for most others'."""
+    if name == f"{PREFIX}DiNTS":
+        return "num_classes"
     return "out_channels" if name.startswith((PREFIX, NNUNET)) else "label_count"
 
 
@@ -76,6 +82,23 @@ class FoldedBackground(nn.Module):
         labels = logits.shape[1] - self.count
         background = torch.cat([logits[:, :1], logits[:, labels:]], dim=1).logsumexp(dim=1, keepdim=True)
         return torch.cat([background, logits[:, 1:labels]], dim=1)
+
+
+class LastOutputs(nn.Module):
+    """A network without its first outputs.
+
+    Shape:
+        as the network, with ``count`` outputs fewer
+    """
+
+    def __init__(self, network: nn.Module, count: int) -> None:
+        super().__init__()
+        self.network, self.count = network, count
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        """Run the network; in training, side heads are cut alike."""
+        answer = self.network(x)
+        return answer[:, self.count :] if isinstance(answer, Tensor) else [each[:, self.count :] for each in answer]
 
 
 class Ensemble(nn.Module):

@@ -7,6 +7,7 @@ from medseg.spec.imported import ImportRecord
 from medseg.spec.locating import LocateRule
 from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
 from medseg.spec.measured import CaseDice, DatasetScores, Estimate, ScoreTable, Timing
+from medseg.spec.monai import IntensityStep, MonaiRule
 from medseg.spec.postprocess import PostprocessRule
 from medseg.spec.stages import Composition
 
@@ -121,6 +122,10 @@ def _input(manifest: ModelManifest) -> str:
     channels = ", ".join(f"{channel.name} ({channel.modality})" for channel in manifest.channels)
     spacing = "the image's own" if manifest.spacing_mm is None else f"{_times(manifest.spacing_mm)} mm"
     mirror = ", ".join("ijk"[axis] for axis in manifest.mirror_axes) or "none"
+    rule = manifest.monai
+    orientation = manifest.orientation if rule is None or rule.reorients else "that of the image"
+    spacing = spacing if rule is None or rule.resize == "no" else "the image resized to the window"
+    intensities = _intensity(manifest.intensity) if rule is None else monai_intensities(rule)
     arguments = ", ".join(f"`{name}={value}`" for name, value in manifest.arguments.items()) or "its own defaults"
     if manifest.composition is not None:
         staged = (
@@ -131,8 +136,8 @@ def _input(manifest: ModelManifest) -> str:
         return "\n".join(f"- {line}" for line in staged)
     lines = (
         f"Channels: {channels}",
-        f"Orientation of i, j, k: {manifest.orientation}; spacing: {spacing}",
-        f"Intensities: {_intensity(manifest.intensity)}",
+        f"Orientation of i, j, k: {orientation}; spacing: {spacing}",
+        f"Intensities: {intensities}",
         f"Cropped to the body first: {'yes' if manifest.crop_to_body else 'no'}",
         f"Window: {_times(manifest.window_shape)} voxels; overlap {manifest.overlap:g}; mirrored axes: {mirror}",
         *(() if manifest.locate is None else (f"Located: {_locate(manifest.locate)}",)),
@@ -163,6 +168,28 @@ def _intensity(rule: IntensityRule) -> str:
         "clip_unit": f"{clip} scaled to 0..1, clipped",
         "percentile": f"percentiles {clip} scaled to 0..1 per channel, clipped",
     }[rule.kind]
+
+
+def monai_intensities(rule: MonaiRule) -> str:
+    """What a MONAI bundle does to intensities, step by step."""
+    return ", then ".join(map(_step, rule.steps)) or "as they are"
+
+
+def _step(step: IntensityStep) -> str:
+    each = " per channel" if step.by_channel else ""
+    of = " over the voxels that are not 0" if step.nonzero else ""
+    low, high = (0.0, 1.0) if step.low is None or step.high is None else (step.low, step.high)
+    to = f"{low:g}..{high:g}{', clipped' if step.clip else ''}"
+    match step.kind:
+        case "normalise" if step.mean is None and step.std is None:
+            return f"mean 0 and standard deviation 1{each}{of}"
+        case "normalise":
+            return f"minus {step.mean or 0:g}, over {1 if step.std is None else step.std:g}{of}"
+        case "scale":
+            return f"the whole range scaled to {to}{each}"
+        case "range":
+            return f"{step.lower:g} to {step.upper:g} scaled to {to}"
+    return f"percentiles {step.lower:g} to {step.upper:g} scaled to {to}{each}"
 
 
 def _afterwards(rule: PostprocessRule) -> str:

@@ -129,7 +129,7 @@ def write_manifest(manifest: ModelManifest, path: Path) -> None:
 def metadata_document(manifest: ModelManifest, changelog: Mapping[str, str]) -> dict[str, Any]:
     """Say everything in a manifest the way metadata.json does; JSON values only."""
     ours = asdict(manifest)
-    optional = ("slices", "air_below", "locate", "nnunet", "overlapping", "imported", "composition")
+    optional = ("slices", "air_below", "locate", "nnunet", "monai", "overlapping", "imported", "composition")
     unsaid = {name for name in optional if ours[name] is None}
     known = [name for name in MedsegFields.__dataclass_fields__ if name not in unsaid]
     return {
@@ -149,7 +149,7 @@ def metadata_document(manifest: ModelManifest, changelog: Mapping[str, str]) -> 
         "intended_use": manifest.intended_use,
         "references": list(manifest.references),
         "network_data_format": _network_data_format(manifest),
-        "medseg": {name: _without_none(ours[name]) for name in known},
+        "medseg": {name: _without_none(ours[name]) for name in known} | {"arguments": ours["arguments"]},
     }
 
 
@@ -184,7 +184,10 @@ def _network_data_format(manifest: ModelManifest) -> dict[str, Any]:
 
 
 def _without_none(value: Any) -> Any:
-    """Leave out codes and numbers a manifest does not have; ``spacing_mm: null`` stays, it means something."""
+    """Leave out codes and numbers a manifest does not have; ``spacing_mm: null`` stays, it means something.
+
+    So does nothing as an argument of a network, whose default is another.
+    """
     if isinstance(value, dict):
         return {name: _without_none(entry) for name, entry in value.items() if entry is not None}
     if isinstance(value, list | tuple):

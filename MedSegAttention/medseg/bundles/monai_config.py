@@ -29,9 +29,10 @@ def inference_config(manifest: ModelManifest) -> dict[str, Any]:
 
     Returns:
         JSON values. ``bundle_root``, ``dataset_dir``, ``output_dir`` and ``device`` are meant to be overridden. MONAI
-        has no steps like nnU-Net's and none for stages, so that such models are run by medseg as a whole.
+        has no steps like nnU-Net's and none for stages, and an imported bundle's are in its own configuration: such
+        models are run by medseg as a whole.
     """
-    if manifest.nnunet is not None or manifest.composition is not None:
+    if manifest.nnunet is not None or manifest.monai is not None or manifest.composition is not None:
         return _whole_run()
     return {
         "imports": [
@@ -77,8 +78,9 @@ def _whole_run() -> dict[str, Any]:
         "dataset_dir": "$@bundle_root + '/images'",
         "output_dir": "$@bundle_root + '/eval'",
         "device": "auto",
-        "segment": "$lambda name, root=@bundle_root, folder=@output_dir, device=@device: segment(name, model=root, "
-        f"device=device, output=os.path.join(folder, os.path.basename(name)[:-{len('.nii.gz')}] + '_seg.nii.gz'))",
+        "segment": "$lambda name, root=@bundle_root, folder=@output_dir, device=@device: segment(name, "
+        "model=os.path.abspath(root), device=device, "
+        f"output=os.path.join(folder, os.path.basename(name)[:-{len('.nii.gz')}] + '_seg.nii.gz'))",
         "run": [
             "$os.makedirs(@output_dir, exist_ok=True)",
             f"$list(map(@segment, sorted(glob.glob(@dataset_dir + '/{_FILES}'))))",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,15 +13,20 @@ from medseg.spec.errors import MissingDependency
 
 PREFIX = "monai:"
 ALLOWED = (
-    "AttentionUnet", "BasicUNet", "BasicUNetPlusPlus", "DynUNet", "HighResNet", "SegResNet", "SegResNetDS", "SwinUNETR",
-    "UNETR", "UNet", "VNet",
+    "AttentionUnet", "BasicUNet", "BasicUNetPlusPlus", "DiNTS", "DynUNet", "FlexibleUNet", "HighResNet", "SegResNet",
+    "SegResNetDS", "SwinUNETR", "UNETR", "UNesT", "UNet", "VNet",
 )  # fmt: skip
-"""Classes of ``monai.networks.nets`` with one image in and logits of its size out; none fetches weights by itself."""
+"""Classes of ``monai.networks.nets``, and UNesT of MONAI's model zoo: one image in, logits of its size out.
+
+None is left to fetch weights.
+"""
 
 _NOT_JSON = frozenset({"norm_layer", "preprocess"})  # these take a class or a callable, which a manifest cannot hold
+_FETCHES = frozenset({"pretrained"})  # an argument of FlexibleUNet that downloads weights
+_SPACE = frozenset({"channel_mul", "num_blocks", "num_depths", "spatial_dims", "use_downsample", "arch_code"})
 _NEEDS = {"SwinUNETR": "einops", "UNETR": "einops"}  # SwinUNETR would notice in its first window only
 _FINEST_LAST = frozenset({"BasicUNetPlusPlus"})
-_COUNTS_WHILE_BUILT = frozenset({"SwinUNETR"})  # reads numbers out of tensors, which the meta device has none of
+_COUNTS_WHILE_BUILT = frozenset({"DiNTS", "SwinUNETR"})  # they read numbers out of tensors: not on the meta device
 _REFUSALS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
 
 
@@ -39,14 +45,15 @@ def allowed_arguments(name: str) -> Mapping[str, inspect.Parameter]:
         ValueError: if the network is not in ``ALLOWED``.
     """
     signature = inspect.signature(_network_class(name))
-    return {key: value for key, value in signature.parameters.items() if key not in _NOT_JSON}
+    return {key: value for key, value in signature.parameters.items() if key not in _NOT_JSON | _FETCHES}
 
 
 def build_monai_network(name: str, **arguments: Any) -> nn.Module:
     """Build one of MONAI's networks so that it answers as ours do.
 
     In evaluation it returns the logits at full size alone; in training, with deep supervision, a list that begins with
-    them. The names in its state dict are MONAI's own.
+    them. The names in its state dict are MONAI's own. DiNTS takes ``dints_space`` as the arguments of MONAI's
+    ``TopologyInstance``, and its architecture's codes, there and in ``node_a``, as lists.
 
     Args:
         name: e.g. "monai:SegResNet"; with or without ``monai:``.
@@ -71,7 +78,8 @@ def build_monai_network(name: str, **arguments: Any) -> nn.Module:
     if missing := [key for key in required if key not in arguments]:
         msg = f"{PREFIX}{short} needs the argument {missing[0]!r}; without a default are {', '.join(required)}"
         raise ValueError(msg)
-    network = _construct(short, {key: _as_tuples(value) for key, value in arguments.items()})
+    unfetched = {"pretrained": False} if short == "FlexibleUNet" else {}
+    network = _construct(short, {key: _as_tuples(value) for key, value in arguments.items()} | unfetched)
     network.register_forward_hook(_finest_last if short in _FINEST_LAST else _finest_first)
     return network
 
@@ -83,6 +91,10 @@ def _network_class(name: str) -> Any:
             f"no network of MONAI is allowed under the name {PREFIX + short!r}; the allowed ones are {monai_choices()}"
         )
         raise ValueError(msg)
+    if short == "UNesT":
+        from medseg.bundles.unest import UNesT
+
+        return UNesT
     from monai.networks import nets
 
     return getattr(nets, short)
@@ -95,12 +107,28 @@ def _construct(short: str, arguments: dict[str, Any]) -> nn.Module:
     wanted = torch.get_default_device()
     try:
         with torch.device("cpu" if short in _COUNTS_WHILE_BUILT else wanted):
-            network: nn.Module = _network_class(short)(**arguments)
+            network: nn.Module = _network_class(short)(**(_searched(arguments) if short == "DiNTS" else arguments))
     except _REFUSALS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         msg = f"{PREFIX}{short} cannot be built with these arguments: {reason}"
         raise ValueError(msg) from error
     return network.to(wanted) if short in _COUNTS_WHILE_BUILT else network
+
+
+def _searched(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """DiNTS' arguments as MONAI has them: a searched architecture is an object, and its codes are arrays."""
+    from monai.networks.nets import TopologyInstance
+
+    space = arguments["dints_space"]
+    if not isinstance(space, dict) or (unknown := [key for key in space if key not in _SPACE]):
+        msg = f"dints_space is an object of {', '.join(sorted(_SPACE))}; it holds {unknown[0] if space else space!r}"
+        raise ValueError(msg)
+    codes = space.get("arch_code")
+    codes = None if codes is None else [np.asarray(code) for code in codes]
+    made = dict(arguments) | {"dints_space": TopologyInstance(**{**space, "arch_code": codes}, device="cpu")}
+    if arguments.get("node_a") is not None:
+        made["node_a"] = torch.as_tensor(np.asarray(arguments["node_a"]))
+    return made
 
 
 def _as_tuples(value: Any) -> Any:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from medseg.bundles.build import Ensemble, build_any, label_argument, member_count
+from medseg.bundles.build import LEFT_OUT, Ensemble, build_any, label_argument, member_count
 from medseg.bundles.catalogue import Bundle, metadata_path
 from medseg.spec.errors import ManifestError, WeightsError
 from medseg.spec.fields import listed
@@ -35,7 +35,10 @@ def load_network(bundle: Bundle) -> nn.Module:
         folders = listed([f"stages/{place}" for place in dict.fromkeys(s.place for s in manifest.composition.stages)])
         msg = f"{manifest.model_id} is made of several models and has no network of its own; take one of {folders}"
         raise ManifestError(msg)
-    counts = ((label_argument(manifest.network), manifest.label_count), ("in_channels", manifest.network_channels))
+    counts = (
+        (label_argument(manifest.network), manifest.label_count + manifest.arguments.get(LEFT_OUT, 0)),
+        ("in_channels", manifest.network_channels),
+    )
     channels = "channels" if manifest.slices is None else "channels of every slice seen"
     for name, wanted in counts:
         if manifest.arguments.get(name, wanted) != wanted:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from medseg.imaging.body import body_box
 from medseg.imaging.image import Affine, Image, Shape
 from medseg.imaging.intensity import as_finite, normalise
+from medseg.imaging.monai import crop_before, cropped_grid, plan_monai_grid, prepared_as_monai, turn_as_monai
+from medseg.imaging.monai_resample import MonaiResample
 from medseg.imaging.nnunet import crop_to_nonzero, enclosed, normalised, plan_resampling, turn
 from medseg.imaging.nnunet_labels import one_hot
 from medseg.imaging.steps import Crop, Reorient, Resample, VoxelBox
@@ -48,12 +50,13 @@ class Prepared(Grids):
     ``(L, i, j, k)`` on that grid, or logits where ``has_logits``, label 0 the background unless labels are
     ``overlapping``; results lie on the input's own grid ``(I, J, K)``, voxel for voxel. Outside the crop is background,
     and so is outside the region. ``air`` marks the voxels ``(i, j, k)`` of ``image`` that are air where the manifest
-    says what air is.
+    says what air is. ``in_half``: interpolated logits are rounded to half precision.
     """
 
     image: Image
     air: NDArray[np.bool_] | None = None
     has_logits: bool = False
+    in_half: bool = False
     overlapping: OverlapRule | None = None
 
     @property
@@ -123,10 +126,10 @@ class Prepared(Grids):
             raise ValueError(msg)
         for value, score in enumerate(scores):
             whole = self.resample.undo(Image(score[None], self.resample.affine), order="linear")
-            if self.has_logits:  # nnU-Net stores them in half precision
+            if self.in_half:  # nnU-Net stores them so
                 whole = Image(whole.array.astype(np.float16).astype(np.float32), whole.affine)
-                if self.overlapping is not None:
-                    _sigmoid(whole.array)
+            if self.has_logits and self.overlapping is not None:
+                _sigmoid(whole.array)
             if self.region is not None:
                 whole = self.region.undo(self.region.apply(whole), outside=self._outside(value))
             yield value, whole
@@ -162,7 +165,11 @@ def prepare(
             labels = grids.crop.apply(grids.reorient.apply(Image(previous[None], image.affine))).array[0]
             shown = one_hot(labels, enclosed(turned, grids.crop), grids.resample, manifest.nnunet.previous_labels)
             ready = Image(np.concatenate([ready.array, shown]), ready.affine)
-        return Prepared(**vars(grids), image=ready, has_logits=True, overlapping=manifest.overlapping)
+        return Prepared(**vars(grids), image=ready, has_logits=True, in_half=True, overlapping=manifest.overlapping)
+    if manifest.monai is not None and isinstance(grids.resample, MonaiResample):
+        ready = prepared_as_monai(grids.reorient.apply(image), grids.crop, grids.resample, manifest.monai)
+        logits = manifest.monai.answers == "logits"
+        return Prepared(**vars(grids), image=ready, has_logits=logits, overlapping=manifest.overlapping)
     cropped = grids.crop.apply(grids.reorient.apply(image))
     if not grids.resample.is_identity:  # interpolation would spread what is not finite
         cropped = grids.resample.apply(Image(as_finite(cropped.array), cropped.affine))
@@ -197,8 +204,7 @@ def plan_grids(
         ImageError: if the image would become absurdly large at the model's spacing.
     """
     check_channels(image.channel_count, manifest)
-    rule = manifest.nnunet
-    reorient = Reorient.to_orientation(image, manifest.orientation) if rule is None else turn(image, rule)
+    reorient = _turn(image, manifest)
     turned = reorient.apply(image)
     wanted = None
     if roi_voxels is not None:
@@ -206,8 +212,19 @@ def plan_grids(
     elif roi_ras_mm is not None:
         wanted = Crop.to_roi(turned, roi_ras_mm)
     crop, region = _plan_crop(turned, manifest, wanted)
-    resample = _plan_resample(crop.apply(turned), manifest, spacing_factor)
+    cut = crop.apply(turned)
+    resample = _plan_resample(cut, manifest, spacing_factor)
+    if isinstance(resample, MonaiResample) and resample.shape != resample.whole_shape:
+        region = Crop.to_box(cut, *resample.known())
     return Grids(reorient=reorient, crop=crop, resample=resample, region=region)
+
+
+def _turn(image: Image, manifest: ModelManifest) -> Reorient:
+    if manifest.nnunet is not None:
+        return turn(image, manifest.nnunet)
+    if manifest.monai is not None:
+        return turn_as_monai(image, manifest.orientation, manifest.monai)
+    return Reorient.to_orientation(image, manifest.orientation)
 
 
 def check_channels(count: int, manifest: ModelManifest) -> None:
@@ -261,6 +278,8 @@ def _plan_whole(image: Image, manifest: ModelManifest) -> Crop:
     """Choose the box without a region: the body, or everything."""
     if manifest.nnunet is not None:
         return crop_to_nonzero(image)
+    if manifest.monai is not None:
+        return crop_before(image, manifest.monai)
     if manifest.crop_to_body:
         return Crop.to_box(image, *body_box(image))
     return Crop.to_box(image, (0, 0, 0), image.shape)
@@ -280,6 +299,9 @@ def _plan_resample(image: Image, manifest: ModelManifest, spacing_factor: float)
     """Choose the grid: the model's spacing, or the image's own, made coarser; slices may have the network's size."""
     if manifest.nnunet is not None:
         return plan_resampling(image, manifest.nnunet, spacing_factor)
+    if manifest.monai is not None:
+        whole = plan_monai_grid(image, manifest.spacing_mm, manifest.window_shape, manifest.monai, spacing_factor)
+        return cropped_grid(image, whole, manifest.monai)
     i, j, k = manifest.spacing_mm or image.spacing
     spaced = Resample.to_spacing(image, (i * spacing_factor, j * spacing_factor, k * spacing_factor))
     if manifest.slices is None or manifest.slices.fit == "windows":

@@ -18,6 +18,7 @@ from medseg.inference.windows import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import Precision
 from medseg.spec.manifest import ModelManifest
+from medseg.spec.monai import Padding
 
 # Networks whose weights are laid out channels last on a CPU: measured 1.2 to 1.3 times as fast for UltraLightUNet,
 # whose convolutions are depthwise, and slower for D-LKA Net. Values do not change.
@@ -54,8 +55,8 @@ def predict(
             windows of ``network_shape(manifest)``; None: the network itself.
 
     Returns:
-        ``(L, i, j, k)`` float32 probabilities, summing to 1 over L unless labels may overlap; logits of a model that
-        is prepared as nnU-Net does it, which interpolates these.
+        ``(L, i, j, k)`` float32 probabilities, summing to 1 over L unless labels may overlap; logits where these are
+        interpolated, as nnU-Net and some of MONAI's bundles do it.
 
     Raises:
         JobError: when the answer is not finite in float32.
@@ -78,7 +79,7 @@ def predict(
         )[(slice(None), *padded.inside)]
         if not _is_finite(logits):
             raise not_finite(plan)
-        if plan.manifest.nnunet:
+        if _interpolates_logits(plan):
             return logits.float().cpu().numpy()
         overlap = plan.manifest.overlapping is not None
         return (logits.sigmoid_() if overlap else _softmax_in_place(logits)).cpu().numpy()
@@ -112,7 +113,8 @@ def pad_volume(array: NDArray[np.float32], plan: NetworkPlan) -> PaddedVolume:
         ValueError: when the plan was made for an array of another shape.
     """
     tensor = torch.from_numpy(np.require(array, np.float32, ["C", "W"])).to(plan.device)
-    volume, (_, i, j, k) = pad_to_window(tensor, plan.windows.window_shape)
+    fill = "constant" if plan.manifest.monai is None else plan.manifest.monai.padding
+    volume, (_, i, j, k) = pad_to_window(tensor, plan.windows.window_shape, fill)
     if tuple(volume.shape[1:]) != plan.windows.shape:
         msg = f"the plan is made for a volume of {plan.windows.shape} when it is padded, got {tuple(volume.shape[1:])}"
         raise ValueError(msg)
@@ -168,12 +170,20 @@ def network_shape(manifest: ModelManifest) -> tuple[int, ...]:
     return manifest.network_channels, *manifest.network_shape
 
 
-def pad_to_window(volume: Tensor, window_shape: tuple[int, int, int]) -> tuple[Tensor, tuple[slice, ...]]:
-    """Pad with 0 on both sides where a volume is smaller than the window.
+def _interpolates_logits(plan: NetworkPlan) -> bool:
+    rule = plan.manifest.monai
+    return plan.manifest.nnunet is not None or (rule is not None and rule.answers == "logits")
+
+
+def pad_to_window(
+    volume: Tensor, window_shape: tuple[int, int, int], fill: Padding = "constant"
+) -> tuple[Tensor, tuple[slice, ...]]:
+    """Pad on both sides where a volume is smaller than the window.
 
     Args:
         volume: ``(C, I, J, K)``.
         window_shape: voxels of a window along i, j, k.
+        fill: with 0 ("constant"), or as ``torch.nn.functional.pad`` calls other ways.
 
     Returns:
         The padded volume, and the slices ``(all, i, j, k)`` that crop back to what came in.
@@ -188,7 +198,7 @@ def pad_to_window(volume: Tensor, window_shape: tuple[int, int, int]) -> tuple[T
         return volume, inside
     # functional.pad counts from the last axis
     sides = [side for axis in (2, 1, 0) for side in (before[axis], missing[axis] - before[axis])]
-    return functional.pad(volume, sides), inside
+    return (functional.pad(volume, sides) if fill == "constant" else functional.pad(volume, sides, fill)), inside
 
 
 def not_finite(plan: NetworkPlan) -> JobError:

@@ -217,7 +217,14 @@ def plan_network(shape: Sequence[int], manifest: ModelManifest, options: Options
     return NetworkPlan(
         manifest=manifest,
         device=device,
-        windows=WindowPlan((i, j, k), manifest.window_shape, overlap, as_nnunet=manifest.nnunet is not None),
+        windows=WindowPlan(
+            (i, j, k),
+            manifest.window_shape,
+            overlap,
+            as_nnunet=manifest.nnunet is not None,
+            as_monai=manifest.monai is not None,
+            equal=manifest.monai is not None and manifest.monai.blend == "constant",
+        ),
         mirror_axes=() if options.mirror is False else manifest.mirror_axes,
         engine=options.engine,
         precision=options.precision,

@@ -57,6 +57,8 @@ def nnunet_weights(shape: Shape) -> Tensor:
 
 def plan_weights(plan: WindowPlan, device: torch.device | None = None) -> Tensor:
     """Weights ``(i, j, k)`` of a plan's windows."""
+    if plan.equal:
+        return torch.ones(plan.window_shape, device=device)
     return nnunet_weights(plan.window_shape).to(device) if plan.as_nnunet else window_weights(plan.window_shape, device)
 
 

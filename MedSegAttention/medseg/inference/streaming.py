@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from medseg.imaging.axis_samples import axis_samples
 from medseg.imaging.label_canvas import LabelCanvas
+from medseg.imaging.monai_resample import MonaiResample
 from medseg.imaging.overlap import answer_dtype
 from medseg.imaging.preprocess import Prepared
-from medseg.inference.predictor import PaddedVolume, answering, not_finite, pad_volume
+from medseg.inference.predictor import PaddedVolume, answering, not_finite, pad_volume, predict
 from medseg.inference.run_plan import NetworkPlan
 from medseg.inference.sliding_window import ignore_window
 from medseg.inference.stitching import Stitcher, Take
@@ -83,6 +84,13 @@ def predict_labels(
         HalfPrecisionOverflow: when an answer is not finite in a half precision.
         ValueError: when the network answers in another shape, or the plan was made for an image of another shape.
     """
+    if isinstance(prepared.resample, MonaiResample) and not prepared.resample.is_along_axes:
+        begun = time.perf_counter()
+        scores = predict(prepared.image.array, network, plan, on_window=on_window, engine=engine)
+        asked = time.perf_counter()
+        labels = prepared.restore_labels(scores)
+        seconds = {"network": asked - begun, "stitch": 0.0, "decode": time.perf_counter() - asked}
+        return Labelled(labels, len(plan.windows), 0, seconds)
     device, label_count, overlapping = torch.device(plan.device), plan.manifest.label_count, plan.manifest.overlapping
     padded = pad_volume(prepared.image.array, plan)
     answer = answering(network, plan, engine)
@@ -102,6 +110,7 @@ def predict_labels(
             device=device,
             of_logits=prepared.has_logits,
             overlapping=overlapping,
+            in_half=prepared.in_half,
         ).take
     )
     weigh = not stays or overlapping is not None  # a threshold, unlike the largest, needs the mean

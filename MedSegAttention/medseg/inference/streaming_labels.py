@@ -116,6 +116,7 @@ class ResampledLabels:
         label_count: L.
         device: of the sums.
         of_logits: whether logits are interpolated instead.
+        in_half: whether these are then rounded to half precision.
         overlapping: of labels that may overlap.
     """
 
@@ -130,10 +131,11 @@ class ResampledLabels:
         label_count: int,
         device: torch.device,
         of_logits: bool = False,
+        in_half: bool = False,
         overlapping: OverlapRule | None = None,
     ) -> None:
-        self._paint, self._axes, self._label_count, self._of_logits = paint, axes, label_count, of_logits
-        self._overlapping = overlapping
+        self._paint, self._axes, self._label_count = paint, axes, label_count
+        self._of_logits, self._in_half, self._overlapping = of_logits, in_half, overlapping
         self._samples = [samples[axis] for axis in axes]
         self._steps = [not along.is_identity for along in self._samples]  # axes that are resampled
         channels = label_count + 1  # the weights too: probabilities need the mean
@@ -191,7 +193,7 @@ class ResampledLabels:
         places = unsure.flatten().nonzero().squeeze(1)
         if len(places):
             found = found.contiguous()
-            table = _Table(sums, mixed, self._steps, of_logits=self._of_logits, overlapping=rule)
+            table = _Table(sums, mixed, self._steps, of_logits=self._of_logits, in_half=self._in_half, overlapping=rule)
             for some in torch.split(places, _SAMPLES_AT_ONCE):
                 found.view(-1)[some] = table.interpolated(some, found.shape, lower, upper, shares).to(found.dtype)
         return found
@@ -213,6 +215,7 @@ class _Table:
         mixed: ``(a, u, v)`` cells whose samples will be asked for.
         steps: whether a cell reaches to the next voxel, along a, u, v.
         of_logits: whether logits are kept in the place of probabilities.
+        in_half: whether interpolated scores are rounded to half precision.
         overlapping: of labels that may overlap.
     """
 
@@ -223,6 +226,7 @@ class _Table:
         steps: list[bool],
         *,
         of_logits: bool = False,
+        in_half: bool = False,
         overlapping: OverlapRule | None = None,
     ) -> None:
         needed = mixed
@@ -246,7 +250,7 @@ class _Table:
         # in double precision, as ITK interpolates; Apple's graphics have none
         self._home = sums.device if sums.device.type in ("cpu", "cuda") else torch.device("cpu")
         self._probabilities = probabilities.to(self._home).double().contiguous()
-        self._of_logits, self._overlapping = of_logits, overlapping
+        self._of_logits, self._in_half, self._overlapping = of_logits, in_half, overlapping
         self._rows = torch.zeros(needed.numel(), dtype=torch.int64, device=sums.device)
         self._rows[voxels] = torch.arange(len(voxels), device=sums.device)
         self._shape = mixed.shape
@@ -269,7 +273,7 @@ class _Table:
         scores = functional.embedding_bag(
             self._rows[voxels].to(self._home), self._probabilities, per_sample_weights=weights, mode="sum"
         )
-        scores = scores.half().float() if self._of_logits else scores.float()  # as nnU-Net stores them
+        scores = scores.half().float() if self._in_half else scores.float()  # as nnU-Net stores them
         if self._overlapping is not None:
             found = members((torch.sigmoid(scores) if self._of_logits else scores).T, self._overlapping)
             return found.to(places.device)

@@ -75,6 +75,18 @@ def nnunet_starts(size: int, window: int, step: float) -> tuple[int, ...]:
     return tuple(round(apart * n) for n in range(count))
 
 
+def monai_starts(size: int, window: int, overlap: float) -> tuple[int, ...]:
+    """First voxel of each window along one axis where MONAI's ``dense_patch_slices`` puts it.
+
+    Args:
+        size: voxels along the axis, no fewer than the window's.
+        window: voxels of the window along the axis.
+        overlap: share of a window that its neighbour also sees; the last two share more.
+    """
+    step = window if window == size else max(1, int(window * (1 - overlap)))
+    return tuple(min(first, size - window) for first in range(0, size - window + step, step))
+
+
 class WindowPlan:
     """Where the windows lie and in which order they come.
 
@@ -85,15 +97,26 @@ class WindowPlan:
         overlap: least share of a window that its neighbour along an axis also sees.
         starts: first voxels of the windows along ``axes``.
         as_nnunet: whether windows lie and are weighed where and as nnU-Net does it.
+        equal: whether all voxels of a window have the same weight.
     """
 
-    def __init__(self, shape: Shape, window_shape: Shape, overlap: float, *, as_nnunet: bool = False) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        window_shape: Shape,
+        overlap: float,
+        *,
+        as_nnunet: bool = False,
+        as_monai: bool = False,
+        equal: bool = False,
+    ) -> None:
         self.shape = shape
         self.window_shape = window_shape
         self.overlap = overlap
-        self.as_nnunet = as_nnunet
+        self.as_nnunet, self.equal = as_nnunet, equal
+        starts = monai_starts if as_monai else window_starts
         by_axis = [
-            nnunet_starts(size, window, 1 - overlap) if as_nnunet else window_starts(size, window, overlap)
+            nnunet_starts(size, window, 1 - overlap) if as_nnunet else starts(size, window, overlap)
             for size, window in zip(shape, window_shape, strict=True)
         ]
         orders = {axes: self._voxels(axes, by_axis) for axes in permutations(range(3))}

@@ -15,20 +15,21 @@ from medseg.io.stored import LPS_TO_RAS, Stored, refusal
 _EDGE_VALUES, _EDGE_SHARE = 16, 4
 
 
-def read_picture(path: Path, *, frame: int | None = None) -> Stored:
-    """Read a grey PNG or JPEG as a volume one voxel thick.
+def read_picture(path: Path, *, frame: int | None = None, colours: bool = False) -> Stored:
+    """Read a PNG or JPEG as a volume one voxel thick.
 
     Columns grow to the patient's left and rows downwards, as 3D Slicer places a picture: i to the left, j to the back.
 
     Args:
         path: the file; colours that are all the same are one channel, transparency is left out.
         frame: there is one, number 0.
+        colours: whether red, green and blue are three channels, the same in a grey picture.
 
     Returns:
-        ``(1, I, J, 1)`` with voxels of 1 mm, which is marked as unknown.
+        ``(1, I, J, 1)``, or ``(3, I, J, 1)`` with colours, with voxels of 1 mm, which is marked as unknown.
 
     Raises:
-        ImageError: if it cannot be decoded, has colours, or another frame is asked for.
+        ImageError: if it cannot be decoded, has colours that are not asked for, or another frame is asked for.
     """
     if frame not in (None, 0):
         raise refusal(path, f"a picture holds one image, frame 0, got frame {frame}; leave --frame out")
@@ -39,10 +40,10 @@ def read_picture(path: Path, *, frame: int | None = None) -> Stored:
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise refusal(path, f"it cannot be decoded ({reason}); get a whole copy") from error
-    grey = _one_channel(path, pixels)
+    channels = _three_channels(path, pixels) if colours else _one_channel(path, pixels)[None]
     warning = f"{path}: a picture says neither how large its pixels are nor where they lie: 1 x 1 mm is assumed"
     warnings = (f"{warning}, and no area can be given",)
-    return Stored(grey.T[None, :, :, None], LPS_TO_RAS.copy(), warnings, spacing_known=False)
+    return Stored(channels.transpose(0, 2, 1)[..., None], LPS_TO_RAS.copy(), warnings, spacing_known=False)
 
 
 def picture_labels(path: Path, grey: NDArray[Any]) -> NDArray[Any]:
@@ -74,6 +75,13 @@ def _refuse_cut(path: Path) -> None:
     if whole.startswith(JPEG) and whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda"):
         rule = f"a JPEG ends with its mark FFD9, and this one of {len(whole):,} bytes does not"
         raise refusal(path, f"{rule}; get a whole copy")
+
+
+def _three_channels(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:
+    """``(3, J, I)`` of ``(J, I)`` or ``(J, I, colours)``; transparency is left out."""
+    if pixels.ndim == 3 and pixels.shape[-1] in (3, 4):
+        return np.moveaxis(pixels[..., :3], -1, 0)
+    return np.repeat(_one_channel(path, pixels)[None], 3, axis=0)
 
 
 def _one_channel(path: Path, pixels: NDArray[Any]) -> NDArray[Any]:

@@ -36,7 +36,7 @@ class Reading:
     name: str  # of the file or folder, without its ending
 
 
-def read_image(path: Path, *, frame: int | None = None) -> Reading:
+def read_image(path: Path, *, frame: int | None = None, colours: bool = False) -> Reading:
     """Read NIfTI, NRRD, MetaImage, PNG, JPEG, a DICOM folder, or the series one DICOM file belongs to.
 
     The format is found by content, not by name. Voxels that are not numbers are replaced by the lowest that is.
@@ -44,6 +44,7 @@ def read_image(path: Path, *, frame: int | None = None) -> Reading:
     Args:
         path: file or folder.
         frame: which volume of several (time points), counted from 0.
+        colours: whether a picture is red, green and blue; else it must be grey.
 
     Returns:
         ``(C, I, J, K)`` image in the file's own voxel type and grid, never resampled.
@@ -51,7 +52,7 @@ def read_image(path: Path, *, frame: int | None = None) -> Reading:
     Raises:
         ImageError: if the file is not whole, is no volume of real numbers, or its geometry is impossible.
     """
-    stored = _decode(path, frame)
+    stored = _decode(path, frame, colours=colours)
     image, warnings = check_stored(path, stored)
     return Reading(image, warnings, image_name(path) if path.is_file() else path.resolve().name)
 
@@ -102,7 +103,7 @@ def read_layers(path: Path) -> Image:
     return Image(array, stored.affine, spacing_known=stored.spacing_known)
 
 
-def _decode(path: Path, frame: int | None, *, as_labels: bool = False) -> Stored:
+def _decode(path: Path, frame: int | None, *, as_labels: bool = False, colours: bool = False) -> Stored:
     try:
         kind = stored_format(path)
         if kind == "nrrd" and as_labels:
@@ -110,6 +111,8 @@ def _decode(path: Path, frame: int | None, *, as_labels: bool = False) -> Stored
         if kind == "picture" and as_labels:
             stored = read_picture(path)
             return replace(stored, array=picture_labels(path, stored.array))
+        if kind == "picture" and colours:
+            return read_picture(path, frame=frame, colours=True)
         return _READERS[kind](path, frame=frame)
     except OSError as error:
         raise refusal(path, f"the file cannot be read ({error.strerror or error}); check its permissions") from error

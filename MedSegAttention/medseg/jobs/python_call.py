@@ -65,7 +65,7 @@ def segment(
 
     Args:
         image: a file or DICOM folder, a ``medseg.Image`` or a SimpleITK image; or one of these a channel, in order.
-        model: id of a model; ``medseg.models()`` knows them.
+        model: id of a model, which ``medseg.models()`` knows, or the folder of its bundle.
         output: where to write the labels; None: nothing is written.
         overwrite: whether an existing output may be replaced. An input never is.
         probabilities: also return the probabilities.
@@ -105,19 +105,19 @@ class Segmenter:
         """Choose the model and how to run it; the network is loaded for the first image.
 
         Args:
-            model: id of a model; ``medseg.models()`` knows them.
+            model: id of a model, which ``medseg.models()`` knows, or the folder of its bundle.
             **options: how and where to run it; a call may change them for its image.
 
         Raises:
             medseg.MedSegError: when there is no such model or device, or an option means nothing.
         """
         self._options = options_from(options)
-        from medseg.bundles.catalogue import find_bundle
+        from medseg.bundles.catalogue import open_bundle
         from medseg.inference.device import choose_device
         from medseg.jobs.run.kept_engines import KeptEngines
         from medseg.jobs.run.loaded_networks import LoadedNetworks
 
-        self._bundle = find_bundle(model)
+        self._bundle = open_bundle(model)
         choose_device(self._options.device)
         self._engines = KeptEngines()
         self._networks: LoadedNetworks | None = LoadedNetworks(limit=1, dropped=self._engines.forget)

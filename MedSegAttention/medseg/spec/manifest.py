@@ -21,6 +21,7 @@ from medseg.spec.labels import refuse as _refuse
 from medseg.spec.labels import require_text as _require_text
 from medseg.spec.locating import LocateRule
 from medseg.spec.measured import DatasetScores, Timing
+from medseg.spec.monai import MonaiRule
 from medseg.spec.nnunet import NnunetRule
 from medseg.spec.postprocess import PostprocessRule
 from medseg.spec.sides import counterparts
@@ -135,6 +136,7 @@ class MedsegFields:
     slices: SliceRule | None = None  # of a 2D network; its window is 1 voxel thick
     overlap: float = 0.5
     nnunet: NnunetRule | None = None  # prepared as nnU-Net does it: orientation and intensity then say nothing
+    monai: MonaiRule | None = None  # prepared as MONAI does it: intensity then says nothing
     mirror_axes: tuple[int, ...] = ()  # axes averaged over by default: 0 = i, 1 = j, 2 = k
     postprocess: PostprocessRule = PostprocessRule()
     locate: LocateRule | None = None  # where in a larger image the model applies; None: everywhere
@@ -210,6 +212,8 @@ class ModelManifest(MedsegFields):
             _refuse("labels", "names that differ", repeated)
         if not self.channels:
             _refuse("channels", "at least one", list(self.channels))
+        if self.nnunet is not None and self.monai is not None:
+            _refuse("monai", "nothing beside nnunet", self.monai)
         if self.nnunet is not None and len(self.nnunet.channels) != len(self.channels):
             _refuse("nnunet", f"{len(self.channels)} channel(s), as in channels", len(self.nnunet.channels))
         if repeated := _repeated([channel.name for channel in self.channels]):
@@ -270,10 +274,11 @@ class ModelManifest(MedsegFields):
     def network_channels(self) -> int:
         """Number of network inputs: the channels of every slice it sees at once, slice after slice.
 
-        The labels of an earlier stage, one-hot, count too.
+        The labels of an earlier stage, one-hot, count too, and channels that are empty.
         """
         previous = 0 if self.nnunet is None else self.nnunet.previous_labels
-        return (len(self.channels) + previous) * (1 if self.slices is None else 2 * self.slices.context + 1)
+        empty = 0 if self.monai is None else self.monai.empty_channels
+        return (len(self.channels) + previous + empty) * (1 if self.slices is None else 2 * self.slices.context + 1)
 
     @property
     def network_shape(self) -> tuple[int, ...]:

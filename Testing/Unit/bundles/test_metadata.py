@@ -12,6 +12,7 @@ from medseg.bundles.metadata import read_manifest, write_manifest
 from medseg.spec.errors import ManifestError
 from medseg.spec.locating import BoxSpec, LocateRule
 from medseg.spec.manifest import IntensityRule, SliceRule
+from medseg.spec.monai import ForegroundRule, IntensityStep, MonaiRule
 from small_manifest import dataset_scores
 
 
@@ -37,6 +38,20 @@ def change(path, where, value):
 
 def test_a_manifest_comes_back_as_it_was_written(path, manifest):
     assert read_manifest(path) == manifest
+
+
+def test_a_monai_rule_comes_back_and_so_does_an_argument_that_is_nothing(path, manifest):
+    steps = (IntensityStep(kind="percentiles", lower=1.0, upper=99.0), IntensityStep(kind="normalise", nonzero=True))
+    rule = MonaiRule(
+        reorients=False,
+        steps=steps,
+        resampled_after=1,
+        foreground=ForegroundRule(after=2, resampled=True, margin=3),
+        answers="labels",
+    )
+    written = replace(manifest, monai=rule, arguments=manifest.arguments | {"pre_conv": None})
+    write_manifest(written, path)
+    assert read_manifest(path) == written
 
 
 @pytest.mark.parametrize(

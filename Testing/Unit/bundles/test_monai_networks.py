@@ -11,7 +11,7 @@ import torch
 from monai.networks import nets
 
 from medseg.bundles import monai_networks as module
-from medseg.bundles.build import build_any
+from medseg.bundles.build import build_any, label_argument
 from medseg.bundles.monai_networks import ALLOWED, allowed_arguments, build_monai_network
 from medseg.bundles.weights import load_network
 from medseg.bundles.write import write_bundle
@@ -114,7 +114,7 @@ def test_values_monai_refuses_are_a_value_error_with_its_reason():
 
 @pytest.mark.parametrize("name", ALLOWED)
 def test_every_allowed_name_is_a_class_of_monai_that_takes_channels_in_and_out(name):
-    assert {"in_channels", "out_channels"} <= set(allowed_arguments(name))
+    assert {"in_channels", label_argument(f"monai:{name}")} <= set(allowed_arguments(name))
 
 
 @pytest.mark.parametrize("name", ["norm_layer", "preprocess"])
@@ -160,3 +160,20 @@ def test_weights_of_another_network_are_named_key_by_key(tmp_path, monai_manifes
     other = build_monai_network("DynUNet", **DYNUNET | {"filters": [4, 8, 16]})
     with pytest.raises(WeightsError, match=r"of another shape: .* instead of "):
         write_bundle(tmp_path / "m", monai_manifest, other, licence_text="x")
+
+
+def test_a_flexible_unet_never_fetches_weights():
+    assert "pretrained" not in allowed_arguments("FlexibleUNet")
+    arguments = {"in_channels": 3, "out_channels": 2, "backbone": "efficientnet-b0", "spatial_dims": 2}
+    with torch.no_grad():
+        answer = build_any("monai:FlexibleUNet", **arguments).eval()(torch.zeros(1, 3, 64, 32))
+    assert answer.shape == (1, 2, 64, 32)
+    plain = build_any("monai:FlexibleUNet", **arguments, pre_conv=None)
+    assert not any("preconv" in name for name in plain.state_dict())
+    with pytest.raises(ValueError, match="no argument 'pretrained'"):
+        build_any("monai:FlexibleUNet", **arguments, pretrained=True)
+
+
+def test_a_searched_architecture_has_known_fields_alone():
+    with pytest.raises(ValueError, match=r"dints_space is an object of .*; it holds 'device'"):
+        build_any("monai:DiNTS", dints_space={"device": "cuda"}, in_channels=1, num_classes=2)

@@ -105,3 +105,14 @@ def test_pictures_beside_volumes_are_previews(tmp_path):
     (tmp_path / "scan.nii.gz").write_bytes(b"")
     assert [path.name for path in image_files(tmp_path)] == ["scan.nii.gz"]
     assert image_name(Path("x/chest.v1.jpeg")) == "chest.v1"
+
+
+def test_colours_that_are_asked_for_are_three_channels(tmp_path):
+    pixels = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)  # red, green, blue, transparency
+    Picture.fromarray(pixels).save(tmp_path / "a.png")
+    Picture.fromarray(pixels[..., 0]).save(tmp_path / "grey.png")
+    np.testing.assert_array_equal(
+        read_image(tmp_path / "a.png", colours=True).image.array[..., 0], pixels[..., :3].transpose(2, 1, 0)
+    )
+    grey = read_image(tmp_path / "grey.png", colours=True).image.array[..., 0]
+    np.testing.assert_array_equal(grey, np.stack([pixels[..., 0].T] * 3))

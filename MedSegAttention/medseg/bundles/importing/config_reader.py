@@ -1,12 +1,14 @@
-"""MONAI's configuration files, read as values: references are followed, expressions are never run."""
+"""MONAI's configuration files, read as values: references are followed, expressions are worked out or refused."""
 
-import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from medseg.bundles.importing.expressions import NotEvaluated, evaluate
 from medseg.bundles.json_file import read_object
 from medseg.spec.errors import ManifestError, MissingDependency
 
@@ -24,17 +26,21 @@ class Config:
     """One configuration file.
 
     A value is a literal, a list or object of values, ``"@name"`` or ``"$@name"`` for another value of the file (with
-    ``::`` or ``#`` between levels), or ``"$"`` before a Python literal. Everything else that begins with ``$``, ``@``
-    or ``%`` is an expression of MONAI's, which would have to be run: it is named and refused, where it is asked for.
+    ``::`` or ``#`` between levels), or ``"$"`` before an expression that ``expressions.evaluate`` works out. Everything
+    else that begins with ``$``, ``@`` or ``%`` would have to be run: it is named and refused, where it is asked for.
 
     Args:
         content: the file's object.
         path: of the file, for the messages.
+        calls: what an expression may call, as ``evaluate`` takes it.
     """
 
-    def __init__(self, content: Mapping[str, Any], path: Path) -> None:
+    def __init__(
+        self, content: Mapping[str, Any], path: Path, calls: Mapping[str, Callable[[Any], Any]] | None = None
+    ) -> None:
         self.content = content
         self.path = path
+        self._calls = calls or {}
         self._looked_at = 0
 
     def __contains__(self, name: str) -> bool:
@@ -63,7 +69,14 @@ class Config:
             self._refuse(place, value, "leads round in a circle")
         if reference := _REFERENCE.fullmatch(value.strip()):
             return self.resolve(self._look_up(reference[1], place), place, depth + 1)
-        return self._literal(value, place)
+        return self._worked_out(value, place, lambda name: self.resolve(self._look_up(name, place), place, depth + 1))
+
+    def joined(self, value: Any, place: str) -> Any:
+        """Follow a reference, or work an expression out, with the entries of what it names left as they are."""
+        found = self.follow(value, place)
+        if not isinstance(found, str) or not found.startswith("$"):
+            return found
+        return self._worked_out(found, place, lambda name: self.follow(f"@{name}", place))
 
     def follow(self, value: Any, place: str) -> Any:
         """Follow a reference that is the whole value, one level deep; other values come back as they are."""
@@ -78,7 +91,7 @@ class Config:
         found: Any = self.content
         for step in re.split(r"::|#", name):
             found = self.follow(found, place)
-            found = self._literal(found, place) if isinstance(found, str) else found
+            found = self.resolve(found, place, _DEEPEST // 2) if isinstance(found, str) else found
             if isinstance(found, dict) and step in found:
                 found = found[step]
             elif isinstance(found, list) and step.isdigit() and int(step) < len(found):
@@ -87,11 +100,11 @@ class Config:
                 self._refuse(place, f"@{name}", "names nothing in this file")
         return found
 
-    def _literal(self, text: str, place: str) -> Any:
+    def _worked_out(self, text: str, place: str, look_up: Callable[[str], Any]) -> Any:
         if text.startswith("$"):
             try:
-                return json.loads(json.dumps(ast.literal_eval(text[1:].strip()), allow_nan=False))
-            except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+                return _plain(evaluate(text[1:], look_up, self._calls))
+            except (NotEvaluated, ValueError, TypeError, RecursionError):
                 pass
         return self._refuse(place, text, "would have to be run, which is not done")
 
@@ -100,11 +113,18 @@ class Config:
         raise NotALiteral(msg)
 
 
-def read_config(folder: Path) -> Config:
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: arrays become lists, and what is no JSON is a ``ValueError`` or ``TypeError``."""
+    return json.loads(json.dumps(value, allow_nan=False, default=lambda array: np.asarray(array).tolist()))
+
+
+def read_config(folder: Path, calls: Mapping[str, Callable[[Any], Any]] | None = None) -> Config:
     """Read a bundle's inference configuration.
 
     Args:
-        folder: of the bundle; ``configs/inference.json``, ``.yaml`` or ``.yml`` is read, the first that is there.
+        folder: of the bundle; ``configs/inference.json``, ``.yaml`` or ``.yml`` is read, the first that is there. It
+            takes the place of ``bundle_root``.
+        calls: what an expression may call.
 
     Raises:
         ManifestError: when there is none, or it is not one object of JSON or YAML.
@@ -113,7 +133,8 @@ def read_config(folder: Path) -> Config:
     for name in _NAMES:
         path = folder / "configs" / name
         if path.is_file():
-            return Config(read_object(path) if path.suffix == ".json" else _read_yaml(path), path)
+            content = read_object(path) if path.suffix == ".json" else _read_yaml(path)
+            return Config({**content, "bundle_root": str(folder)}, path, calls)
     msg = f"{folder / 'configs'} has none of {', '.join(_NAMES)}; a bundle needs one to say how its network is run"
     raise ManifestError(msg)
 

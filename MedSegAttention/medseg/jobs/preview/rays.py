@@ -106,7 +106,7 @@ def cast_rays(field: Field, starts: NDArray[np.float64], direction: NDArray[np.f
         free = np.where(value < 0.05, np.float32(1.2), np.float32(0.5))
         step = np.maximum(gap[block[0], block[1], block[2]], free) / np.float32(voxels_per_mm)
         going = np.flatnonzero(~met & (travelled < leave))
-        ray, leave, step, before = (kept[going] for kept in (ray, leave, step, value))
+        ray, leave, step, before = ray[going], leave[going], step[going], value[going]
         travelled = travelled[going] + step
         here = here[:, going] + step * towards
     return depth

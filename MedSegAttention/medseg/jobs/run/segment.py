@@ -36,6 +36,8 @@ from medseg.spec.job import Options
 from medseg.spec.manifest import ModelManifest
 from medseg.spec.postprocess import PostprocessRule
 
+_COLOURS = 3  # red, green and blue: the channels that one picture may have
+
 
 def segment_case(
     inputs: Sequence[Source],
@@ -79,7 +81,7 @@ def segment_case(
     progress = ProgressReporter(on_event, cancelled)
     outputs.check(inputs)
     device = str(choose_device(options.device))
-    images = _read(inputs, frame, progress)
+    images = _read(inputs, frame, progress, bundle.manifest)
     outputs.check_grid(images[0])
     want_probabilities = want_probabilities or outputs.probabilities is not None
     with progress.stage("preprocess"):
@@ -165,7 +167,7 @@ def forecast_case(
         MedSegError: one of its kinds, for what ``segment_case`` would refuse too.
     """
     device = str(choose_device(options.device))
-    image = _one_image(_read(inputs, frame, ProgressReporter()), bundle.manifest)
+    image = _one_image(_read(inputs, frame, ProgressReporter(), bundle.manifest), bundle.manifest)
     plans = plan_image(image, bundle, options, device=device)
     return _forecast(plans, bundle, image, probabilities=probabilities)
 
@@ -184,7 +186,9 @@ def _segments(values: NDArray[Any], image: Image, manifest: ModelManifest, rule:
     return as_layers(postprocess_members(found, rule, manifest.label_count), manifest)
 
 
-def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporter) -> list[Image]:
+def _read(
+    inputs: Sequence[Source], frame: int | None, progress: ProgressReporter, manifest: ModelManifest
+) -> list[Image]:
     """Read the inputs that are files and pass on what reading them warns of."""
     if not inputs:
         msg = "a case has at least one image, got an empty sequence; give a file or DICOM folder a channel"
@@ -200,7 +204,7 @@ def _read(inputs: Sequence[Source], frame: int | None, progress: ProgressReporte
             if isinstance(source, Image):
                 images.append(source)
                 continue
-            reading = read_image(Path(source), frame=frame)
+            reading = read_image(Path(source), frame=frame, colours=len(inputs) < len(manifest.channels) == _COLOURS)
             for warning in reading.warnings:
                 progress.warn(warning)
             images.append(reading.image)

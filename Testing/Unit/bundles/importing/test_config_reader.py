@@ -1,4 +1,4 @@
-"""MONAI's configuration language without its engine: references yes, expressions never."""
+"""MONAI's configuration language without its engine: references are followed, and nothing is run."""
 
 import json
 
@@ -23,7 +23,14 @@ def test_references_are_followed_to_any_depth(tmp_path):
     [
         "$__import__('os').system('touch PWNED')",
         "$open('PWNED', 'w')",
-        "$@b + 1",
+        "$@b.real",
+        "$[n for n in range(3)]",
+        "$lambda: 1",
+        "$'a' * 10000000",
+        "$[0] * 10000000",
+        "$10 ** 10 ** 10",
+        "$torch.load('PWNED')",
+        "$f'{@b}'",
         "%other.json::a",
         "@nothing",
         "@b::c",
@@ -34,6 +41,33 @@ def test_what_would_have_to_be_run_is_named_and_not_run(tmp_path, monkeypatch, e
     with pytest.raises(NotALiteral, match=r"inference\.json: network\.a\[1\]: "):
         config(tmp_path, network={"a": [0, expression]}, b=1).value("network")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("$@b + 1", 3),
+        ("$len(@c) * 2 - 1", 5),
+        ("$[1.5] * 3 if @fine else [3.0] * 3", [3.0, 3.0, 3.0]),
+        ("$@c + ['@', 4]", [1, 2, 3, "@", 4]),
+        ("$'models/' + @name", "models/m.pt"),
+        ("$not @fine and @b <= 2", True),
+        ("$@d['e'][0]", 7),
+        ("$@d::e::0 // 2", 3),
+        ("$@nothing if @fine else None", None),
+    ],
+)
+def test_an_expression_of_the_files_own_values_has_the_value_of_python(tmp_path, expression, value):
+    read = config(tmp_path, a=expression, b=2, c=[1, 2, 3], fine=False, name="m.pt", d={"e": [7]})
+    assert read.value("a") == value
+
+
+def test_only_the_calls_that_are_given_are_made(tmp_path):
+    read = Config({"a": "$torch.load(@b, map_location=torch.device('cuda'))['x']"}, tmp_path, {})
+    with pytest.raises(NotALiteral):
+        read.value("a")
+    content = {"a": "$torch.load(@b, map_location=torch.device('cuda'))['x']", "b": "c.pt"}
+    assert Config(content, tmp_path, {"torch.load": lambda name: {"x": [name]}}).value("a") == ["c.pt"]
 
 
 def test_circles_end(tmp_path):

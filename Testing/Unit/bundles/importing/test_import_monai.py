@@ -1,22 +1,23 @@
 """A MONAI bundle, made with MONAI's own network and torch's own file, becomes one of ours."""
 
 import copy
-import json
 import shutil
 
 import nibabel
 import numpy as np
 import pytest
 import torch
+from monai.networks.nets import SegResNet
 
 from medseg.bundles.importing.choices import Choices
 from medseg.bundles.importing.import_monai import import_monai_bundle
 from medseg.bundles.weights import load_network
 from medseg.imaging.image import Image
 from medseg.spec.errors import ManifestError, OutputExists, WeightsError
-from medseg.spec.manifest import ChannelSpec, IntensityRule
+from medseg.spec.manifest import ChannelSpec, IntensityRule, OverlapRule
+from medseg.spec.monai import ForegroundRule, IntensityStep, MonaiRule
 from medseg.spec.postprocess import PostprocessRule
-from Unit.bundles.monai_sample import CONFIG, METADATA, network, write_sample
+from Unit.bundles.monai_sample import CONFIG, METADATA, NETWORK, network, write_sample
 from Unit.bundles.test_monai_run import assert_agree, blob, predict_ourselves, run_as_a_user
 
 CHOICES = Choices(model_id="two-organs")
@@ -68,7 +69,8 @@ def test_everything_the_bundle_says_is_in_the_manifest(run):
     assert manifest.labels[1].type_modifier.meaning == "Left"
     assert [(channel.name, channel.modality) for channel in manifest.channels] == [("abdomen", "CT")]
     assert (manifest.orientation, manifest.spacing_mm) == ("LPS", (1.5, 1.5, 2.0))
-    assert manifest.intensity == IntensityRule(kind="clip_unit", lower=-57.0, upper=164.0)
+    range_ = IntensityStep(kind="range", lower=-57.0, upper=164.0, low=0.0, high=1.0, clip=True)
+    assert manifest.monai == MonaiRule(steps=(range_,), blend="gaussian")
     assert (manifest.window_shape, manifest.overlap) == ((16, 16, 16), 0.625)
     assert (manifest.licence, manifest.references) == ("Apache-2.0", ("A paper",))
     assert (imported.bundle.folder / "LICENSE").read_text() == "Apache License\n"
@@ -100,31 +102,34 @@ RANGE = {"a_min": -100, "a_max": 300, "b_min": -1, "b_max": 1}
 
 
 @pytest.mark.parametrize(
-    ("written", "rule"),
+    ("written", "found"),
     [
-        (step("NormalizeIntensityd", nonzero=True, channel_wise=True), IntensityRule(kind="zscore", nonzero_only=True)),
-        (step("monai.transforms.NormalizeIntensityD"), IntensityRule(kind="zscore")),
+        (
+            step("NormalizeIntensityd", nonzero=True, channel_wise=True),
+            IntensityStep(kind="normalise", nonzero=True, by_channel=True),
+        ),
+        (step("monai.transforms.NormalizeIntensityD"), IntensityStep(kind="normalise")),
         (
             step("NormalizeIntensityd", subtrahend=[50], divisor=20),
-            IntensityRule(kind="clip_zscore", lower=-1e9, upper=1e9, mean=50.0, std=20.0),
+            IntensityStep(kind="normalise", mean=50.0, std=20.0),
         ),
         (
             step("ScaleIntensityRanged", clip=True, **RANGE),
-            IntensityRule(kind="clip_zscore", lower=-100.0, upper=300.0, mean=100.0, std=200.0),
+            IntensityStep(kind="range", lower=-100.0, upper=300.0, low=-1.0, high=1.0, clip=True),
         ),
         (
-            step("ScaleIntensityRanged", **RANGE),
-            IntensityRule(kind="clip_zscore", lower=-1e9, upper=1e9, mean=100.0, std=200.0),
+            step("ScaleIntensityRanged", a_min=-100, a_max=300),
+            IntensityStep(kind="range", lower=-100.0, upper=300.0),
         ),
         (
             step("ScaleIntensityRangePercentilesd", lower=1, upper=99, b_min=0, b_max=1, clip=True),
-            IntensityRule(kind="percentile", lower=1.0, upper=99.0),
+            IntensityStep(kind="percentiles", lower=1.0, upper=99.0, low=0.0, high=1.0, clip=True),
         ),
-        (step("ScaleIntensityd"), IntensityRule(kind="percentile", lower=0.0, upper=100.0)),
+        (step("ScaleIntensityd"), IntensityStep(kind="scale", low=0.0, high=1.0)),
     ],
 )
-def test_known_intensity_steps_become_rules(run, written, rule):
-    assert run(config=with_steps(written)).bundle.manifest.intensity == rule
+def test_intensity_steps_are_kept_as_they_are_written(run, written, found):
+    assert run(config=with_steps(written)).bundle.manifest.monai.steps == (found,)
 
 
 @pytest.mark.parametrize(
@@ -132,8 +137,10 @@ def test_known_intensity_steps_become_rules(run, written, rule):
     [
         [step("ThresholdIntensityd", threshold=3)],
         [step("MyOwnTransformd")],
-        [step("NormalizeIntensityd"), step("ScaleIntensityd")],
+        [step("NormalizeIntensityd"), step("ScaleIntensityd", minv=None)],
+        [step("CropForegroundd", margin=2)],
         [step("ScaleIntensityRanged", a_min="$@low - 1", a_max=3, b_min=0, b_max=1)],
+        [step("Spacingd", pixdim=[1, 1, 1], mode="nearest")],
         [step("ScaleIntensityRangePercentilesd", lower=1, upper=99, b_min=0, b_max=1, clip=True, relative=True)],
         [step("ScaleIntensityd"), step("Spacingd", pixdim=[1, 1])],
         [step("Spacingd", pixdim="$[1, 1, 1] if @fine else [3, 3, 3]")],
@@ -147,26 +154,34 @@ def test_steps_that_are_not_understood_are_named_and_left_to_the_user(run, tmp_p
     rule = IntensityRule(kind="zscore")
     choices = Choices(model_id="m", intensity=rule, spacing_mm=(1.0, 1.0, 2.0), orientation="LPS")
     imported = import_monai_bundle(tmp_path / "theirs", tmp_path / "ours", choices)
-    assert imported.bundle.manifest.intensity == rule
+    assert imported.bundle.manifest.monai.steps == (IntensityStep(kind="normalise", by_channel=True),)
     assert any(steps[-1]["_target_"].removesuffix("d") in note for note in imported.notes)
 
 
 def test_steps_that_are_disabled_do_not_count(run):
     off = step("MyOwnTransformd", _disabled_=True)
-    assert run(config=with_steps(off)).bundle.manifest.intensity.kind == "none"
+    assert run(config=with_steps(off)).bundle.manifest.monai.steps == ()
 
 
-@pytest.mark.parametrize("name", ["Resized", "CenterSpatialCropd"])
-def test_steps_that_change_the_grid_are_refused(run, name):
-    with pytest.raises(ManifestError, match=f"{name[:-1]} changes the voxel grid"):
-        run(config=with_steps(step(name)))
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        (step("CenterSpatialCropd"), "CenterSpatialCrop changes the voxel grid"),
+        (step("Resized", spatial_size=[16, -1, 16]), "not to a fixed number of voxels"),
+        (step("Resized", spatial_size=[16, 16, 16], mode="nearest"), "mode 'nearest' is not one of area"),
+        (step("Resized", spatial_size=[16, 16, 16], anti_aliasing=True), "anti_aliasing True"),
+    ],
+)
+def test_steps_that_change_the_grid_in_other_ways_are_refused_with_their_place(run, written, reason):
+    with pytest.raises(ManifestError, match=rf"preprocessing\.transforms\[1\]: .*{reason}"):
+        run(config=with_steps(written))
 
 
-def test_a_crop_to_the_foreground_and_what_is_assumed_are_told(run):
+def test_a_crop_to_the_foreground_is_kept_and_what_is_assumed_is_told(run):
     imported = run(config=with_steps(step("CropForegroundd", source_key="image")))
-    assert imported.bundle.manifest.crop_to_body
+    assert imported.bundle.manifest.monai.foreground == ForegroundRule(after=0)
     told = " ".join(imported.notes)
-    for words in ("CropForeground", "RAS is assumed", "changes no intensities"):
+    for words in ("images keep the axes they have", "changes no intensities"):
         assert words in told
 
 
@@ -183,10 +198,36 @@ def test_other_postprocessing_is_named(run):
     assert "FillHolesd after the network is left out" in run(config=after(step("FillHolesd"))).notes[0]
 
 
-@pytest.mark.parametrize("steps", [[step("Activationsd", sigmoid=True)], [step("AsDiscreted", threshold=0.5)]])
-def test_outputs_that_overlap_are_refused(run, steps):
-    with pytest.raises(ManifestError, match="outputs that overlap"):
+SIGMOID, HALF = step("Activationsd", sigmoid=True), step("AsDiscreted", threshold=0.5)
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        ([SIGMOID], r"transforms\[0\]: outputs with a sigmoid each, but without a threshold"),
+        ([HALF], r"transforms\[0\]: a threshold of 0.5 is imported after a sigmoid"),
+        ([SIGMOID, HALF, step("Lambdad", func="$lambda x: x[1:]")], r"transforms\[2\]: how 3 outputs become labels"),
+        ([SIGMOID, HALF, step("Lambdad", func="$torch.where(x[[0]] > 0, 1, 0)")], "how 3 outputs become labels"),
+    ],
+)
+def test_outputs_that_overlap_in_an_unknown_way_are_refused_with_their_place(run, steps, reason):
+    with pytest.raises(ManifestError, match=reason):
         run(config=after(*steps))
+
+
+def test_outputs_with_a_threshold_each_are_labels_that_may_overlap(run):
+    manifest = run(config=after(SIGMOID, step("AsDiscreted", threshold=0.4))).bundle.manifest
+    assert manifest.overlapping == OverlapRule(threshold=0.4, order=(1, 2, 3))
+    assert [label.name for label in manifest.labels] == ["background", "spleen", "left kidney"]
+
+
+def test_classes_that_are_merged_have_no_background_among_them(run):
+    imported = run(config=after(SIGMOID, HALF, step("scripts.mine.MergeClassesd")))
+    manifest, window = imported.bundle.manifest, torch.randn(1, 1, 16, 16, 16)
+    assert manifest.overlapping == OverlapRule(order=(2, 1))
+    with torch.no_grad():
+        answer = load_network(imported.bundle)(window)
+        torch.testing.assert_close(answer, network()(window)[:, 1:], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +307,25 @@ def test_labels_that_are_not_told_are_asked_for(run, path, value, reason):
         run(metadata=changed(METADATA, path, value))
 
 
+def test_the_file_that_the_bundles_loader_names_is_taken(tmp_path):
+    loader = {"_target_": "CheckpointLoader", "load_path": "$@bundle_root + '/models/' + @name"}
+    config = {**CONFIG, "handlers": [loader], "name": "$'fine.pt' if @fine else 'model.pt'", "fine": True}
+    write_sample(tmp_path / "theirs", config=config)
+    other = SegResNet(**NETWORK)
+    torch.save(other.state_dict(), tmp_path / "theirs" / "models" / "fine.pt")
+    imported = import_monai_bundle(tmp_path / "theirs", tmp_path / "ours", CHOICES)
+    window = torch.randn(1, 1, 16, 16, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(load_network(imported.bundle)(window), other.eval()(window), rtol=0, atol=0)
+
+
+def test_weights_outside_the_bundle_are_not_read(run, tmp_path):
+    torch.save(network().state_dict(), tmp_path / "other.pt")
+    loader = {"_target_": "CheckpointLoader", "load_path": "$@bundle_root + '/../other.pt'"}
+    with pytest.raises(WeightsError, match="lies outside the bundle"):
+        run(config={**CONFIG, "handlers": [loader]})
+
+
 def test_choices_come_before_what_the_bundle_says(run):
     choices = Choices(model_id="m", title="T", channels=(ChannelSpec(name="a", modality="MR"),), orientation="RAS")
     manifest = run(choices).bundle.manifest
@@ -280,9 +340,6 @@ def test_without_sliding_windows_the_stated_shape_is_the_window(run):
 
 def test_monai_still_runs_the_imported_bundle_and_gives_our_labels(run, tmp_path):
     bundle = run().bundle
-    config = json.loads((bundle.folder / "configs" / "inference.json").read_text())
-    assert config["network_def"]["_target_"] == "medseg.bundles.build.build_any"
-    # a size over which MONAI's windows are spread as evenly as ours
     image = Image(blob((28, 22, 22), 0)[None] * 0.2, np.diag([-1.5, -1.5, 2.0, 1.0]))
     (tmp_path / "images").mkdir()
     nibabel.save(nibabel.Nifti1Image(image.array[0], image.affine), tmp_path / "images" / "case.nii.gz")
