@@ -1,6 +1,7 @@
 """Forecasts and predictions with a plan made on the spot from options, as the run of a case makes it."""
 
 from medseg.imaging import preprocess
+from medseg.imaging.grids import plan_grids
 from medseg.inference import forecast as forecasting
 from medseg.inference import predictor, streaming
 from medseg.inference.run_plan import plan_network, plan_unseen
@@ -32,7 +33,7 @@ def forecast(shape, affine, manifest, options, *, auto_device="cpu", **known):
 
 def prepare(image, manifest, roi=None, **choices):
     """The image as the network sees it, of a region or with a factor on the spacing."""
-    return preprocess.prepare(image, manifest, preprocess.plan_grids(image, manifest, roi, **choices))
+    return preprocess.prepare(image, manifest, plan_grids(image, manifest, roi, **choices))
 
 
 def plan_blank(shape, affine, manifest, **options):

@@ -19,8 +19,9 @@ from medseg.bundles.stages import open_stages
 from medseg.bundles.weights import load_network
 from medseg.cli.main import run
 from medseg.imaging.geometry import stack_channels
+from medseg.imaging.grids import plan_grids
 from medseg.imaging.image import Image
-from medseg.imaging.preprocess import plan_grids, prepare
+from medseg.imaging.preprocess import prepare
 from medseg.io.read import read_image, read_layers
 from medseg.jobs.run.asked import ask_stage
 from medseg.jobs.run.progress import ProgressReporter

@@ -12,9 +12,9 @@ from typing import TypeVar
 
 import numpy as np
 
+from medseg.imaging.grids import Grids, check_channels, plan_grids
 from medseg.imaging.image import Affine, Image, Shape, Spacing
 from medseg.imaging.locate import LocatedBox, is_located, nominal_boxes
-from medseg.imaging.preprocess import Grids, check_channels, plan_grids
 from medseg.inference.windows import WindowPlan
 from medseg.spec.errors import JobError
 from medseg.spec.job import EngineName, Options, Precision

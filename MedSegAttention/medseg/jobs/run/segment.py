@@ -15,11 +15,11 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import load_network
 from medseg.imaging.domain import check_scan, check_volumes
 from medseg.imaging.geometry import stack_channels
+from medseg.imaging.grids import check_channels
 from medseg.imaging.image import Image
 from medseg.imaging.measure import measure
 from medseg.imaging.overlap import as_layers, postprocess_members
 from medseg.imaging.postprocess import postprocess
-from medseg.imaging.preprocess import check_channels
 from medseg.inference.device import choose_device, device_name
 from medseg.inference.forecast import Forecast
 from medseg.inference.network_memory import has_openvino
