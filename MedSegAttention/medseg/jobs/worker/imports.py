@@ -9,8 +9,8 @@ from contextlib import contextmanager
 def without_collecting() -> Iterator[None]:
     """Keep Python from looking for garbage in the meantime, and from looking through what is there now ever again.
 
-    Torch and MONAI make a million objects that stay. To look through them again and again took a seventh of the seven
-    seconds in which a worker that trains gets ready, and a tenth of the two of one that segments.
+    Torch and MONAI make a million objects that stay. To look through them again and again took a seventh of the time of
+    importing them.
     """
     gc.disable()
     try:
