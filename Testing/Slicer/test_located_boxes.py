@@ -43,7 +43,7 @@ def result(scene, tmp_path):
     """A segmentation with a run written on it, whose boxes are given."""
 
     class Bundle:
-        folder, manifest = tmp_path, type("Manifest", (), {"model_id": "m", "version": "1"})
+        folder, manifest = tmp_path, type("Manifest", (), {"model_id": "m", "version": "1", "composition": None})
         weights_path = tmp_path / "weights"
 
     Bundle.weights_path.write_bytes(b"weights")

@@ -29,7 +29,8 @@ def probabilities():
 def saved(tmp_path, probabilities, specs):
     """An .mrb file with a segmentation drawn by hand and, after it in the alphabet or not, a result."""
     bundle = SimpleNamespace(
-        manifest=SimpleNamespace(model_id="m", version="1"), weights_path=tmp_path / "model.safetensors"
+        manifest=SimpleNamespace(model_id="m", version="1", composition=None),
+        weights_path=tmp_path / "model.safetensors",
     )
     with opened_scene(tmp_path / "first") as scene:
         volume = volume_node_from_image(scene, Image(np.zeros((1, 7, 6, 5), np.float32), AFFINE), "CT")

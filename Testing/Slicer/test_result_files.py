@@ -27,7 +27,7 @@ VERSIONS = {"Slicer": "5.13", "MedSegAttention": "0.1.0"}
 def bundle(tmp_path):
     (tmp_path / "bundle" / "models").mkdir(parents=True)
     (tmp_path / "bundle" / "models" / "model.safetensors").write_bytes(b"weights")
-    return Bundle(tmp_path / "bundle", SimpleNamespace(model_id="organs | fine", version="2"))
+    return Bundle(tmp_path / "bundle", SimpleNamespace(model_id="organs | fine", version="2", composition=None))
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_the_note_names_the_programs_and_the_very_weights(scene, array, specs, t
     weights = tmp_path / "models" / "model.safetensors"
     weights.parent.mkdir()
     weights.write_bytes(b"weights")
-    manifest = SimpleNamespace(model_id="m", version="2")
+    manifest = SimpleNamespace(model_id="m", version="2", composition=None)
     node = add_segmentation(scene, Image(array), specs, name="organs")
     job, finished = Job(inputs=("a",), model="m", output="o"), Finished(("o",), "cpu", 1.0)
     write_provenance(node, Bundle(tmp_path, manifest), job, finished, {"Slicer": "5.12"})
