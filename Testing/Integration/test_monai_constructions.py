@@ -231,6 +231,10 @@ def test_a_searched_architecture_is_built_from_the_bundles_second_file(tmp_path,
     imported, found = shares(tmp_path, theirs, images(tmp_path, CASES[:2]), run_monai)
     assert min(found.values()) > 0.9995, found
     assert imported.bundle.manifest.arguments["dints_space"]["arch_code"][1] == codes["c"].tolist()
+    again = Choices(model_id="again")
     torch.save({"a": torch.nn.Conv2d(1, 1, 1)}, theirs / "models" / "codes.pt")
     with pytest.raises(WeightsError, match="could run code"):
-        import_monai_bundle(theirs, tmp_path / "again", Choices(model_id="again"))
+        import_monai_bundle(theirs, tmp_path / "again", again)
+    (theirs / "models" / "codes.pt").unlink()
+    with pytest.raises(WeightsError, match=r"codes\.pt is missing, which the configuration reads"):
+        import_monai_bundle(theirs, tmp_path / "again", again)

@@ -117,14 +117,14 @@ def _read_step(found: Preparation, config: Config, place: str, step: Mapping[str
         try:
             _READERS[name](found, lambda key, default=None: config.resolve(step.get(key, default), f"{place}.{key}"))
         except (NotALiteral, _Unusual) as error:
-            found.unread.append((_FLAGS.get(name, "intensity"), f"{name} ({error})"))
+            found.unread.append((_FLAGS.get(name, "intensity"), f"{place}: {name} ({error})"))
         except ManifestError as error:
             msg = f"{config.path}: {place}: {error}"
             raise ManifestError(msg) from error
     elif name in INTENSITY_STEPS:
         _read_intensity(found, config, place, step)
     elif name not in _NO_EFFECT:
-        found.unread.append(("intensity", str(step["_target_"])))
+        found.unread.append(("intensity", f"{place}: {step['_target_']}"))
 
 
 def _read_intensity(found: Preparation, config: Config, place: str, step: Mapping[str, Any]) -> None:
@@ -134,7 +134,7 @@ def _read_intensity(found: Preparation, config: Config, place: str, step: Mappin
     try:
         found.steps.append(read_intensity(name, config.resolve(arguments, place)))
     except (NotALiteral, UnknownStep) as error:
-        found.unread.append(("intensity", f"{name} ({error})"))
+        found.unread.append(("intensity", f"{place}: {name} ({error})"))
 
 
 Argument = Callable[..., Any]

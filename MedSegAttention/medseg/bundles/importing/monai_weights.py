@@ -33,7 +33,10 @@ def known_calls(folder: Path) -> Mapping[str, Callable[[Any], Any]]:
 
     def load(name: Any) -> Any:
         path = _inside(folder, Path(str(name)))
-        if path.is_file() and path.stat().st_size > _LARGEST_TABLE:
+        if not path.is_file():
+            msg = f"{path} is missing, which the configuration reads; put it there"
+            raise WeightsError(msg)
+        if path.stat().st_size > _LARGEST_TABLE:
             msg = f"{path} is larger than {_LARGEST_TABLE} bytes, too large for numbers of a configuration"
             raise WeightsError(msg)
         return read_content(path)

@@ -149,7 +149,8 @@ def test_intensity_steps_are_kept_as_they_are_written(run, written, found):
 )
 def test_steps_that_are_not_understood_are_named_and_left_to_the_user(run, tmp_path, steps):
     flag = {"Spacingd": "spacing", "Orientationd": "orientation"}.get(steps[-1]["_target_"], "intensity")
-    with pytest.raises(ManifestError, match=rf"{steps[-1]['_target_'].removesuffix('d')}.*--{flag}"):
+    name = steps[-1]["_target_"].removesuffix("d")
+    with pytest.raises(ManifestError, match=rf"preprocessing\.transforms\[{len(steps)}\]: {name}.*--{flag}"):
         run(config=with_steps(*steps))
     rule = IntensityRule(kind="zscore")
     choices = Choices(model_id="m", intensity=rule, spacing_mm=(1.0, 1.0, 2.0), orientation="LPS")
