@@ -1,5 +1,6 @@
 """Models of nnU-Net v2 give the labels that nnU-Net itself gave, and what cannot be imported says why."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
@@ -362,6 +363,35 @@ def test_regions_are_segments_that_overlap_and_a_labelmap_of_them_is_painted_as_
     found.save(tmp_path / "all.seg.nrrd")
     layers = read_layers(tmp_path / "all.seg.nrrd").array
     assert [int((layers == value).sum()) for value in (3, 1, 2)] == [row.voxels for row in sort_by_name(found)]
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".seg.nrrd"])
+def test_a_batch_measures_regions_whole_whatever_it_writes_and_takes_a_folder_for_a_model(
+    checkout, old, tmp_path, suffix
+):
+    change(old / "dataset.json", labels=REGIONS, regions_class_order=[3, 1, 2])
+    import_nnunet(old, tmp_path / "model", CHOICES)
+    data = checkout / "Testing" / "Data" / "nnunet"
+    shutil.copytree(data / "input", tmp_path / "scans")
+    out = tmp_path / "out"
+    options = ["--device", "cpu", "--engine", "torch", "--suffix", suffix]
+    assert run(["batch", str(tmp_path / "scans"), "-m", str(tmp_path / "model"), "-o", str(out), *options]) == 0
+    found = segment_case(
+        [data / "input" / "smaller_0000.nii.gz"],
+        import_nnunet(old, tmp_path / "again", CHOICES).bundle,
+        Options(device="cpu", engine="torch"),
+    )
+    with (out / "report.csv").open() as table:
+        (row,) = csv.DictReader(table)
+    for measure in found.measures:
+        assert float(row[f"{measure.name} ml"]) == pytest.approx(measure.volume_ml, abs=1e-3)
+    (written,) = out.glob(f"*{suffix}")
+    if suffix == ".nii.gz":
+        wanted = np.asarray(nibabel.load(data / "expected" / "regions.nii.gz").dataobj)
+        np.testing.assert_array_equal(np.asarray(nibabel.load(written).dataobj), wanted)
+        assert "others cover parts of whole, core there" in row["warnings"]
+    else:
+        assert read_layers(written).channel_count == 3
 
 
 def sort_by_name(found):

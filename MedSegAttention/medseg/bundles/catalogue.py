@@ -196,14 +196,15 @@ def find_bundle(model_id: str, shared: Sequence[Path] = ()) -> Bundle:
 
 
 def open_bundle(name: str) -> Bundle:
-    """A bundle by its folder or its id.
+    """A bundle by its folder or its id; a folder that only has the name of a model, as one of results, is none.
 
     Raises:
         ModelNotFound: when there is neither.
         ManifestError: when it cannot be used.
     """
     folder = Path(name)
-    return Bundle(folder, read_manifest(metadata_path(folder))) if folder.is_dir() else find_bundle(name)
+    is_meant = folder.name != name or metadata_path(folder).is_file()
+    return Bundle(folder, read_manifest(metadata_path(folder))) if is_meant and folder.is_dir() else find_bundle(name)
 
 
 def _named(variable: str) -> tuple[Path, ...]:

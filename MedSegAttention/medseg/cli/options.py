@@ -12,7 +12,9 @@ from medseg.spec.job import QUICK, QUICK_HELP, Options
 from medseg.spec.option import About, options_of
 from medseg.spec.postprocess import PostprocessRule
 
-ModelId = Annotated[str, typer.Option("--model", "-m", help="Id of a model; see 'medseg models'.")]
+ModelId = Annotated[
+    str, typer.Option("--model", "-m", help="Id of a model, see 'medseg models', or the folder of one.")
+]
 
 _EXAMPLES = {"roi": "-40,0,-50,10,-40,20", "roi_voxels": "10,60,20,80,0,40"}
 

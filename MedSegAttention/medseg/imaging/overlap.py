@@ -77,6 +77,14 @@ def painted(labels: Image, specs: Sequence[LabelSpec]) -> Image:
     return replace(labels, array=flat[None])
 
 
+def covered_words(file: str, names: Sequence[str]) -> str:
+    """The warning about segments that a file of one number a voxel does not hold whole."""
+    return (
+        f"{file} holds one number a voxel, and segments overlap: others cover parts of {', '.join(names)} there; "
+        "choose .seg.nrrd to keep all"
+    )
+
+
 def covered(labels: Image, specs: Sequence[LabelSpec]) -> tuple[str, ...]:
     """Names of the segments that lose voxels to others when they are painted."""
     if labels.channel_count == 1:

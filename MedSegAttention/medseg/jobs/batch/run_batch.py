@@ -10,11 +10,13 @@ from typing import TypeAlias
 
 import numpy as np
 
-from medseg.bundles.catalogue import Bundle, find_bundle
+from medseg.bundles.catalogue import Bundle, open_bundle
+from medseg.imaging.overlap import covered, covered_words
 from medseg.inference.run_plan import result_labels
 from medseg.io.atomic import check_target
 from medseg.io.formats import WRITE_SUFFIXES, output_suffix
-from medseg.io.read import read_labels
+from medseg.io.read import read_labels, read_layers
+from medseg.io.write import write_segmentation
 from medseg.jobs.batch.cases import Case, find_cases
 from medseg.jobs.batch.report import SIZES, BatchReport, CaseRow
 from medseg.jobs.batch.state import BatchState
@@ -97,7 +99,7 @@ def segment_folder(
     if source.is_dir() and output_folder.resolve() == source.resolve():
         msg = f"{output_folder} is the folder of the images; choose another one for the results"
         raise JobError(msg)
-    bundle = model if isinstance(model, Bundle) else find_bundle(model)
+    bundle = model if isinstance(model, Bundle) else open_bundle(model)
     cases = find_cases(source, bundle.manifest, output_folder, suffix)
     _check_images_stay(cases, output_folder)
     state = BatchState(source, output_folder, cases, bundle, options, versions or {})
@@ -173,7 +175,9 @@ def _run(
     output = state.output(case)
     output.parent.mkdir(parents=True, exist_ok=True)
     Outputs(labels=output, overwrite=may_replace).check(case.inputs)
-    unfinished = state.work / f"output{output_suffix(output)}"
+    overlap = runner.manifest.overlapping is not None
+    # Segments that overlap are measured whole: no other format has them.
+    unfinished = state.work / f"output{'.seg.nrrd' if overlap else output_suffix(output)}"
     unfinished.unlink(missing_ok=True)
     finished = Finished((), "", 0.0)
 
@@ -193,12 +197,18 @@ def _run(
         model_folder=str(runner.bundle.folder),
     )
     runner.run(job, hear, runner.cancelled)
-    labelmap = read_labels(unfinished)  # measured in the file as it was written, which cannot say what is unknown
+    # measured in the file as it was written, which cannot say what is unknown
+    labelmap = read_layers(unfinished) if overlap else read_labels(unfinished)
     image = replace(labelmap, spacing_known=finished.spacing_known)
     labels = result_labels(image.shape, image.affine, runner.manifest, runner.options)
     counts = np.bincount(image.array.ravel(), minlength=max(label.value for label in labels) + 1)
     sizes = {label.name: image.size(counts[label.value]) for label in labels}
     measured = {field: sizes if unit == image.size_unit else {} for field, unit in SIZES.items()}
+    if overlap and output_suffix(output) != ".seg.nrrd":
+        if lost := covered(labelmap, labels):
+            warnings.append(covered_words(output.name, lost))
+        unfinished = state.work / f"output{output_suffix(output)}"
+        write_segmentation(unfinished, labelmap, labels, overwrite=True)
     check_target(output, overwrite=may_replace)  # a file that came meanwhile is kept
     unfinished.replace(output)
     return replace(

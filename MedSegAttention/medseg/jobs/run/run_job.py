@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from medseg.bundles.catalogue import Bundle, find_bundle, open_bundle
+from medseg.bundles.catalogue import Bundle, open_bundle
 from medseg.bundles.weights import load_network
 from medseg.inference.forecast import Forecast
 from medseg.jobs.run.kept_engines import KeptEngines
@@ -56,4 +56,4 @@ def forecast_job(job: Job) -> Forecast:
 
 
 def _bundle(job: Job) -> Bundle:
-    return find_bundle(job.model) if job.model_folder is None else open_bundle(job.model_folder)
+    return open_bundle(job.model if job.model_folder is None else job.model_folder)

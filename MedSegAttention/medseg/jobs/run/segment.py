@@ -18,7 +18,7 @@ from medseg.imaging.geometry import stack_channels
 from medseg.imaging.grids import check_channels
 from medseg.imaging.image import Image
 from medseg.imaging.measure import measure
-from medseg.imaging.overlap import as_layers, postprocess_members
+from medseg.imaging.overlap import as_layers, covered_words, postprocess_members
 from medseg.imaging.postprocess import postprocess
 from medseg.inference.device import choose_device, device_name
 from medseg.inference.forecast import Forecast
@@ -101,10 +101,7 @@ def segment_case(
         segments = _segments(found.values, image, bundle.manifest, rule)
         measures = measure(segments, image, specs)
     if lost := outputs.loses(segments, specs):
-        progress.warn(
-            f"{outputs.labels} holds one number a voxel, and segments overlap: others cover parts of {', '.join(lost)} "
-            "there; choose .seg.nrrd to keep all"
-        )
+        progress.warn(covered_words(str(outputs.labels), lost))
     if not segments.array.any():
         progress.warn("nothing was segmented: every voxel is background; check that the model fits this image")
     if image.size_unit == "ml":
