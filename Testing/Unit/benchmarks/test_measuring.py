@@ -7,7 +7,7 @@ from performance import volumes
 from performance.child import ChildFailed, in_child
 from performance.memory import Peak
 from performance.peers import near_ties
-from performance.setting import Setting, Volume, setting_of
+from performance.setting import NnunetModel, Setting, Volume, setting_of
 from performance.turns import take_turns
 
 
@@ -63,6 +63,7 @@ def test_a_small_volume_is_segmented_for_real_and_labelled_as_by_the_plain_path(
         networks=(),
         overlap=0.5,
         volumes=(case,),
+        nnunet=NnunetModel(shape=(40, 36, 36), labels=3, patch=16, features=(4, 8)),
         folder=tmp_path,
         threads=1,
     )
