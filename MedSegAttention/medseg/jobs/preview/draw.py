@@ -177,7 +177,8 @@ def _draw_legend(
     found = [spec for spec in specs if counts[spec.value]]
     right = corner.x + _LEGEND - 3 * _GAP
     draw.text((corner.x, corner.y + 10), "segment", fill=_MUTED, font=_font(16))
-    draw.text((right, corner.y + 10), labels.size_unit, fill=_MUTED, font=_font(16), anchor="ra")
+    unit = "pixels" if labels.size_unit == "voxels" and labels.flat_axis is not None else labels.size_unit
+    draw.text((right, corner.y + 10), unit, fill=_MUTED, font=_font(16), anchor="ra")
     room = (height - corner.y - 90) // _ROW
     listed = found
     if len(found) > room:
@@ -189,21 +190,26 @@ def _draw_legend(
         draw.rounded_rectangle((corner.x, y + 3, corner.x + 14, y + 17), radius=4, fill=spec.color)
         number = f"{size:.0f}" if size >= 100 or labels.size_unit == "voxels" else f"{size:.2f}"
         draw.text((right, y), number, fill=_TEXT, font=_font(16), anchor="ra")
-        draw.text((corner.x + 24, y), _fitted(spec.name, right - corner.x - 90), fill=_TEXT, font=_font(16))
+        name, letters = _fitted(spec.name, right - corner.x - 90)
+        draw.text((corner.x + 24, y + 16 - letters), name, fill=_TEXT, font=_font(letters))
         y += _ROW
     rest = [f"{n} {what}" for n, what in ((len(found) - len(listed), "more"), (len(specs) - len(found), "empty")) if n]
     if rest:
         draw.text((corner.x + 24, y), "and " + ", ".join(rest), fill=_MUTED, font=_font(15))
 
 
-def _fitted(name: str, width: int) -> str:
-    """Shorten a name to a width in pixels."""
-    font = _font(16)
-    if font.getlength(name) <= width:
-        return name
-    while name and font.getlength(name + "...") > width:
+def _fitted(name: str, width: int) -> tuple[str, int]:
+    """A name in the largest letters in which it is no wider than so many pixels; cut where none are small enough.
+
+    Returns:
+        What is written, and the size.
+    """
+    for size in (16, 15, 14, 13):
+        if _font(size).getlength(name) <= width:
+            return name, size
+    while name and _font(13).getlength(name + "...") > width:
         name = name[:-1]
-    return name + "..."
+    return f"{name.rstrip()}...", 13
 
 
 def _text(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medseg.imaging.image import Image
-from medseg.jobs.preview.draw import draw_preview
+from medseg.jobs.preview.draw import _fitted, _font, draw_preview
 from medseg.jobs.preview.planes import AXIAL, CORONAL, SAGITTAL, Scene, draw_plane
 from medseg.jobs.preview.surface import Camera, render_surface
 from medseg.spec.manifest import Code, LabelSpec
@@ -119,3 +119,13 @@ def test_both_colours_are_in_the_whole_picture():
     drawn = np.asarray(draw_preview(image, labels, SPECS)).astype(int)
     assert ((drawn[..., 0] - drawn[..., 2]) > 100).any()
     assert ((drawn[..., 2] - drawn[..., 0]) > 100).any()
+
+
+def test_names_of_the_legend_are_written_whole_in_smaller_letters_before_they_are_cut():
+    whole, letters = _fitted("right posterior hippocampus", 186)
+    assert whole == "right posterior hippocampus"
+    assert letters < 16
+    assert _fitted("liver", 186) == ("liver", 16)
+    cut, letters = _fitted("the name of a segment that no column of any picture could ever hold", 186)
+    assert cut.endswith("...")
+    assert _font(letters).getlength(cut) <= 186
