@@ -49,15 +49,20 @@ def write_bundle(
     return Bundle(folder, read_manifest(metadata_path(folder)))
 
 
+def refuse_existing(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to replace a bundle without leave; raises ``OutputExists``."""
+    if folder.exists() and not overwrite:
+        msg = f"{folder} exists and is kept; choose another folder or allow overwriting"
+        raise OutputExists(msg)
+
+
 @contextmanager
 def drafted(folder: Path, manifest: ModelManifest, licence_text: str, *, overwrite: bool) -> Iterator[Path]:
     """Write the words of a bundle in a hidden folder beside its place, and put it there when the block ends well.
 
     Arguments and errors as of ``write_bundle``.
     """
-    if folder.exists() and not overwrite:
-        msg = f"{folder} exists and is kept; choose another folder or allow overwriting"
-        raise OutputExists(msg)
+    refuse_existing(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
         draft = Path(scratch) / "bundle"

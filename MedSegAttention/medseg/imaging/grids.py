@@ -59,17 +59,24 @@ def plan_grids(
     check_channels(image.channel_count, manifest)
     reorient = _turn(image, manifest)
     turned = reorient.apply(image)
-    wanted = None
-    if roi_voxels is not None:
-        wanted = Crop.to_voxels(turned, reorient.turn_box(roi_voxels))
-    elif roi_ras_mm is not None:
-        wanted = Crop.to_roi(turned, roi_ras_mm)
+    wanted = asked_region(turned, roi_ras_mm, None if roi_voxels is None else reorient.turn_box(roi_voxels))
     crop, region = _plan_crop(turned, manifest, wanted)
     cut = crop.apply(turned)
     resample = _plan_resample(cut, manifest, spacing_factor)
     if isinstance(resample, MonaiResample) and resample.shape != resample.whole_shape:
         region = Crop.to_box(cut, *resample.known())
     return Grids(reorient=reorient, crop=crop, resample=resample, region=region)
+
+
+def asked_region(image: Image, roi_ras_mm: Roi | None, roi_voxels: VoxelBox | None) -> Crop | None:
+    """The box of an image that a user asked for; None: all of it. Voxels go before millimetres.
+
+    Raises:
+        JobError: if it misses the image.
+    """
+    if roi_voxels is not None:
+        return Crop.to_voxels(image, roi_voxels)
+    return None if roi_ras_mm is None else Crop.to_roi(image, roi_ras_mm)
 
 
 def check_channels(count: int, manifest: ModelManifest) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from medseg.imaging.grids import asked_region
 from medseg.imaging.image import Image
 from medseg.imaging.steps import Crop
 from medseg.spec.job import Options
@@ -47,12 +48,11 @@ def region_inside(crop: Crop, image: Image, options: Options) -> Options | None:
     Raises:
         JobError: if the region misses the whole image.
     """
-    if crop.shape == crop.source_shape or (options.roi_voxels is None and options.roi_ras_mm is None):
+    if crop.shape == crop.source_shape:
         return options
-    if options.roi_voxels is not None:
-        wanted = Crop.to_voxels(image, options.roi_voxels)
-    elif options.roi_ras_mm is not None:
-        wanted = Crop.to_roi(image, options.roi_ras_mm)
+    wanted = asked_region(image, options.roi_ras_mm, options.roi_voxels)
+    if wanted is None:
+        return options
     box = []
     for a, size, b, other in zip(crop.start, crop.shape, wanted.start, wanted.shape, strict=True):
         low, high = max(0, b - a), min(size, b + other - a)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from medseg.imaging.geometry import closest_axes, resample_to
 from medseg.imaging.image import Affine, Image, Shape, Spacing
 from medseg.imaging.intensity import as_finite
+from medseg.imaging.overlap import answer_dtype
 from medseg.imaging.registration import SCALES, Registration
 from medseg.imaging.steps import Crop, blur
 from medseg.spec.errors import ImageError
@@ -172,7 +173,7 @@ class BoxCanvas:
 
     def __init__(self, image: Image, label_count: int, *, probabilities: bool) -> None:
         self._image = image
-        self.labels: NDArray[Any] = np.zeros(image.shape, np.uint8 if label_count <= 256 else np.uint16)
+        self.labels: NDArray[Any] = np.zeros(image.shape, answer_dtype(label_count, overlap=False))
         self.probabilities = np.zeros((label_count, *image.shape), np.float32) if probabilities else None
         if self.probabilities is not None:
             self.probabilities[0] = 1.0

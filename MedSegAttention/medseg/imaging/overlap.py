@@ -12,14 +12,12 @@ from medseg.imaging.postprocess import postprocess
 from medseg.spec.manifest import LabelSpec, ModelManifest
 from medseg.spec.postprocess import PostprocessRule
 
-Members = NDArray[Any]
-"""``(I, J, K)`` integers; bit n says whether a voxel belongs to the n-th output."""
 
-
-def answer_dtype(manifest: ModelManifest) -> np.dtype[Any]:
-    """The type in which the labels of an answer are collected, or the bits of those that overlap."""
-    kind = "i" if manifest.overlapping is not None and manifest.answer_bytes > 1 else "u"
-    return np.dtype(f"{kind}{manifest.answer_bytes}")
+def answer_dtype(count: int, *, overlap: bool) -> np.dtype[Any]:
+    """The type in which the labels of so many outputs are collected: a number a voxel, or the bits of all."""
+    if overlap:
+        return np.dtype(np.uint8 if count <= 8 else np.int32)
+    return np.dtype(np.uint8 if count <= 256 else np.uint16)
 
 
 def postprocess_members(members: Image, rule: PostprocessRule, count: int) -> Image:

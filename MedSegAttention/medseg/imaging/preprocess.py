@@ -14,6 +14,7 @@ from medseg.imaging.monai import prepared_as_monai
 from medseg.imaging.monai_resample import MonaiResample
 from medseg.imaging.nnunet import enclosed, normalised
 from medseg.imaging.nnunet_labels import one_hot
+from medseg.imaging.overlap import answer_dtype
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import ModelManifest, OverlapRule
 
@@ -70,7 +71,8 @@ class Prepared(Grids):
         Raises:
             ValueError: if the scores lie on another grid.
         """
-        labels = np.zeros((1, *self.crop.shape), dtype=self._dtype(len(scores)))
+        dtype = answer_dtype(len(scores), overlap=self.overlapping is not None)
+        labels = np.zeros((1, *self.crop.shape), dtype=dtype)
         best = np.full(labels.shape, -np.inf, dtype=np.float32)
         for value, score in self._on_cropped_grid(scores):
             if self.overlapping is not None:
@@ -93,11 +95,6 @@ class Prepared(Grids):
             return 0.0
         probability = float(value == 0)
         return probability if not self.has_logits else 0.0 if probability else -np.inf
-
-    def _dtype(self, count: int) -> type[np.integer[Any]]:
-        if self.overlapping is not None:
-            return np.uint8 if count <= 8 else np.int32
-        return np.uint8 if count <= 256 else np.uint16
 
     def _on_cropped_grid(self, scores: NDArray[np.float32]) -> Iterator[tuple[int, Image]]:
         """Undo the resampling label by label; turning and pasting are cheaper on the finished labels."""

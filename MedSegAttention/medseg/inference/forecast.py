@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import prod
 
+from medseg.imaging.overlap import answer_dtype
 from medseg.inference.network_memory import choose_runner, network_bytes
 from medseg.inference.run_plan import RunPlan
 from medseg.spec.manifest import ModelManifest
@@ -123,7 +124,7 @@ def _host_bytes(
     resampling = (
         _FLOAT * (3 * sizes.cropped + 2 * sizes.prepared + channels * sizes.cropped) if sizes.is_resampled else 0
     )
-    labels = sizes.source * manifest.answer_bytes
+    labels = sizes.source * answer_dtype(manifest.label_count, overlap=manifest.overlapping is not None).itemsize
     windows = held + labels + (stitched + _FLOAT * channels * sizes.copied if stitched else 0)
     components = (1 + 3 * _FLOAT + 3) * sizes.source if tidies else 0  # a mask, three numberings of it, three masks
     wanted = restore = 0.0

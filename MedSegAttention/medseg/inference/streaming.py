@@ -94,7 +94,8 @@ def predict_labels(
     device, label_count, overlapping = torch.device(plan.device), plan.manifest.label_count, plan.manifest.overlapping
     padded = pad_volume(prepared.image.array, plan)
     answer = answering(network, plan, engine)
-    canvas = LabelCanvas(prepared.reorient, prepared.crop, prepared.region, answer_dtype(plan.manifest))
+    dtype = answer_dtype(label_count, overlap=overlapping is not None)
+    canvas = LabelCanvas(prepared.reorient, prepared.crop, prepared.region, dtype)
     clock = _Clock(device)
     stays = prepared.resample.is_identity
     take = (

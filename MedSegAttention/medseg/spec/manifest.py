@@ -230,13 +230,6 @@ class ModelManifest(MedsegFields):
         """Number of network outputs, background included; labels that overlap have none."""
         return len(self.labels) + (self.overlapping is None)
 
-    @property
-    def answer_bytes(self) -> int:
-        """Bytes of a voxel while its labels are collected: a number, or where labels overlap the bits of all."""
-        if self.overlapping is not None:
-            return 1 if len(self.labels) <= 8 else 4
-        return 1 if self.label_count <= 256 else 2
-
     def output_of(self, label: LabelSpec) -> int:
         """The number of a label's channel in the probabilities."""
         return label.value if self.overlapping is None else self.labels.index(label)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from medseg.bundles.stages import Stage
 from medseg.imaging.image import Image
+from medseg.imaging.overlap import answer_dtype
 from medseg.imaging.steps import Crop
 from medseg.spec.labels import LabelSpec
 from medseg.spec.manifest import ModelManifest
@@ -67,7 +68,7 @@ class Overwrite(Joined):
 
     def __init__(self, manifest: ModelManifest, image: Image, *, wants_probabilities: bool) -> None:
         self.wants_probabilities = wants_probabilities
-        self._labels = np.zeros(image.shape, dtype=_dtype(manifest))
+        self._labels = np.zeros(image.shape, dtype=answer_dtype(manifest.label_count, overlap=False))
         self._probabilities: NDArray[np.float32] | None = None
         if wants_probabilities:
             self._probabilities = np.zeros((manifest.label_count, *image.shape), dtype=np.float32)
@@ -114,7 +115,7 @@ class Mean(Joined):
 
     def __init__(self, manifest: ModelManifest, image: Image, count: int, *, wants_probabilities: bool) -> None:
         self._count, self._returned = count, wants_probabilities
-        self._dtype = _dtype(manifest)
+        self._dtype = answer_dtype(manifest.label_count, overlap=False)
         self._sum = np.zeros((manifest.label_count, *image.shape), dtype=np.float32)
 
     def add(
@@ -158,7 +159,3 @@ def _pairs(stage: Stage, specs: Sequence[LabelSpec]) -> Iterator[tuple[int, int]
 def _box(crop: Crop) -> tuple[slice, slice, slice]:
     (i, j, k), (a, b, c) = crop.start, crop.shape
     return slice(i, i + a), slice(j, j + b), slice(k, k + c)
-
-
-def _dtype(manifest: ModelManifest) -> type[np.uint8] | type[np.uint16]:
-    return np.uint8 if manifest.label_count <= 256 else np.uint16

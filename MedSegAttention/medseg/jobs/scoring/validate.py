@@ -13,8 +13,8 @@ import torch
 from medseg.bundles.catalogue import Bundle
 from medseg.bundles.update import update_bundle
 from medseg.bundles.weights import load_network
+from medseg.imaging.grids import asked_region
 from medseg.imaging.image import Image
-from medseg.imaging.steps import Crop
 from medseg.inference.device import choose_device, device_title
 from medseg.inference.run_plan import needs_locating
 from medseg.io.atomic import replacing
@@ -153,11 +153,8 @@ def _exchange_names(labels: Image, specs: Sequence[LabelSpec]) -> Image:
 
 def _exchange_region(options: Options, image: Image) -> Options:
     """The options for the mirrored image: the region is that of the same anatomy, in voxels."""
-    if options.roi_voxels is not None:
-        crop = Crop.to_voxels(image, options.roi_voxels)
-    elif options.roi_ras_mm is not None:
-        crop = Crop.to_roi(image, options.roi_ras_mm)
-    else:
+    crop = asked_region(image, options.roi_ras_mm, options.roi_voxels)
+    if crop is None:
         return options
     ranges = [(start, start + size) for start, size in zip(crop.start, crop.shape, strict=True)]
     axis = _left_right_axis(image)

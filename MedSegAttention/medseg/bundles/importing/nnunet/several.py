@@ -11,7 +11,8 @@ from medseg.bundles.importing.choices import Choices, Imported
 from medseg.bundles.importing.nnunet.model_folder import configuration, find_model_folders, open_model_folder
 from medseg.bundles.importing.put_in_place import joint_record
 from medseg.bundles.model_id import model_id_of
-from medseg.spec.errors import ManifestError, OutputExists
+from medseg.bundles.write import refuse_existing
+from medseg.spec.errors import ManifestError
 from medseg.spec.fields import listed
 from medseg.spec.manifest import ModelManifest
 from medseg.spec.stages import Composition, StageSpec
@@ -108,9 +109,7 @@ def import_stages(
         ManifestError: when the stage before one is missing, and as ``import_nnunet``.
         WeightsError, OutputExists: as ``import_nnunet``.
     """
-    if output.exists() and not overwrite:
-        msg = f"{output} exists and is kept; choose another folder or allow overwriting"
-        raise OutputExists(msg)
+    refuse_existing(output, overwrite=overwrite)  # before weights are read
     folders: dict[str, Path] = {}
     before: dict[str, str] = {}
     for target in targets:

@@ -14,7 +14,8 @@ from medseg.bundles.importing.nnunet.totalsegmentator.find_task import FoundTask
 from medseg.bundles.importing.nnunet.totalsegmentator.labels import describe
 from medseg.bundles.importing.nnunet.totalsegmentator.tasks import STEP_OVERLAP, Part, Task, all_tasks
 from medseg.bundles.importing.put_in_place import joint_record
-from medseg.spec.errors import ManifestError, OutputExists
+from medseg.bundles.write import refuse_existing
+from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import ChannelSpec, ModelManifest
 from medseg.spec.stages import Composition, FoundBox, StageSpec
 
@@ -53,9 +54,7 @@ def import_task(
         ManifestError: when a model has another number of classes than the task, and as ``import_nnunet``.
         WeightsError, OutputExists: as ``import_nnunet``.
     """
-    if output.exists() and not overwrite:
-        msg = f"{output} exists and is kept; choose another folder or allow overwriting"
-        raise OutputExists(msg)
+    refuse_existing(output, overwrite=overwrite)  # before weights are read
     task = found.task
     with tempfile.TemporaryDirectory(prefix="medseg-stages-", dir=scratch) as unfinished:
         models, sources, notes = {}, {}, dict[str, None]()

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from medseg.bundles.anatomy import SIDES
 from medseg.bundles.importing.nnunet.totalsegmentator.codes import CODES, PLACES
 from medseg.bundles.label_specs import label_specs
 from medseg.spec.labels import Code, LabelSpec
 
-_SIDES = {"left": Code("SCT", "7771000", "Left"), "right": Code("SCT", "24028007", "Right")}
 _STRUCTURE = Code("SCT", "123037004", "Anatomical Structure")
 
 
@@ -22,7 +22,7 @@ def describe(names: Sequence[str]) -> tuple[LabelSpec, ...]:
 
 
 def _coded(spec: LabelSpec) -> LabelSpec:
-    side = next((word for word in spec.name.split("_") if word in _SIDES), None)
+    side = next((word for word in spec.name.split("_") if word in SIDES), None)
     base = "_".join(word for word in spec.name.split("_") if word != side)
     if base not in CODES:
         return spec
@@ -30,7 +30,7 @@ def _coded(spec: LabelSpec) -> LabelSpec:
     shown = colours.split()
     red, green, blue = bytes.fromhex(shown[-1 if side == "right" else 0])
     said = side is None or side in meaning.lower()  # "Middle lobe of right lung"
-    modifier = None if side is None or said else _SIDES[side]
+    modifier = None if side is None or said else SIDES[side]
     coded = replace(spec, color=(red, green, blue), category=_STRUCTURE, type=Code("SCT", value, meaning))
     if base not in PLACES:
         return replace(coded, type_modifier=modifier)
