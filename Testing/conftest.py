@@ -4,7 +4,6 @@ import gc
 import json
 import os
 import signal
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,16 +78,3 @@ def bad_inputs(request, tmp_path_factory) -> tuple[Path, dict[str, str]]:
 def checkout() -> Path:
     """Root of the source tree."""
     return CHECKOUT
-
-
-def pytest_runtest_teardown() -> None:
-    """Take back the handler of SIGCHLD that torch's loaders leave in a process.
-
-    Test processes were killed by a segmentation fault, without a fault at any address, while a test waited for a child
-    of its own after tests of training and of compilers. A handler that a signal of the kernel cannot reach explains it.
-    """
-    heard = getattr(signal, "SIGCHLD", None)
-    if heard is None or threading.current_thread() is not threading.main_thread():
-        return
-    if callable(signal.getsignal(heard)) and "torch" in getattr(signal.getsignal(heard), "__module__", ""):
-        signal.signal(heard, signal.SIG_DFL)

@@ -177,8 +177,7 @@ def _draw_legend(
     found = [spec for spec in specs if counts[spec.value]]
     right = corner.x + _LEGEND - 3 * _GAP
     draw.text((corner.x, corner.y + 10), "segment", fill=_MUTED, font=_font(16))
-    unit = "pixels" if labels.size_unit == "voxels" and labels.flat_axis is not None else labels.size_unit
-    draw.text((right, corner.y + 10), unit, fill=_MUTED, font=_font(16), anchor="ra")
+    draw.text((right, corner.y + 10), labels.size_unit, fill=_MUTED, font=_font(16), anchor="ra")
     room = (height - corner.y - 90) // _ROW
     listed = found
     if len(found) > room:
