@@ -14,7 +14,7 @@ from medseg.io.dicom_slice import DicomSlice
 from medseg.io.stored import refusal
 
 _SLICE_ENDINGS = {".dcm", ".ima", ".dicom"}
-_NEIGHBOURS = 64  # folders beside this one that are looked into, two files each
+_NEIGHBOURS = 32  # folders beside this one that are looked into, two files each
 _NAMED = 5
 _MOST_BELOW = 20_000  # files
 

@@ -89,7 +89,9 @@ def relation(parts: Sequence[Group], heights: Heights, *, is_time: bool = False)
     across = np.array([high - low for (low, one), (high, other) in pairwise(merged) if one != other])
     if inside.size == 0:
         return "unclear"  # one slice each
-    if heights.kind != "number":
+    if heights.kind == "number":
+        return "unclear" if is_time or len(parts) > len(merged) // 2 else "apart"
+    if across.max() <= _GAP * inside.max():
         if across.min() >= (1 - _EVEN) * inside.min() and across.max() <= (1 + _EVEN) * inside.max():
             return "one stack"
         joined = _join(parts, merged, heights, is_time=is_time)

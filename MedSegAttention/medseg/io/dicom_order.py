@@ -81,13 +81,15 @@ def _complete(ordered: _Ordered, stacks: Sequence[Group]) -> list[Group] | None:
 
 
 def _sweeping(ordered: _Ordered, stacks: Sequence[Group], heights: Heights) -> list[Group] | None:
-    """Sweeps in one direction, as many as slices at the fullest place; some may lack slices."""
+    """Sweeps in one direction, as many as slices at the fullest place, that overlap by half; some may lack slices."""
     runs = _runs(ordered, heights)
     where = {id(piece): number for number, place in enumerate(stacks) for piece in place}
     clean = all(len({where[id(piece)] for piece in run}) == len(run) for run in runs)
     fullest = max(map(len, stacks))
-    is_repeat = len(runs) == fullest and len(stacks) > 1 and min(map(len, runs)) >= 2
-    return runs if is_repeat and clean else None
+    if len(runs) != fullest or not clean:
+        return None
+    repeated = sum(len(place) - 1 for place in stacks)
+    return runs if 2 * repeated >= min(map(len, runs)) > 1 else None  # not one slice too many at a seam
 
 
 def _place_by_place(ordered: _Ordered, stacks: Sequence[Group]) -> list[Group] | None:
