@@ -1,10 +1,12 @@
 """DICOM files as scanners write them, and as they should not; written by pydicom, tag by tag."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
+import pydicom
+import SimpleITK as sitk  # noqa: N813
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import (
@@ -28,7 +30,7 @@ def volume(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 1000, (*SHAPE, count)).astype(np.int16)
 
 
-def dataset(pixels: np.ndarray, *, storage: UID = MRImageStorage, series: str = "1", **tags: object) -> FileDataset:
+def dataset(pixels: np.ndarray, *, storage: UID = MRImageStorage, series: str = "", **tags: object) -> FileDataset:
     """A file with int16 pixels ``(I, J)`` or ``(I, J, frames)``; a tag that is None is left out."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = storage
@@ -75,8 +77,10 @@ def _short(name: str, value: object) -> object:
 
 
 def save(made: FileDataset, path: Path) -> Path:
-    """Write a file, with the folders above it."""
+    """Write a file, with the folders above it; where it is of no series, it is of that of its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if made.SeriesInstanceUID == generate_uid(entropy_srcs=["series", ""]):
+        made.SeriesInstanceUID = generate_uid(entropy_srcs=["series", str(path.parent)])
     made.save_as(path, enforce_file_format=True)
     return path
 
@@ -101,7 +105,6 @@ def write_stack(
                 **{
                     "InstanceNumber": start + k,
                     "ImagePositionPatient": (0, 0, heights[k]),
-                    "series": str(folder),
                     **tags,
                     **(each[k] if each else {}),
                 },
@@ -158,3 +161,19 @@ def enhanced(
 def multi_frame(voxels: np.ndarray, **tags: object) -> FileDataset:
     """A secondary capture of many frames with its geometry at the top."""
     return dataset(voxels, storage=WORDS, **{"Modality": "OT", **tags})
+
+
+def compressed(made: FileDataset) -> FileDataset:
+    """The same file compressed as JPEG lossless by GDCM."""
+    with tempfile.TemporaryDirectory() as folder:
+        image = sitk.GetImageFromArray(made.pixel_array[None].astype(np.uint16))
+        writer = sitk.ImageFileWriter()
+        writer.SetFileName(f"{folder}/a.dcm")
+        writer.SetUseCompression(True)
+        writer.SetCompressor("JPEG")
+        writer.Execute(image)
+        packed = pydicom.dcmread(f"{folder}/a.dcm")
+        made.file_meta.TransferSyntaxUID = packed.file_meta.TransferSyntaxUID
+        made.PixelData, made.PixelRepresentation = packed.PixelData, 0
+        made["PixelData"].VR, made["PixelData"].is_undefined_length = "OB", True
+    return made

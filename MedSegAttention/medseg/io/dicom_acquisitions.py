@@ -91,6 +91,9 @@ def _by_order(path: Path, part: _Part, heights: Heights, sentences: list[str]) -
     most = max(map(len, stacks))
     if most == 1:
         return _interleaved(path, part.slices, heights, sentences)
+    if heights.kind == "number":
+        rule = "slices are ordered by position (0020,0032), Slice Location (0020,1041) or Instance Number (0020,0013)"
+        raise refusal(path, f"{rule}, and here the first two are absent and the last repeats; export the series again")
     found = by_order(stacks, heights)
     if found is not None:
         groups, name, is_weak = found

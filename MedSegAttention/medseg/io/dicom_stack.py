@@ -69,10 +69,6 @@ def _without_position(path: Path, slices: Sequence[DicomSlice], heights: Heights
         uneven = " ".join(sentence.partition(": ")[2] for sentence in _uneven(path, slices, at))
         said = f"{absent}; slices are ordered by Slice Location (0020,1041), {lies}"
         return float((at[-1] - at[0]) / (len(at) - 1)), f"{said}{'; ' if uneven else ''}{uneven}"
-    numbers = [piece.order for piece in slices]
-    if len(set(numbers)) < len(numbers):
-        rule = "slices are ordered by position (0020,0032), Slice Location (0020,1041) or Instance Number (0020,0013)"
-        raise refusal(path, f"{rule}, and here the first two are absent and the last repeats; export the series again")
     thickness = slices[0].thickness
     if thickness is None:
         rule = (
