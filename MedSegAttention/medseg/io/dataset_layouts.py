@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medseg.io.formats import image_files, image_name
+from medseg.io.formats import image_files_by_name
 from medseg.spec.errors import JobError
 from medseg.spec.fields import listed
 
@@ -102,7 +102,7 @@ def describe_label_maps(folder: Path, labels: Path | None = None) -> Dataset:
     paired = any((folder / images).is_dir() and (folder / maps).is_dir() for images, maps in _TWO_FOLDERS)
     if labels is not None or described or paired or not folder.is_dir():
         return describe_dataset(folder, labels)
-    cases = [CaseFiles(name, path, path) for name, path in _files_in(folder).items()]
+    cases = [CaseFiles(name, path, path) for name, path in image_files_by_name(folder).items()]
     if not cases:
         msg = f"{folder} holds no label map; give a folder of label maps, one file each, or a labelled data set"
         raise JobError(msg)
@@ -154,7 +154,7 @@ def _nnunet(path: Path, document: Mapping[str, Any]) -> Dataset:
             raise TypeError(msg)
         names[value] = str(name)
     ignore = next((value for value, name in names.items() if name.lower() == "ignore"), None)
-    images, found = path.parent / "imagesTr", _files_in(path.parent / "labelsTr")
+    images, found = path.parent / "imagesTr", image_files_by_name(path.parent / "labelsTr")
     ending = str(document.get("file_ending", ""))
     cases = []
     for name, labels in found.items():
@@ -191,7 +191,7 @@ def _from_folders(images: Path, labels: Path) -> Dataset:
         if not folder.is_dir():
             msg = f"{folder} is not a folder; a data set of two folders has one of images and one of labels"
             raise JobError(msg)
-    pictures, found = _files_in(images), _files_in(labels)
+    pictures, found = image_files_by_name(images), image_files_by_name(labels)
     channels: dict[str, list[Path]] = {}
     for name, path in pictures.items():
         case = name if name in found else re.sub(r"_\d{4}$", "", name)
@@ -234,7 +234,3 @@ def _checked(cases: Iterable[CaseFiles], source: str) -> dict[str, CaseFiles]:
         )
         raise JobError(msg)
     return named
-
-
-def _files_in(folder: Path) -> dict[str, Path]:
-    return {image_name(path): path for path in image_files(folder)}

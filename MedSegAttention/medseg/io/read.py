@@ -14,9 +14,11 @@ from medseg.io.formats import image_name, stored_format
 from medseg.io.metaimage import read_metaimage
 from medseg.io.nifti import read_nifti
 from medseg.io.nrrd import read_nrrd
+from medseg.io.nrrd_header import parse_header
 from medseg.io.picture import picture_labels, read_picture
-from medseg.io.segnrrd import segment_layers
+from medseg.io.segnrrd import segment_layers, segment_specs
 from medseg.io.stored import Stored, refusal
+from medseg.spec.labels import LabelSpec
 
 _READERS = {
     "nifti": read_nifti,
@@ -57,6 +59,14 @@ def read_image(path: Path, *, frame: int | None = None, colours: bool = False) -
     return Reading(image, warnings, image_name(path) if path.is_file() else path.resolve().name)
 
 
+@dataclass(frozen=True, eq=False)
+class LabelReading:
+    """A labelmap that was read, and what its file calls the values."""
+
+    image: Image  # (1, I, J, K)
+    segments: tuple[LabelSpec, ...]  # with their values in the image; none where the file names none
+
+
 def read_labels(path: Path) -> Image:
     """Read a labelmap: whole numbers from 0 up, in the smallest unsigned type that holds them.
 
@@ -72,7 +82,29 @@ def read_labels(path: Path) -> Image:
     Raises:
         ImageError: if a value is negative, broken or not whole, or segments overlap.
     """
+    return _labels(path, _decode(path, None, as_labels=True))
+
+
+def read_named_labels(path: Path) -> LabelReading:
+    """Read a labelmap as ``read_labels`` does, which raises what this raises, and the names of its segments.
+
+    Raises:
+        ImageError: also if two segments have one value.
+    """
     stored = _decode(path, None, as_labels=True)
+    return LabelReading(_labels(path, stored), segment_specs(path, stored.fields, len(stored.array)))
+
+
+def read_segments(path: Path) -> tuple[LabelSpec, ...]:
+    """Read what a labelmap calls its segments, without its voxels; none where it names none.
+
+    Raises:
+        ImageError: if the header cannot be read.
+    """
+    return segment_specs(path, parse_header(path).pairs) if stored_format(path) == "nrrd" else ()
+
+
+def _labels(path: Path, stored: Stored) -> Image:
     check_affine(path, stored.affine)
     array = stored.array
     if array.shape[0] > 1:
