@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from medseg.imaging.geometry import same_grid
 from medseg.imaging.image import Image
 from medseg.imaging.measure import dice
+from medseg.imaging.renumber import renumbered
 from medseg.io.atomic import replacing
 from medseg.io.formats import image_files_by_name, image_name
 from medseg.io.read import read_named_labels
-from medseg.jobs.scoring.numbering import Numbering, compare, renumbered
+from medseg.jobs.scoring.numbering import Numbering, compare
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.labels import LabelSpec
 

@@ -1,12 +1,11 @@
 """One numbering for labelmaps that name their segments: the same anatomy has one number, whatever it has in a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from medseg.imaging.image import Image
 from medseg.io.read import LabelReading
 from medseg.spec.errors import JobError
 from medseg.spec.labels import LabelSpec
@@ -47,14 +46,6 @@ class Numbering:
     def names(self) -> dict[int, str]:
         """Name of each number."""
         return {spec.value: spec.name for spec in self.segments}
-
-
-def renumbered(image: Image, table: Mapping[int, int]) -> Image:
-    """Exchange the values of a labelmap; those that are not in the table become background."""
-    values, places = np.unique(image.array, return_inverse=True)
-    numbers = np.array([table.get(int(value), 0) for value in values], dtype=np.uint32)
-    array = numbers[places].reshape(image.array.shape)
-    return replace(image, array=array.astype(np.min_scalar_type(int(array.max(initial=0)))))
 
 
 def compare(first: tuple[Path, LabelReading], second: tuple[Path, LabelReading], numbering: Numbering) -> list[str]:

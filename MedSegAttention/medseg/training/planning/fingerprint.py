@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.imaging.image import Image
 from medseg.imaging.steps import Reorient
-from medseg.io.dataset import CaseFiles, Dataset, read_case
+from medseg.io.dataset import CaseFiles, CaseReading, Dataset, read_whole_case
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import IntTriple, Triple
 
@@ -47,6 +46,7 @@ class Fingerprint:
     channels: tuple[ChannelFacts, ...]
     label_values: tuple[int, ...]  # found in any case, without background and ignored voxels
     problems: tuple[str, ...] = ()  # one sentence for each case that is left out
+    warnings: tuple[str, ...] = ()  # what reading the others noticed, each with the name of its case
 
     @property
     def median_spacing_mm(self) -> Triple:
@@ -90,13 +90,16 @@ def take_fingerprint(dataset: Dataset) -> Fingerprint:
     samples: list[list[np.ndarray]] = []
     extremes: list[list[tuple[float, float]]] = []
     problems: list[str] = []
+    warnings: list[str] = []
     counted = len(dataset.channel_names)
     for files in dataset.cases.values():
         try:
-            image, labels = _usable(files, dataset, counted)
+            reading = _usable(files, dataset, counted)
         except ImageError as error:
             problems.append(f"{files.name}: {error}")
         else:
+            image, labels = reading.image, reading.labels
+            warnings += [f"{files.name}: {warning}" for warning in reading.warnings]
             counted = counted or image.channel_count
             found = (each.tolist() for each in np.unique(labels.array, return_counts=True))
             sizes = {str(v): n for v, n in zip(*found, strict=True) if v not in (0, _ignored(files))}
@@ -115,16 +118,23 @@ def take_fingerprint(dataset: Dataset) -> Fingerprint:
     channels = tuple(
         _channel_facts((each[n] for each in samples), [each[n] for each in extremes]) for n in range(counted)
     )
-    return Fingerprint(cases=tuple(facts), channels=channels, label_values=tuple(values), problems=tuple(problems))
+    return Fingerprint(
+        cases=tuple(facts),
+        channels=channels,
+        label_values=tuple(values),
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+    )
 
 
-def _usable(files: CaseFiles, dataset: Dataset, channel_count: int) -> tuple[Image, Image]:
+def _usable(files: CaseFiles, dataset: Dataset, channel_count: int) -> CaseReading:
     """Read a case in RAS.
 
     Raises:
         ImageError: names the file and everything about it that stands against using it.
     """
-    image, labels = read_case(files)
+    reading = read_whole_case(files)
+    image, labels = reading.image, reading.labels
     complaints = []
     if channel_count and image.channel_count != channel_count:
         complaints.append(f"{files.image} has {image.channel_count} channel(s), the data set {channel_count}")
@@ -136,7 +146,7 @@ def _usable(files: CaseFiles, dataset: Dataset, channel_count: int) -> tuple[Ima
         msg = f"{'; '.join(complaints)}; mend or remove the case"
         raise ImageError(msg)
     turn = Reorient.to_orientation(image, "RAS")
-    return turn.apply(image), turn.apply(labels)
+    return CaseReading(turn.apply(image), turn.apply(labels), reading.warnings)
 
 
 def _channel_facts(samples: Iterable[np.ndarray], extremes: list[tuple[float, float]]) -> ChannelFacts:
