@@ -201,7 +201,8 @@ def _read(
             if isinstance(source, Image):
                 images.append(source)
                 continue
-            reading = read_image(Path(source), frame=frame, colours=len(inputs) < len(manifest.channels) == _COLOURS)
+            count = len(manifest.channels) if len(inputs) == 1 else 1
+            reading = read_image(Path(source), frame=frame, colours=count == _COLOURS, channels=count)
             for warning in reading.warnings:
                 progress.warn(warning)
             images.append(reading.image)
