@@ -67,6 +67,16 @@ def test_a_wheel_folder_and_a_time_are_kept(section, named, preferences):
     assert section.differences() == ["Wheel folder", "Stays ready for"]
 
 
+@pytest.mark.parametrize("name", ["python", "wheel_folder"])
+def test_the_first_choice_on_a_fresh_profile_is_kept_although_the_panel_is_shown_anew_at_once(
+    section, named, preferences, name
+):
+    preferences.listen(section.refresh)  # as the panel does
+    getattr(named, {"python": "python", "wheel_folder": "wheelFolder"}[name]).currentPath = "/media/stick/choice"
+    assert getattr(preferences, name) == "/media/stick/choice"
+    assert section.differences() == [{"python": "Python", "wheel_folder": "Wheel folder"}[name]]
+
+
 def test_what_is_set_elsewhere_is_shown_and_showing_stores_nothing(section, named, preferences):
     preferences.python, preferences.idle_seconds = "/elsewhere/python", 90.0
     section.refresh()

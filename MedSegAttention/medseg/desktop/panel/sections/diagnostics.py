@@ -94,8 +94,9 @@ class DiagnosticsSection(Section):
     def _store(self) -> None:
         if self._showing:
             return
-        self._preferences.python = str(self._ui.python.currentPath)
-        self._preferences.wheel_folder = str(self._ui.wheelFolder.currentPath)
+        # Both are read first: whoever hears of the one shows the panel anew, and the other is not stored yet.
+        python, folder = str(self._ui.python.currentPath), str(self._ui.wheelFolder.currentPath)
+        self._preferences.python, self._preferences.wheel_folder = python, folder
         self.refresh()
 
     def _store_idle(self) -> None:
