@@ -405,13 +405,17 @@ def test_closing_the_panel_ends_the_worker_and_removes_the_job(ready, process):
     assert not folder.exists()
 
 
-def test_surfaces_are_made_when_asked_for(ready, process, scene, specs, array, affines, spin):
+def test_surfaces_of_a_result_are_there_without_asking_and_hidden_when_asked_for(
+    ready, process, scene, specs, array, affines, spin
+):
     ready.apply()
     answer(process, specs, array, affines[-2])
-    ready.control("show3dButton").click()
     node = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
-    spin(lambda: node.GetSegmentation().ContainsRepresentation("Closed surface"))
+    spin(lambda: ready.control("show3dButton").text == "Hide &3D")
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert node.GetDisplayNode().GetVisibility3D()
+    ready.control("show3dButton").click()
+    assert not node.GetDisplayNode().GetVisibility3D()
 
 
 @pytest.fixture

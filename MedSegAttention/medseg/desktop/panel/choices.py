@@ -20,14 +20,19 @@ class Choices:
         parameters: hold the choices.
         names: the panel's controls by their names in the ``.ui`` file.
         bundles: the models there are, by id.
+        on_volume: hears each volume that the user chose.
     """
 
     def __init__(
-        self, parameters: Parameters, names: SimpleNamespace, bundles: Callable[[], dict[str, Bundle]]
+        self,
+        parameters: Parameters,
+        names: SimpleNamespace,
+        bundles: Callable[[], dict[str, Bundle]],
+        on_volume: Callable[[Node], None] = lambda _node: None,
     ) -> None:
         self._parameters, self._names = parameters, names
         self._model_shown: str | None = None
-        self.inputs = InputsView(parameters)
+        self.inputs = InputsView(parameters, on_volume)
         self.picker = ModelPicker(parameters, bundles)
         names.inputsPlace.layout().addWidget(self.inputs.widget)
         names.modelPlace.layout().addWidget(self.picker.widget)

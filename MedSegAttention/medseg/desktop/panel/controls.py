@@ -164,6 +164,12 @@ def show_text(label: Any, text: str) -> None:
     label.setVisible(bool(text))
 
 
+def call(button: Any, text: str) -> None:
+    """Give a button another text; screen readers read the accessible name in its place."""
+    button.setText(text)
+    button.setAccessibleName(text.replace("&", ""))
+
+
 def set_choices(box: Any, choices: Sequence[tuple[str, Any]]) -> None:
     """Fill a combo box anew with (text, value) pairs; the first is chosen."""
     box.clear()

@@ -52,7 +52,7 @@ class Panel:
             on_change=self._queue_changed,
             on_log=self.log.add,
             on_described=lambda event: self.sections.performance.show_devices(event.devices),
-            on_result=lambda node: self.results.show(node),
+            on_result=lambda node: self.results.present(node),
             on_model=self._models_changed,
             on_volume=lambda: self.sections.refresh(self.sections.probabilities),
             on_end=self._ended,
@@ -60,7 +60,9 @@ class Panel:
         )
         self.widget, self.names = load_ui("Panel")
         self.status = StatusView(self.names, parameters, self.preferences)
-        self.choices = Choices(parameters, self.names, lambda: self.models.bundles)
+        self.choices = Choices(
+            parameters, self.names, lambda: self.models.bundles, lambda node: self.results.follow(node)
+        )
         self.current_model = self.choices.current_model
         self._ordering = Ordering(parameters, self.current_model, self.queue, self.status, installer)
         self.results = ResultsView(
@@ -110,6 +112,10 @@ class Panel:
         self.results.clear()
         self.parameters.detach()
         self.refresh()
+
+    def enter(self) -> None:
+        """Show what came while the user was elsewhere in Slicer; call when the module is opened again."""
+        self.results.enter()
 
     def close(self) -> None:
         """End the worker, remove what it left and let go of the scene: after a reload these widgets still exist."""

@@ -9,6 +9,7 @@ import qt
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.requirements import training_requirements
 from medseg.desktop.panel.panel import Panel
+from medseg.desktop.panel.scene_watch import SceneWatch
 from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.worker.job_process import JobProcess
 from medseg.desktop.worker.qt_process import QtJobProcess
@@ -16,8 +17,8 @@ from medseg.mrml.grids import Node
 from medseg.spec.events import Event
 
 
-def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) -> Panel:
-    """Make the panel that the module shows.
+def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) -> tuple[Panel, SceneWatch]:
+    """Make the panel that the module shows, and let it hear of the scene.
 
     Args:
         scene: Slicer's scene.
@@ -53,4 +54,4 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
         slicer.app.processEvents()  # the line is painted before the installation begins
 
     panel.say(installer.resume())
-    return panel
+    return panel, SceneWatch(scene, panel)
