@@ -85,6 +85,7 @@ class Panel:
             order_all=self.apply_to_all,
             say=self.say,
             on_models=lambda: self._models_changed(),
+            on_region=self._show_forecast,
         )
         self.names.resultPlace.layout().addWidget(self.results.widget)
         self.names.sectionsPlace.layout().addWidget(self.sections.widget)
@@ -180,7 +181,7 @@ class Panel:
         self._show_state()
 
     def _show_forecast(self) -> None:
-        self.status.forecast(self.current_model(), self.sections.performance.known_devices)
+        self.status.forecast(self.current_model(), self.sections.performance.known_devices, is_warm=self.queue.is_warm)
 
     def _show_state(self) -> None:
         """What depends on the queue: buttons and progress."""

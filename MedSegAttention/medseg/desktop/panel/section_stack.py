@@ -95,6 +95,7 @@ class Sections(SectionStack):
         order_all: queues a job for every volume of the scene.
         say: hears a sentence for the user.
         on_models: called when a model was changed or removed.
+        on_region: called when the region was moved or sized.
     """
 
     def __init__(
@@ -112,6 +113,7 @@ class Sections(SectionStack):
         order_all: Callable[[], None],
         say: Callable[[str], None],
         on_models: Callable[[], None],
+        on_region: Callable[[], None],
     ) -> None:
         self._queue, self._say = queue, say
         check = None if installer is None else installer.state
@@ -119,7 +121,7 @@ class Sections(SectionStack):
         def report() -> str:
             return session.report(self.performance.known_devices, "" if check is None else check())
 
-        self.region = RegionSection(parameters, lambda: parameters.inputs(1)[0], current_segmentation)
+        self.region = RegionSection(parameters, lambda: parameters.inputs(1)[0], current_segmentation, on_region)
         offer = EngineOffer(preferences, installer)
         self.performance = PerformanceSection(parameters, current_model, self._ask_for_devices, offer)
         cleaning = PostprocessingSection(parameters, current_model)

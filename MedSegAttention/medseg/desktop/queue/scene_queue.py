@@ -70,6 +70,11 @@ class SceneQueue(JobQueue):
             later=later,
         )
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether a worker is there already, with all it needs in memory."""
+        return getattr(self._process, "pid", None) is not None
+
     def leave_scene(self) -> None:
         """As ``JobQueue.leave_scene``; what was done in the scene can no longer be undone."""
         super().leave_scene()
