@@ -1,6 +1,7 @@
 """Times are said as people say them."""
 
 import doctest
+import itertools
 
 from medseg.desktop.state import durations
 from medseg.desktop.state.durations import in_words
@@ -14,7 +15,7 @@ def test_a_longer_time_is_never_said_to_be_shorter():
     def said(text):
         units = {"few": 1, "second": 1, "minute": 60, "hour": 3600}
         words = text.replace("a few", "1 few").split()
-        pairs = zip(words, words[1:], strict=False)
+        pairs = itertools.pairwise(words)
         return sum(int(n) * next(v for k, v in units.items() if u.startswith(k)) for n, u in pairs if n.isdigit())
 
     times = [said(in_words(seconds)) for seconds in range(40000)]

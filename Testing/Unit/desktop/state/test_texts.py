@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from medseg.desktop.state import translation
+from medseg.desktop.state import texts, translation
 from medseg.desktop.state.texts import describe_event, percent_done, with_key
 from medseg.spec.events import (
     CannotStart,
@@ -82,7 +82,8 @@ def test_a_text_is_looked_up_by_the_file_it_stands_in_as_slicers_function_does(m
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module._("Apply") == __file__
-    assert module.describe_event(Stopped()) == texts.__file__
+    monkeypatch.setattr(texts, "_", module._)
+    assert texts.describe_event(Stopped()) == texts.__file__
 
 
 @pytest.mark.parametrize(
