@@ -90,6 +90,8 @@ class SceneQueue(JobQueue):
 
     def _row_ended(self, row: Row) -> None:
         self._drop_empty_outputs([row])
+        if row.state is not State.FAILED:  # of a failure the log knows all already
+            self._on_log(f"{run_name(row.order)}: {row.message}")
         if row.state is State.DONE and row.result is not None and row.result.node is not None:
             if row.result.step is not None:
                 self.undo.push(row.result.step, run_name(row.order))
