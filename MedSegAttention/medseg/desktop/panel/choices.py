@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.controls import Binding, set_choices
@@ -54,6 +55,11 @@ class Choices:
     def current_model(self) -> Bundle | None:
         """The model that is chosen; None where it is not installed."""
         return self.picker.current
+
+    @property
+    def labels(self) -> list[Any]:
+        """What stands before the fields, to be given one width."""
+        return [*self.inputs.labels, self.picker.label, self._names.outputLabel, self._names.modeLabel]
 
     def set_scene(self, scene: Node) -> None:
         """Offer the nodes of a scene; None: of no scene."""

@@ -8,7 +8,7 @@ import slicer
 import vtk
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.panel.controls import Showing
+from medseg.desktop.panel.controls import FIELD_GAP, Showing
 from medseg.desktop.scene.cases import volume_sets
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.steps import later
@@ -31,6 +31,7 @@ class InputsView:
         self.widget = qt.QWidget()
         self._form = qt.QFormLayout(self.widget)
         self._form.setContentsMargins(0, 0, 0, 0)
+        self._form.setHorizontalSpacing(FIELD_GAP)
         self._parameters, self._on_choice = parameters, on_choice
         self._showing = Showing()
         self._bundle: Bundle | None = None
@@ -38,6 +39,11 @@ class InputsView:
         self._tags: list[int] = []
         self._came: set[str] = set()  # ids of volumes that came into the scene and were not looked at yet
         self.selectors: list[Any] = []
+
+    @property
+    def labels(self) -> list[Any]:
+        """What stands before the selectors."""
+        return [self._form.labelForField(selector) for selector in self.selectors]
 
     def set_model(self, bundle: Bundle | None) -> None:
         """Show the channels of a model, and choose volumes for those that have none."""

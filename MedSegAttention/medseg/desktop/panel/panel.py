@@ -2,7 +2,7 @@
 
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.choices import Choices
-from medseg.desktop.panel.controls import load_ui
+from medseg.desktop.panel.controls import align, load_ui
 from medseg.desktop.panel.models import FindModels, Models
 from medseg.desktop.panel.ordering import Ordering
 from medseg.desktop.panel.section_stack import Sections
@@ -148,6 +148,7 @@ class Panel:
         self.choices.refresh()
         self.results.refresh()
         self.sections.refresh()
+        align([*self.choices.labels, *self.results.labels])
         self._show_forecast()
         self._show_state()
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from medseg.desktop.panel.controls import call, load_ui, show_text
 from medseg.desktop.panel.sections.measurements_view import MeasurementsView
@@ -80,6 +81,11 @@ class ResultsView:
         ):
             button.connect("clicked()", action)
         self._show_state()
+
+    @property
+    def labels(self) -> list[Any]:
+        """What stands before the fields."""
+        return [self._ui.segmentationLabel]
 
     @property
     def node(self) -> Node:
