@@ -51,7 +51,7 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
     """Shows the panel."""
 
     def __init__(self, parent: Any = None) -> None:
-        self.panel, self._observed = None, []
+        self.panel, self._watch = None, None
         ScriptedLoadableModuleWidget.__init__(self, parent)  # without a parent it calls setup
 
     def setup(self) -> None:
@@ -59,23 +59,18 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
         ScriptedLoadableModuleWidget.setup(self)
         from medseg.desktop.panel.start import start_panel
 
-        scene = slicer.mrmlScene
-        self.panel = start_panel(scene, REQUIREMENTS, _versions())
+        self.panel, self._watch = start_panel(slicer.mrmlScene, REQUIREMENTS, _versions())
         self.layout.addWidget(self.panel.widget)
-        self._observed = [
-            scene.AddObserver(scene.StartCloseEvent, lambda *_: self.panel.leave_scene()),
-            scene.AddObserver(scene.EndCloseEvent, lambda *_: self.panel.set_scene(scene)),
-            scene.AddObserver(scene.EndImportEvent, lambda *_: self.panel.set_scene(scene)),
-            # Only now do the node selectors know what was loaded.
-            scene.AddObserver(scene.EndBatchProcessEvent, lambda *_: self.panel.refresh()),
-        ]
+
+    def enter(self) -> None:
+        """Show what came while another module was open."""
+        if self.panel is not None:
+            self.panel.enter()
 
     def cleanup(self) -> None:
         """End the worker when the module is closed or reloaded."""
-        for tag in self._observed:
-            slicer.mrmlScene.RemoveObserver(tag)
-        self._observed = []
         if self.panel is not None:
+            self._watch.stop()
             self.panel.close()
 
     def onReload(self) -> None:

@@ -1,5 +1,7 @@
 """Install and diagnostics: what is set there is kept for the computer, and who needs help gets a file to send."""
 
+import os
+
 import pytest
 
 from medseg.desktop.panel.log_book import LogBook
@@ -67,6 +69,16 @@ def test_a_wheel_folder_and_a_time_are_kept(section, named, preferences):
     assert section.differences() == ["Wheel folder", "Stays ready for"]
 
 
+@pytest.mark.parametrize("name", ["python", "wheel_folder"])
+def test_the_first_choice_on_a_fresh_profile_is_kept_although_the_panel_is_shown_anew_at_once(
+    section, named, preferences, name
+):
+    preferences.listen(section.refresh)  # as the panel does
+    getattr(named, {"python": "python", "wheel_folder": "wheelFolder"}[name]).currentPath = "/media/stick/choice"
+    assert getattr(preferences, name) == "/media/stick/choice"
+    assert section.differences() == [{"python": "Python", "wheel_folder": "Wheel folder"}[name]]
+
+
 def test_what_is_set_elsewhere_is_shown_and_showing_stores_nothing(section, named, preferences):
     preferences.python, preferences.idle_seconds = "/elsewhere/python", 90.0
     section.refresh()
@@ -79,6 +91,16 @@ def test_the_log_is_shown_from_its_beginning_and_grows(named, log):
     log.add("a new line")
     assert named.log.toPlainText() == "before the panel was there\na new line"
     assert named.log.readOnly
+
+
+@pytest.mark.skipif(not hasattr(os, "getpriority"), reason="this system knows no niceness")
+def test_a_low_priority_that_the_worker_inherits_is_said_with_the_remedy(section, named, monkeypatch):
+    assert named.priority.isHidden() == (os.getpriority(os.PRIO_PROCESS, 0) <= 0)
+    monkeypatch.setattr(os, "getpriority", lambda _which, _who: 19)
+    section.refresh()
+    assert not named.priority.isHidden()
+    assert "low priority (nice 19)" in named.priority.text
+    assert named.priority.text.endswith(f"renice -n 0 -p {os.getpid()}")
 
 
 def test_copying_takes_the_whole_log_with_what_is_counted(named, log):

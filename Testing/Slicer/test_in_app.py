@@ -70,6 +70,21 @@ def test_what_a_clinician_does_in_slicer_passes_on_the_stand_in_too(door, in_app
     played(str(door.SAMPLE))
 
 
+def test_what_a_killed_slicer_has_left_of_a_patient_is_removed_at_the_next_start_and_said_in_the_log(
+    monkeypatch, tmp_path, request, spin
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / "medseg-left"
+    folder.mkdir()
+    for name in ("input0.nii", ".owner"):
+        (folder / name).touch()
+    os.utime(folder / ".owner", (0, 0))
+    panel = request.getfixturevalue("widget").panel
+    spin(lambda: panel.log.text())
+    assert panel.log.text() == "Temporary folders of jobs that were killed: 1 removed."
+    assert not folder.exists()
+
+
 def test_the_test_inside_slicer_says_which_sample_it_lacks(door, monkeypatch, tmp_path):
     monkeypatch.setattr(door, "SAMPLE", tmp_path / "head.nii.gz")
     with pytest.raises(AssertionError, match=r"head\.nii\.gz; run it from a source tree"):

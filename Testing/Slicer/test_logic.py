@@ -438,13 +438,15 @@ def test_the_panel_hears_that_the_scene_is_closed_before_and_after(door, scene, 
     def is_there():
         return scene.GetFirstNodeByName("brain") is not None
 
+    from medseg.desktop.panel.scene_watch import SceneWatch
+
     panel = SimpleNamespace(
         widget=None,
         leave_scene=lambda: heard.append(("leave", is_there())),
         set_scene=lambda _scene: heard.append(("enter", is_there())),
         close=lambda: heard.append("close"),
     )
-    start = SimpleNamespace(start_panel=lambda *_arguments: panel)
+    start = SimpleNamespace(start_panel=lambda scene, *_arguments: (panel, SceneWatch(scene, panel)))
     monkeypatch.setitem(sys.modules, "medseg.desktop.panel.start", start)
     monkeypatch.setattr(slicer, "mrmlScene", scene, raising=False)
     base = door.ScriptedLoadableModuleWidget

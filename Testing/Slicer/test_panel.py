@@ -200,7 +200,7 @@ def test_while_it_runs_it_can_be_cancelled_and_progress_is_shown(ready, process)
     assert ready.names.progress.visible
     process.tell(Progress("windows", 2, 4, 3.0))
     assert 0 < ready.names.progress.value < 100
-    assert "3 s left" in ready.status
+    assert "a few seconds left" in ready.status
 
 
 def test_the_answer_becomes_segments_under_the_volumes_transform(
@@ -405,13 +405,17 @@ def test_closing_the_panel_ends_the_worker_and_removes_the_job(ready, process):
     assert not folder.exists()
 
 
-def test_surfaces_are_made_when_asked_for(ready, process, scene, specs, array, affines, spin):
+def test_surfaces_of_a_result_are_there_without_asking_and_hidden_when_asked_for(
+    ready, process, scene, specs, array, affines, spin
+):
     ready.apply()
     answer(process, specs, array, affines[-2])
-    ready.control("show3dButton").click()
     node = scene.GetFirstNodeByClass("vtkMRMLSegmentationNode")
-    spin(lambda: node.GetSegmentation().ContainsRepresentation("Closed surface"))
+    spin(lambda: ready.control("show3dButton").text == "Hide &3D")
     assert node.GetSegmentation().ContainsRepresentation("Closed surface")
+    assert node.GetDisplayNode().GetVisibility3D()
+    ready.control("show3dButton").click()
+    assert not node.GetDisplayNode().GetVisibility3D()
 
 
 @pytest.fixture
@@ -752,13 +756,17 @@ def test_opening_performance_for_the_first_time_lists_the_devices(ready, process
     assert asked == [True]
 
 
+def open_section(panel, title):
+    next(each for each in panel.sections.buttons if each.text.startswith(title)).collapsed = False
+
+
 def test_where_there_is_no_python_to_ask_for_devices_this_is_said_and_one_can_try_again(ready, process):
     def describe():
         msg = "PythonSlicer was not found"
         raise JobError(msg)
 
     process.describe = describe
-    ready.panel.sections.buttons[1].collapsed = False
+    open_section(ready.panel, "Performance")
     assert ready.status == "PythonSlicer was not found"
     assert ready.control("deviceNote").text.startswith("The devices could not be listed")
     assert ready.control("look").enabled
@@ -771,7 +779,7 @@ def test_where_packages_are_missing_devices_are_not_asked_for(scene, process, bu
     process.describe = lambda: asked.append(True)
     installer = SimpleNamespace(is_ready=lambda: False, state=lambda: "", may_add=lambda _package: False)
     made = Panel(scene, process.made_for, installer=installer, find_models=lambda: bundles)
-    made.sections.buttons[1].collapsed = False
+    open_section(made, "Performance")
     assert asked == []
     made.close()
 
@@ -791,12 +799,12 @@ def test_the_time_of_a_window_is_remembered_for_the_forecast(
     made = Panel(scene, process.made_for, preferences=preferences, find_models=lambda: bundles)
     driver = Driver(made, process, spin)
     driver.inputs[0].setCurrentNode(volume)
-    assert "not known" in driver.names.forecast.text
+    assert "known after the first run" in driver.names.forecast.text
     driver.apply()
     write_segmentation(Path(process.jobs[-1].output), Image(array, affines[-2]), specs)
     process.tell(Finished((process.jobs[-1].output,), "cpu", 8.0, windows_seconds=6.0, window_count=3))
     assert preferences.window_seconds("one", "auto") == 2.0
-    assert "about" in driver.names.forecast.text
+    assert driver.names.forecast.text == "Takes a few seconds."  # one window of 2 s and the start of a worker
     made.close()
 
 
@@ -810,7 +818,7 @@ def test_a_volume_that_is_loaded_after_the_panel_was_opened_is_chosen_and_until_
     volume = volume_node_from_image(scene, Image(array), "brain")
     spin(lambda: panel.names.apply.enabled)
     assert panel.panel.parameters.inputs(1)[0] is volume
-    assert "Forecast" in panel.names.forecast.text
+    assert panel.names.forecast.text == "How long it takes is known after the first run."
     volume_node_from_image(scene, Image(array), "another")
     panel.idle()
     assert panel.panel.parameters.inputs(1)[0] is volume

@@ -91,7 +91,7 @@ def test_each_job_is_a_line_with_its_state_in_words(made):
     assert texts(made, 1) == ["Abdomen"] * 3
     assert texts(made, 2) == ["running", "waiting", "waiting"]
     assert texts(made, 3) == ["48 %", "", ""]
-    assert texts(made, 4)[0] == "The network looks at the volume, 12 s left"
+    assert texts(made, 4)[0] == "The network looks at the volume, about 10 seconds left"
 
 
 def test_a_result_is_called_by_its_node_and_an_error_by_its_sentence(made, scene):

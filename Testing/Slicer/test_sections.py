@@ -392,6 +392,20 @@ def test_a_chosen_region_is_kept_shown_in_the_views_and_measured(region, paramet
     assert child(region, "extent").text == "10.0 × 10.0 × 9.0 mm; 11 × 5 × 3 voxels (I, J, K)"
 
 
+def test_a_chosen_region_hides_no_anatomy_and_one_that_is_no_longer_chosen_leaves_the_views(region, roi, scene):
+    other = scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "another")
+    other.CreateDefaultDisplayNodes()
+    assert other.GetDisplayNode().GetFillVisibility(), "Slicer fills a region, which the eye has to see through"
+    child(region, "roi").setCurrentNode(other)
+    assert not other.GetDisplayNode().GetFillVisibility()
+    child(region, "roi").setCurrentNode(roi)
+    assert not other.GetDisplayNode().GetVisibility()
+    assert roi.GetDisplayNode().GetVisibility()
+    child(region, "roi").setCurrentNode(None)
+    assert not roi.GetDisplayNode().GetVisibility()
+    assert roi.GetScene() is scene
+
+
 def test_where_the_region_is_deleted_no_other_one_takes_its_place(region, parameters, roi, scene):
     scene.AddNewNodeByClass("vtkMRMLMarkupsROINode", "another")
     child(region, "roi").setCurrentNode(roi)

@@ -169,7 +169,7 @@ def test_progress_dice_and_notes_are_shown_and_cancel_stops(ready):
     ready.process.tell(Noted("12 of 14 tensors start with the weights of one"))
     ready.process.tell(Warned("left out: head_a: it is blank"))
     ready.process.tell(Learning(50, 100, 0.5, 0.7, 0.81, 0.83, 95.0))
-    assert ready.panel.names.status.text == "Training, Dice 0.810 (best 0.830), loss 0.700, 2 min left"
+    assert ready.panel.names.status.text == "Training, Dice 0.810 (best 0.830), loss 0.700, about 2 minutes left"
     assert ready.panel.names.progress.value == 49
     assert "12 of 14 tensors" in ready.panel.log.text()
     (row,) = ready.panel.queue.rows

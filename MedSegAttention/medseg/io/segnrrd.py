@@ -17,7 +17,10 @@ from medseg.io.stored import refusal
 from medseg.spec.manifest import Code, LabelSpec
 from medseg.spec.same_segment import UNCODED, named
 
-TYPES_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+GENERAL_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
+MASTER_CONTEXT = "Segmentation category and type - DICOM master list"
+# Of the types in Slicer's general list the master list lacks these two, and has all others with all their modifiers.
+_ONLY_GENERAL = frozenset({"119406000", "289925000"})  # thalamus, waste material
 REGIONS_CONTEXT = "Anatomic codes - DICOM master list"
 NO_CODE = "^^"
 EMPTY_EXTENT = "0 -1 0 -1 0 -1"
@@ -64,7 +67,17 @@ def terminology_entry(spec: LabelSpec) -> str:
     """The codes of a segment as Slicer writes them in the TerminologyEntry tag."""
     own = [spec.category, spec.type, spec.type_modifier]
     region = [spec.region, spec.region_modifier]
-    return "~".join([TYPES_CONTEXT, *map(_triplet, own), REGIONS_CONTEXT, *map(_triplet, region)])
+    return "~".join([types_context(spec), *map(_triplet, own), REGIONS_CONTEXT, *map(_triplet, region)])
+
+
+def types_context(spec: LabelSpec) -> str:
+    """The list of Slicer's that holds the type of a segment: its editor of terminology opens on None in another one.
+
+    Compared with the lists of Slicer 5.11 to 5.13 (its module Terminologies).
+    """
+    if spec.type.value in _ONLY_GENERAL:
+        return GENERAL_CONTEXT
+    return MASTER_CONTEXT
 
 
 def _triplet(code: Code | None) -> str:

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from medseg.imaging.geometry import voxel_corners
-from medseg.imaging.image import Affine, Image
-from medseg.mrml.grids import Node, affine_from_matrix, matrix_from_affine, nodes_of
+from medseg.mrml.grids import Node, nodes_of
 from medseg.mrml.measured_grid import volume_grid
+from medseg.mrml.slice_views import fit_view
 
 _PLANES = ("Sagittal", "Coronal", "Axial")  # whose normals lie along R, A and S
 _MAIN = "Red"  # is turned where no view shows the plane
@@ -36,24 +35,9 @@ def show_flat(scene: Node, volume: Node) -> Node:
     changing = view.StartModify()
     view.SetOrientation(plane)
     view.RotateToVolumePlane(volume)
-    _fit(view, grid)
+    fit_view(view, grid)
     view.EndModify(changing)
     for composite in nodes_of(scene, "vtkMRMLSliceCompositeNode"):
         if composite.GetLayoutName() == view.GetLayoutName():
             composite.SetBackgroundVolumeID(volume.GetID())
     return view
-
-
-def _fit(view: Node, grid: Image) -> None:
-    """Centre the view on a grid, and zoom so that all of it is seen."""
-    corners = (voxel_corners(grid.shape) @ grid.affine.T)[:, :3]
-    plane: Affine = affine_from_matrix(view.GetSliceToRAS())
-    plane[:3, 3] = (corners.min(axis=0) + corners.max(axis=0)) / 2
-    view.GetSliceToRAS().DeepCopy(matrix_from_affine(plane))
-    view.SetXYZOrigin(0, 0, 0)
-    width, height = view.GetDimensions()[:2]
-    if width > 0 and height > 0:  # there is a window
-        reach = corners @ plane[:3, :2]
-        mm_per_pixel = float(((reach.max(axis=0) - reach.min(axis=0)) / (width, height)).max())
-        view.SetFieldOfView(mm_per_pixel * width, mm_per_pixel * height, view.GetFieldOfView()[2])
-    view.UpdateMatrices()

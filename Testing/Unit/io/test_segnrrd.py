@@ -81,7 +81,7 @@ def test_simpleitk_reads_it_as_a_labelmap_with_the_segments_in_its_metadata(writ
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image).T, labels.array[0])
     assert image.GetMetaData("Segment1_Name") == "left kidney"
     assert image.GetMetaData("Segment0_Tags").endswith(
-        "TerminologyEntry:Segmentation category and type - 3D Slicer General Anatomy list"
+        "TerminologyEntry:Segmentation category and type - DICOM master list"
         "~SCT^123037004^Anatomical Structure~SCT^10200004^Liver~^^~Anatomic codes - DICOM master list~^^~^^|"
     )
 

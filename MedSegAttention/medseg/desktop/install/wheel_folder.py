@@ -1,5 +1,6 @@
 """Installing without the network: which wheels of a folder are taken, and which are not there."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
@@ -11,6 +12,9 @@ from zipfile import BadZipFile, ZipFile
 from medseg.desktop.install.requirements import KEPT, Versions
 from medseg.desktop.state.texts import _
 from medseg.spec.errors import MissingDependency
+
+# At the top: setuptools carries wheels of others inside, each with its own.
+_IS_OWN_METADATA = re.compile(r"[^/]+\.dist-info/METADATA")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def _offered(folder: Path) -> dict[str, list[tuple[Any, Path]]]:
 def _requires(wheel: Path) -> list[str]:
     try:
         with ZipFile(wheel) as archive:
-            (name,) = [each for each in archive.namelist() if each.endswith(".dist-info/METADATA")]
+            (name,) = [each for each in archive.namelist() if _IS_OWN_METADATA.fullmatch(each)]
             text = archive.read(name).decode("utf-8")
     except (BadZipFile, ValueError) as error:
         msg = _("{wheel} is no wheel; copy it again").format(wheel=wheel)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.controls import Binding, set_choices
@@ -20,14 +21,19 @@ class Choices:
         parameters: hold the choices.
         names: the panel's controls by their names in the ``.ui`` file.
         bundles: the models there are, by id.
+        on_volume: hears each volume that the user chose.
     """
 
     def __init__(
-        self, parameters: Parameters, names: SimpleNamespace, bundles: Callable[[], dict[str, Bundle]]
+        self,
+        parameters: Parameters,
+        names: SimpleNamespace,
+        bundles: Callable[[], dict[str, Bundle]],
+        on_volume: Callable[[Node], None] = lambda _node: None,
     ) -> None:
         self._parameters, self._names = parameters, names
         self._model_shown: str | None = None
-        self.inputs = InputsView(parameters)
+        self.inputs = InputsView(parameters, on_volume)
         self.picker = ModelPicker(parameters, bundles)
         names.inputsPlace.layout().addWidget(self.inputs.widget)
         names.modelPlace.layout().addWidget(self.picker.widget)
@@ -49,6 +55,11 @@ class Choices:
     def current_model(self) -> Bundle | None:
         """The model that is chosen; None where it is not installed."""
         return self.picker.current
+
+    @property
+    def labels(self) -> list[Any]:
+        """What stands before the fields, to be given one width."""
+        return [*self.inputs.labels, self.picker.label, self._names.outputLabel, self._names.modeLabel]
 
     def set_scene(self, scene: Node) -> None:
         """Offer the nodes of a scene; None: of no scene."""

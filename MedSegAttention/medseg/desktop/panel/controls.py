@@ -12,6 +12,8 @@ from medseg.desktop.state.settings import DEFAULTS
 
 UI_FOLDER = Path(__file__).resolve().parents[3] / "Resources" / "UI"
 
+FIELD_GAP = 6  # pixels between a label and its field, also in the .ui files
+
 
 @dataclass(frozen=True)
 class _Tie:
@@ -162,6 +164,19 @@ def show_text(label: Any, text: str) -> None:
     """Show a text in a label; an empty one hides it."""
     label.setText(text)
     label.setVisible(bool(text))
+
+
+def call(button: Any, text: str) -> None:
+    """Give a button another text; screen readers read the accessible name in its place."""
+    button.setText(text)
+    button.setAccessibleName(text.replace("&", ""))
+
+
+def align(labels: Sequence[Any]) -> None:
+    """Give the labels of several forms one width, so that their fields stand in one column."""
+    width = max((int(label.sizeHint.width()) for label in labels), default=0)
+    for label in labels:
+        label.setMinimumWidth(width)
 
 
 def set_choices(box: Any, choices: Sequence[tuple[str, Any]]) -> None:

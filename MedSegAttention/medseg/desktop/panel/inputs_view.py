@@ -1,5 +1,6 @@
 """One volume selector a channel of the model."""
 
+from collections.abc import Callable
 from typing import Any
 
 import qt
@@ -7,7 +8,7 @@ import slicer
 import vtk
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.panel.controls import Showing
+from medseg.desktop.panel.controls import FIELD_GAP, Showing
 from medseg.desktop.scene.cases import volume_sets
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.steps import later
@@ -23,19 +24,26 @@ class InputsView:
 
     Args:
         parameters: hold the choice.
+        on_choice: hears each volume that the user chose.
     """
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, on_choice: Callable[[Node], None] = lambda _node: None) -> None:
         self.widget = qt.QWidget()
         self._form = qt.QFormLayout(self.widget)
         self._form.setContentsMargins(0, 0, 0, 0)
-        self._parameters = parameters
+        self._form.setHorizontalSpacing(FIELD_GAP)
+        self._parameters, self._on_choice = parameters, on_choice
         self._showing = Showing()
         self._bundle: Bundle | None = None
         self._scene: Node = None  # that the selectors list
         self._tags: list[int] = []
         self._came: set[str] = set()  # ids of volumes that came into the scene and were not looked at yet
         self.selectors: list[Any] = []
+
+    @property
+    def labels(self) -> list[Any]:
+        """What stands before the selectors."""
+        return [self._form.labelForField(selector) for selector in self.selectors]
 
     def set_model(self, bundle: Bundle | None) -> None:
         """Show the channels of a model, and choose volumes for those that have none."""
@@ -93,7 +101,7 @@ class InputsView:
         self._form.addRow(label, selector)
         selector.setMRMLScene(self._parameters.scene)
         selector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._chosen())
-        selector.connect("nodeActivated(vtkMRMLNode*)", lambda _node: self._chosen())  # also of the same name
+        selector.connect("nodeActivated(vtkMRMLNode*)", self._activated)  # also of the same name
 
     def _name(self, selector: Any, channel: ChannelSpec, count: int) -> None:
         name = _("Volume") if count == 1 else channel.name
@@ -113,6 +121,11 @@ class InputsView:
     def _chosen(self) -> None:
         if not self._showing:
             self._parameters.set_inputs([selector.currentNode() for selector in self.selectors])
+
+    def _activated(self, node: Node) -> None:
+        self._chosen()
+        if node is not None and not self._showing:
+            self._on_choice(node)
 
     def _complete(self) -> None:
         """Choose volumes for a model whose channels are not all chosen: those that surely belong to a chosen one."""

@@ -10,6 +10,7 @@ from medseg.desktop.panel.controls import Showing, load_ui, select, selected, se
 from medseg.desktop.panel.model_card import card_html, one_line, picture_of
 from medseg.desktop.panel.model_chips import ModelChips
 from medseg.desktop.panel.model_filter import Entry, Filter, facets, make_entry, matching
+from medseg.desktop.panel.model_titles import closed_titles
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.texts import _
 from medseg.spec.measured import DatasetScores
@@ -50,6 +51,11 @@ class ModelPicker:
         self._open_finder(len(self._bundles) > _FEW and not parameters.settings.model)
 
     @property
+    def label(self) -> Any:
+        """What stands before the box."""
+        return self._ui.modelLabel
+
+    @property
     def current(self) -> Bundle | None:
         """The chosen model, the one with the best Dice where none was chosen; None where it is not there."""
         wanted = self._parameters.settings.model
@@ -66,11 +72,11 @@ class ModelPicker:
         known = {value for entry in self._entries for value in entry.values}
         wanted = Filter(self._wanted.words, self._wanted.chips & known)
         self._chips.build(facets(self._entries, wanted))
-        choices = [(_title(bundle), model_id) for model_id, bundle in self._bundles.items()]
+        choices = [(title, model_id) for model_id, title in closed_titles(self._bundles).items()]
         with self._showing:
             set_choices(self._ui.model, choices or [(_("No model is installed"), "")])
-        for index, (title, _id) in enumerate(choices):  # a long title does not fit the box
-            self._ui.model.setItemData(index, title, qt.Qt.ToolTipRole)
+        for index, bundle in enumerate(self._bundles.values()):  # a long title does not fit the box
+            self._ui.model.setItemData(index, bundle.manifest.title, qt.Qt.ToolTipRole)
         self._ui.model.setEnabled(bool(choices))
         self._ui.find.setVisible(len(self._bundles) > 1)
         self._shown = None
@@ -149,11 +155,6 @@ class ModelPicker:
                 picture.scaled(_PICTURE, _PICTURE, qt.Qt.KeepAspectRatio, qt.Qt.SmoothTransformation)
             )
             self._ui.picture.setAccessibleName(_("Picture of {title}").format(title=bundle.manifest.title))
-
-
-def _title(bundle: Bundle) -> str:
-    title = bundle.manifest.title
-    return _("{title} (shared)").format(title=title) if bundle.origin == "shared" else title
 
 
 def _mean_dice(scores: Iterable[DatasetScores]) -> float:

@@ -2,7 +2,7 @@
 
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.choices import Choices
-from medseg.desktop.panel.controls import load_ui
+from medseg.desktop.panel.controls import align, load_ui
 from medseg.desktop.panel.models import FindModels, Models
 from medseg.desktop.panel.ordering import Ordering
 from medseg.desktop.panel.section_stack import Sections
@@ -52,7 +52,7 @@ class Panel:
             on_change=self._queue_changed,
             on_log=self.log.add,
             on_described=lambda event: self.sections.performance.show_devices(event.devices),
-            on_result=lambda node: self.results.show(node),
+            on_result=lambda node: self.results.present(node),
             on_model=self._models_changed,
             on_volume=lambda: self.sections.refresh(self.sections.probabilities),
             on_end=self._ended,
@@ -60,7 +60,9 @@ class Panel:
         )
         self.widget, self.names = load_ui("Panel")
         self.status = StatusView(self.names, parameters, self.preferences)
-        self.choices = Choices(parameters, self.names, lambda: self.models.bundles)
+        self.choices = Choices(
+            parameters, self.names, lambda: self.models.bundles, lambda node: self.results.follow(node)
+        )
         self.current_model = self.choices.current_model
         self._ordering = Ordering(parameters, self.current_model, self.queue, self.status, installer)
         self.results = ResultsView(
@@ -83,6 +85,7 @@ class Panel:
             order_all=self.apply_to_all,
             say=self.say,
             on_models=lambda: self._models_changed(),
+            on_region=self._show_forecast,
         )
         self.names.resultPlace.layout().addWidget(self.results.widget)
         self.names.sectionsPlace.layout().addWidget(self.sections.widget)
@@ -110,6 +113,10 @@ class Panel:
         self.results.clear()
         self.parameters.detach()
         self.refresh()
+
+    def enter(self) -> None:
+        """Show what came while the user was elsewhere in Slicer; call when the module is opened again."""
+        self.results.enter()
 
     def close(self) -> None:
         """End the worker, remove what it left and let go of the scene: after a reload these widgets still exist."""
@@ -141,6 +148,7 @@ class Panel:
         self.choices.refresh()
         self.results.refresh()
         self.sections.refresh()
+        align([*self.choices.labels, *self.results.labels])
         self._show_forecast()
         self._show_state()
 
@@ -174,7 +182,7 @@ class Panel:
         self._show_state()
 
     def _show_forecast(self) -> None:
-        self.status.forecast(self.current_model(), self.sections.performance.known_devices)
+        self.status.forecast(self.current_model(), self.sections.performance.known_devices, is_warm=self.queue.is_warm)
 
     def _show_state(self) -> None:
         """What depends on the queue: buttons and progress."""

@@ -25,6 +25,7 @@ from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
 from medseg.spec.errors import MedSegError
 
+_INSIDE = (8, 4, 4, 6)  # pixels around an open section: left, top, right, bottom
 _GAP = 0  # pixels between the titles: all of them closed fit a window of 900 pixels
 
 
@@ -33,24 +34,28 @@ class SectionStack:
 
     Args:
         sections: from top to bottom.
+        rare: those that few people need, from top to bottom, below one heading more.
+
+    Attributes:
+        buttons: of ``sections``, then of ``rare``.
+        advanced: the heading; None where nothing is below it.
     """
 
-    def __init__(self, sections: Sequence[Section]) -> None:
+    def __init__(self, sections: Sequence[Section], rare: Sequence[Section] = ()) -> None:
         self.widget = qt.QWidget()
-        column = qt.QVBoxLayout(self.widget)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(_GAP)
-        self.buttons: list[Any] = []
-        self._sections = tuple(sections)
-        for section in self._sections:
-            button = ctk.ctkCollapsibleButton()
-            button.collapsedHeight = 0  # or ten pixels of nothing stay below each title
-            button.collapsed = True
-            button.text = section.title
-            inner = qt.QVBoxLayout(button)
-            inner.addWidget(section.widget)
+        column = _column(self.widget)
+        self._sections, self._rare = (*sections, *rare), tuple(rare)
+        self.buttons: list[Any] = [_titled(section.title, section.widget) for section in self._sections]
+        for button in self.buttons[: len(sections)]:
             column.addWidget(button)
-            self.buttons.append(button)
+        self.advanced: Any = None
+        if rare:
+            inside = qt.QWidget()
+            inner = _column(inside)
+            for button in self.buttons[len(sections) :]:
+                inner.addWidget(button)
+            self.advanced = _titled(_("Advanced"), inside)
+            column.addWidget(self.advanced)
 
     def when_first_opened(self, section: Section, action: Callable[[], None]) -> None:
         """Do something when the user unfolds a section for the first time."""
@@ -75,8 +80,35 @@ class SectionStack:
             names = section.differences()
             form = _("{section} ({names})") if section.tells_state else _("{section} (changed: {names})")
             title = form.format(section=section.title, names=", ".join(names))
-            button.text = title if names else section.title
-            button.setAccessibleName(button.text)
+            _entitle(button, title if names else section.title)
+        if self.advanced is not None and (only is None or only in self._rare):
+            differing = [each.title for each in self._rare if each.differences() and not each.tells_state]
+            title = _("Advanced (changed: {names})").format(names=", ".join(differing))
+            _entitle(self.advanced, title if differing else _("Advanced"))
+
+
+def _column(widget: Any) -> Any:
+    column = qt.QVBoxLayout(widget)
+    column.setContentsMargins(0, 0, 0, 0)
+    column.setSpacing(_GAP)
+    return column
+
+
+def _titled(title: str, widget: Any) -> Any:
+    """A widget below a button that opens it."""
+    button = ctk.ctkCollapsibleButton()
+    button.collapsedHeight = 0  # or ten pixels of nothing stay below each title
+    button.collapsed = True
+    _entitle(button, title)
+    inner = qt.QVBoxLayout(button)
+    inner.setContentsMargins(*_INSIDE)
+    inner.addWidget(widget)
+    return button
+
+
+def _entitle(button: Any, title: str) -> None:
+    button.text = title
+    button.setAccessibleName(title)
 
 
 class Sections(SectionStack):
@@ -95,6 +127,7 @@ class Sections(SectionStack):
         order_all: queues a job for every volume of the scene.
         say: hears a sentence for the user.
         on_models: called when a model was changed or removed.
+        on_region: called when the region was moved or sized.
     """
 
     def __init__(
@@ -112,6 +145,7 @@ class Sections(SectionStack):
         order_all: Callable[[], None],
         say: Callable[[str], None],
         on_models: Callable[[], None],
+        on_region: Callable[[], None],
     ) -> None:
         self._queue, self._say = queue, say
         check = None if installer is None else installer.state
@@ -119,7 +153,7 @@ class Sections(SectionStack):
         def report() -> str:
             return session.report(self.performance.known_devices, "" if check is None else check())
 
-        self.region = RegionSection(parameters, lambda: parameters.inputs(1)[0], current_segmentation)
+        self.region = RegionSection(parameters, lambda: parameters.inputs(1)[0], current_segmentation, on_region)
         offer = EngineOffer(preferences, installer)
         self.performance = PerformanceSection(parameters, current_model, self._ask_for_devices, offer)
         cleaning = PostprocessingSection(parameters, current_model)
@@ -130,8 +164,8 @@ class Sections(SectionStack):
         )
         self.jobs = QueueSection(parameters, queue, order_all)
         diagnostics = DiagnosticsSection(preferences, session.log, report, check)
-        above: list[Section] = [self.region, self.performance, cleaning, self.probabilities]
-        super().__init__([*above, self.models, self.training, self.jobs, diagnostics])
+        rare: list[Section] = [self.performance, cleaning, self.probabilities, self.models, self.training, diagnostics]
+        super().__init__([self.region, self.jobs], rare)
         self.when_first_opened(self.training, self.training.propose)
         self.when_first_opened(
             self.performance, lambda: self.performance.look() if installer is None or installer.is_ready() else None

@@ -9,15 +9,19 @@ import qt
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.requirements import training_requirements
 from medseg.desktop.panel.panel import Panel
+from medseg.desktop.panel.scene_watch import SceneWatch
+from medseg.desktop.state.in_thread import InThread
 from medseg.desktop.state.preferences import Preferences
+from medseg.desktop.state.texts import _
+from medseg.desktop.worker.job_home import remove_stale_folders
 from medseg.desktop.worker.job_process import JobProcess
 from medseg.desktop.worker.qt_process import QtJobProcess
 from medseg.mrml.grids import Node
 from medseg.spec.events import Event
 
 
-def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) -> Panel:
-    """Make the panel that the module shows.
+def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) -> tuple[Panel, SceneWatch]:
+    """Make the panel that the module shows, and let it hear of the scene.
 
     Args:
         scene: Slicer's scene.
@@ -53,4 +57,15 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
         slicer.app.processEvents()  # the line is painted before the installation begins
 
     panel.say(installer.resume())
-    return panel
+    _remove_what_was_left(panel)
+    return panel, SceneWatch(scene, panel)
+
+
+def _remove_what_was_left(panel: Panel) -> None:
+    """Remove what a Slicer that was killed has left of patients' images, beside the window, and say so in the log."""
+
+    def done(count: int) -> None:
+        if count:
+            panel.log.add(_("Temporary folders of jobs that were killed: {count} removed.").format(count=count))
+
+    InThread(remove_stale_folders, done, panel.log.add)

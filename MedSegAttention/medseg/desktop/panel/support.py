@@ -12,6 +12,7 @@ from pathlib import Path
 
 from medseg.desktop.state.preferences import Preferences
 from medseg.io.atomic import replacing
+from medseg.jobs.worker.priority import niceness
 from medseg.spec.events import Device
 from medseg.spec.places import home_folder
 
@@ -40,6 +41,7 @@ def collect_versions(program: Mapping[str, str]) -> dict[str, str]:
         "Python": f"{platform.python_version()} ({sys.implementation.name})",
         "system": platform.platform(),
         "processors": str(os.cpu_count()),
+        "priority": f"nice {niceness()}",
         **packages,
     }
 

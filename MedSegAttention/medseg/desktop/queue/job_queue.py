@@ -1,7 +1,5 @@
 """Several runs one after the other in one warm worker; what befalls one row never stops the next. No Qt."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +13,7 @@ from medseg.desktop.scene.importing import ImportedResult
 from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.state.order import AnyOrder
 from medseg.desktop.state.texts import _, describe_event
+from medseg.desktop.worker.job_home import keep_job_folder, make_job_folder, remove_job_folder
 from medseg.desktop.worker.job_process import MakeProcess, call_now
 from medseg.spec.errors import MedSegError
 from medseg.spec.events import Described, End, Event, Failed, Finished, Noted, Stopped, Warned
@@ -198,7 +197,7 @@ class JobQueue:
             self._is_going_on = False
 
     def _steps(self, row: Row) -> Preparing:
-        row.folder = Path(tempfile.mkdtemp(prefix="medseg-"))
+        row.folder = make_job_folder()
         run = self._prepare(row.order, row.folder)
         return (yield from run) if isinstance(run, Generator) else run
 
@@ -296,5 +295,6 @@ def _drop(row: Row) -> None:
     """Remove the folder of a row, unless it holds a result that no node does."""
     drop_unfinished(row.run)
     folder, row.folder, row.run = row.folder, None, None
-    if folder is not None and (row.result is None or row.result.kept is None):
-        shutil.rmtree(folder, ignore_errors=True)
+    if folder is not None:
+        is_kept = row.result is not None and row.result.kept is not None
+        (keep_job_folder if is_kept else remove_job_folder)(folder)

@@ -70,6 +70,11 @@ class SceneQueue(JobQueue):
             later=later,
         )
 
+    @property
+    def is_warm(self) -> bool:
+        """Whether a worker is there already, with all it needs in memory."""
+        return getattr(self._process, "pid", None) is not None
+
     def leave_scene(self) -> None:
         """As ``JobQueue.leave_scene``; what was done in the scene can no longer be undone."""
         super().leave_scene()
@@ -85,6 +90,8 @@ class SceneQueue(JobQueue):
 
     def _row_ended(self, row: Row) -> None:
         self._drop_empty_outputs([row])
+        if row.state is not State.FAILED:  # of a failure the log knows all already
+            self._on_log(f"{run_name(row.order)}: {row.message}")
         if row.state is State.DONE and row.result is not None and row.result.node is not None:
             if row.result.step is not None:
                 self.undo.push(row.result.step, run_name(row.order))

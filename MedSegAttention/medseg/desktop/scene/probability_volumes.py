@@ -1,7 +1,6 @@
 """The probabilities and the entropy of a finished job come into the scene one after the other, from their own file."""
 
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from medseg.desktop.scene.pending_run import PendingRun
 from medseg.desktop.state.steps import Steps
 from medseg.desktop.state.texts import _
 from medseg.desktop.worker.job_folder import Request, read_probabilities
+from medseg.desktop.worker.job_home import make_job_folder, remove_job_folder
 from medseg.mrml.cuts import cut_segment
 from medseg.mrml.grids import Node
 from medseg.mrml.probabilities import (
@@ -49,10 +49,9 @@ class ProbabilityVolumes:
     def __init__(self, scene: Node, run: PendingRun, node: Node, segment_ids: tuple[str, ...]) -> None:
         self._scene, self._run, self._node, self._ids = scene, run, node, segment_ids
         read_probabilities(run.request, run.image)  # what is wrong with it is better said now
-        home = run.request.folder
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{home.name}-volumes-", dir=home.parent))
+        self._folder = make_job_folder()
         path = Path(str(run.request.job.probabilities))
-        path = path.rename(self._folder / path.name)
+        path = Path(shutil.move(path, self._folder / path.name))
         self._request = Request(self._folder, replace(run.request.job, probabilities=str(path)))
         inside = node.GetSegmentation()
         self._left = {each: drawn(inside.GetSegment(each)) for each in segment_ids}
@@ -88,7 +87,7 @@ class ProbabilityVolumes:
     def close(self) -> None:
         """Let go of the file and remove it."""
         self._steps.close()  # type: ignore[attr-defined]
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_job_folder(self._folder)
 
     def _draw(self) -> Iterator[Node]:
         settings = self._run.settings

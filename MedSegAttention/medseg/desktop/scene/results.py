@@ -1,7 +1,7 @@
 """A finished job -> segments in the scene, with what made them written on the node, and one way back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -122,10 +122,17 @@ def read_provenance(node: Node) -> list[dict[str, Any]]:
     return entries if isinstance(entries, list) else []
 
 
-def newest_result(scene: Node) -> Node:
-    """The segmentation of a scene that a model drew last, by what is written on it; None where none did."""
+def newest_result(scene: Node, on: Collection[Node] | None = None) -> Node:
+    """The segmentation of a scene that a model drew last, by what is written on it; None where none did.
+
+    Args:
+        scene: the MRML scene.
+        on: only those drawn on one of these volumes; None: all.
+    """
     found, latest = None, ""
     for node in nodes_of(scene, "vtkMRMLSegmentationNode"):
+        if on is not None and node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) not in on:
+            continue
         times = [str(entry.get("time", "")) for entry in read_provenance(node) if isinstance(entry, dict)]
         if times and max(times) >= latest:
             found, latest = node, max(times)

@@ -146,7 +146,8 @@ class Preferences:
         return text or None
 
     def _set(self, key: str, value: Any) -> None:
-        if self._store.value(key, None) == value:
+        stored = self._store.value(key, None)
+        if stored == value or (stored is None and value == ""):  # never set, and still not
             return
         self._store.setValue(key, value)
         for callback in list(self._listeners):

@@ -1,8 +1,9 @@
 """Translation, and sentences that the panel says."""
 
-import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
+from medseg.desktop.state.durations import in_words
+from medseg.desktop.state.translation import _ as _  # for all others, too
 from medseg.spec.events import (
     CannotStart,
     Described,
@@ -17,19 +18,6 @@ from medseg.spec.events import (
     Using,
     Warned,
 )
-
-try:
-    from slicer.i18n import tr
-except ImportError:
-
-    def tr(text: str) -> str:
-        """Outside Slicer texts stay English."""
-        return text
-
-
-# Slicer's own function and none of ours around it: it looks a text up by the file that it is called from.
-_: Callable[[str], str] = tr
-
 
 # How much of a run each stage takes, in percent: begin and end. Windows are nearly everything.
 _SHARES = {
@@ -82,7 +70,7 @@ def describe_event(event: Event) -> str:
         case Using():
             return _describe_use(event)
         case Progress(stage, _done, _total, seconds_left):
-            left = "" if seconds_left is None else ", " + _("{seconds:.0f} s left").format(seconds=seconds_left)
+            left = "" if seconds_left is None else ", " + _("{time} left").format(time=in_words(seconds_left))
             return _stage_name(stage) + left
         case Learning():
             return _describe_learning(event)
@@ -128,7 +116,7 @@ def _describe_learning(event: Learning) -> str:
     if event.loss is not None:
         words.append(_("loss {loss:.3f}").format(loss=event.loss))
     if event.seconds_left is not None:
-        words.append(_("{minutes:.0f} min left").format(minutes=math.ceil(event.seconds_left / 60)))
+        words.append(_("{time} left").format(time=in_words(event.seconds_left)))
     return ", ".join(words)
 
 

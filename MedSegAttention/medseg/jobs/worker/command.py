@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medseg.jobs.worker.priority import waiting_threads
 from medseg.spec.events import Failed
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import AnyJob
@@ -49,14 +50,14 @@ def worker_command(interpreter: Interpreter, module: str = SEGMENTING) -> list[s
 
 
 def worker_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Give the variables a worker needs: this package can be imported.
+    """Give the variables a worker needs: this package can be imported, and at a low priority its threads sleep.
 
     Args:
         environment: to start from; None: this process's.
     """
     variables = dict(os.environ if environment is None else environment)
     path = [str(_PACKAGE_PARENT), *filter(None, variables.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**variables, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
+    return {**waiting_threads(), **variables, "PYTHONPATH": os.pathsep.join(dict.fromkeys(path))}
 
 
 def describe_exit(code: int, log: Sequence[str]) -> Failed:

@@ -1,5 +1,8 @@
 """What a folder of wheels lacks is known before anything is installed, down to what its wheels need."""
 
+from importlib import metadata
+from zipfile import ZipFile
+
 import pytest
 
 from medseg.desktop.install.wheel_folder import choose_wheels
@@ -65,3 +68,23 @@ def test_a_damaged_wheel_is_named(folder):
 def test_a_folder_that_is_not_there_is_told(tmp_path):
     with pytest.raises(MissingDependency, match=r"wheel folder .* is not there; choose another one"):
         chosen(tmp_path / "nowhere", "a")
+
+
+def test_a_wheel_that_carries_others_inside_it_has_the_needs_of_its_own_metadata(folder):
+    with ZipFile(make_wheel(folder, "setuptools", "80.9.0", ["b>=2"]), "a") as archive:
+        archive.writestr("setuptools/_vendor/wheel-0.45.1.dist-info/METADATA", "Name: wheel\nRequires-Dist: c\n")
+    make_wheel(folder, "b", "2")
+    assert chosen(folder, "setuptools>=77") == (["setuptools-80.9.0", "b-2"], [])
+
+
+def test_a_genuine_setuptools_is_taken(folder):
+    """torch needs it, so every offline folder has one."""
+    files = metadata.files("setuptools") or []
+    inside = [each for each in files if ".dist-info/METADATA" in str(each)]
+    if len(inside) < 2:
+        pytest.skip("the setuptools that is installed here carries no wheels inside it")
+    version = metadata.version("setuptools")
+    with ZipFile(folder / f"setuptools-{version}-py3-none-any.whl", "w") as archive:
+        for each in inside:
+            archive.write(each.locate(), str(each))
+    assert chosen(folder, "setuptools") == ([f"setuptools-{version}"], [])

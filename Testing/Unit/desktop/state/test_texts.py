@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from medseg.desktop.state import texts
+from medseg.desktop.state import texts, translation
 from medseg.desktop.state.texts import describe_event, percent_done, with_key
 from medseg.spec.events import (
     CannotStart,
@@ -48,7 +48,8 @@ def test_every_stage_has_a_name_for_people(stage):
         (Started("x"), "Started"),
         (Using("NVIDIA H100 (cuda)", 4, 512), "NVIDIA H100 (cuda) (4 threads, 512 MiB)"),
         (Using("cpu", 2, None), "cpu (2 threads)"),
-        (Progress("windows", 1, 2, 12.4), "12 s left"),
+        (Progress("windows", 1, 2, 12.4), "about 10 seconds left"),
+        (Progress("windows", 1, 2, 3720.0), "about 1 hour left"),
         (Warned("spacing is odd"), "spacing is odd"),
         (Using("cpu", 2, None, "PyTorch 2.13.0 (float32)"), "Running on cpu by PyTorch 2.13.0 (float32) (2 threads)"),
         (Finished((), "cpu", 3.21), "Done in 3.2 s on cpu"),
@@ -77,11 +78,12 @@ def test_a_text_is_looked_up_by_the_file_it_stands_in_as_slicers_function_does(m
     i18n.tr = lambda _text: inspect.currentframe().f_back.f_code.co_filename
     monkeypatch.setitem(sys.modules, "slicer", ModuleType("slicer"))
     monkeypatch.setitem(sys.modules, "slicer.i18n", i18n)
-    spec = importlib.util.spec_from_file_location("texts_in_slicer", texts.__file__)
+    spec = importlib.util.spec_from_file_location("texts_in_slicer", translation.__file__)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module._("Apply") == __file__
-    assert module.describe_event(Stopped()) == texts.__file__
+    monkeypatch.setattr(texts, "_", module._)
+    assert texts.describe_event(Stopped()) == texts.__file__
 
 
 @pytest.mark.parametrize(

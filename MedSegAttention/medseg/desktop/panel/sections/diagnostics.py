@@ -1,5 +1,6 @@
 """The part of the panel for who installs and who asks for help: packages, another Python, the log, a support file."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from medseg.desktop.panel.log_book import LIMIT, LogBook
 from medseg.desktop.panel.support import write_support
 from medseg.desktop.state.preferences import IDLE_SECONDS, Preferences
 from medseg.desktop.state.texts import _
+from medseg.jobs.worker.priority import niceness
 from medseg.spec.errors import MedSegError
 from medseg.spec.places import home_folder
 
@@ -72,6 +74,8 @@ class DiagnosticsSection(Section):
             own = self._preferences.python is None
             self._ui.state.setText(_("Slicer's own; not checked yet.") if own else _("Not checked yet."))
 
+        show_text(self._ui.priority, priority_text())
+
     def differences(self) -> list[str]:
         """Names of the controls that differ from the default."""
         preferences = self._preferences
@@ -95,8 +99,9 @@ class DiagnosticsSection(Section):
     def _store(self) -> None:
         if self._showing:
             return
-        self._preferences.python = str(self._ui.python.currentPath)
-        self._preferences.wheel_folder = str(self._ui.wheelFolder.currentPath)
+        # Both are read first: whoever hears of the one shows the panel anew, and the other is not stored yet.
+        python, folder = str(self._ui.python.currentPath), str(self._ui.wheelFolder.currentPath)
+        self._preferences.python, self._preferences.wheel_folder = python, folder
         self.refresh()
 
     def _store_idle(self) -> None:
@@ -124,6 +129,19 @@ class DiagnosticsSection(Section):
 
     def _say(self, text: str) -> None:
         show_text(self._ui.note, text)
+
+
+def priority_text() -> str:
+    """What follows from a low priority of Slicer, which the worker inherits, and what helps; empty without one."""
+    nice = niceness()
+    if nice <= 0:
+        return ""
+    text = _(
+        "Slicer runs at low priority (nice {nice}), and so does what segments: while other programs are at work, a run "
+        "takes many times as long. Start Slicer without 'nice', or ask who looks after this computer for: "
+        "renice -n 0 -p {pid}"
+    )
+    return text.format(nice=nice, pid=os.getpid())
 
 
 def _show_path(edit: Any, path: str | None) -> None:

@@ -24,21 +24,28 @@ class RegionSection(Section):
         parameters: hold the region node and the choice of a preview.
         current_volume: the first input volume, None where none is chosen.
         current_segmentation: the result that is looked at, None where there is none.
+        on_change: called, when Qt's loop next turns, after the region was moved or sized: a run takes another time.
     """
 
     def __init__(
-        self, parameters: Parameters, current_volume: Callable[[], Node], current_segmentation: Callable[[], Node]
+        self,
+        parameters: Parameters,
+        current_volume: Callable[[], Node],
+        current_segmentation: Callable[[], Node],
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.title = _("Region")
         self._parameters = parameters
         self._volume, self._segmentation = current_volume, current_segmentation
+        self._on_change, self._is_told = on_change, False
+        self._in_views: Node = None  # the region that the views show because it was chosen here
         self._scene: Node = None  # that the selector lists
         self._observed: Node = None
         self._tags: list[int] = []
         self.widget, self._ui = load_ui("Region")
         self._binding = Binding(parameters)
         self._binding.tick(self._ui.quick, "spacing_factor", on=QUICK, off=DEFAULTS.spacing_factor)
-        self._binding.node(self._ui.roi, ROI, _show_in_views)
+        self._binding.node(self._ui.roi, ROI, self._show_in_views)
         self._ui.roi.connect("nodeAddedByUser(vtkMRMLNode*)", lambda node: self._move(_centre_roi, node))
         self._ui.fit.connect("clicked()", lambda: self._move(fit_roi))
         self._ui.snap.connect("clicked()", lambda: self._move(snap_roi))
@@ -104,10 +111,36 @@ class RegionSection(Section):
         self._observed = roi
         if roi is not None:
             self._tags = [
-                roi.AddObserver("ModifiedEvent", lambda *_: self._show_extent()),
+                roi.AddObserver("ModifiedEvent", lambda *_: self._changed()),
                 # The handle still belongs to the mouse while this is heard.
                 roi.AddObserver(roi.PointEndInteractionEvent, lambda *_: later(lambda: self._dropped(roi))),
             ]
+
+    def _changed(self) -> None:
+        self._show_extent()
+        if not self._is_told:  # dragging tells many times a second
+            self._is_told = True
+            later(self._tell)
+
+    def _tell(self) -> None:
+        self._is_told = False
+        if self._observed is not None:
+            self._on_change()
+
+    def _show_in_views(self, roi: Node) -> None:
+        """Show the region that was chosen, and no longer the one before; only its edges, so that anatomy is seen."""
+        before, self._in_views = self._in_views, roi
+        if before is not None and before is not roi and before.GetDisplayNode() is not None:
+            before.GetDisplayNode().SetVisibility(False)
+        if roi is None:
+            return
+        if roi.GetDisplayNode() is None:
+            roi.CreateDefaultDisplayNodes()
+        display = roi.GetDisplayNode()
+        if display is not None:
+            display.SetVisibility(True)
+            display.SetHandlesInteractive(True)
+            display.SetFillVisibility(False)
 
     def _show_extent(self) -> None:
         roi, volume = self._parameters.node(ROI), self._volume()
@@ -147,14 +180,3 @@ def _centre_roi(roi: Node, volume: Node) -> None:
     fit_roi(roi, volume)
     roi.SetSize(*(edge * _NEW_SHARE for edge in roi.GetSize()))
     snap_roi(roi, volume)
-
-
-def _show_in_views(roi: Node) -> None:
-    if roi is None:
-        return
-    if roi.GetDisplayNode() is None:
-        roi.CreateDefaultDisplayNodes()
-    display = roi.GetDisplayNode()
-    if display is not None:
-        display.SetVisibility(True)
-        display.SetHandlesInteractive(True)

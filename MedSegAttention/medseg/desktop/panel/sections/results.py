@@ -4,20 +4,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from medseg.desktop.panel.controls import load_ui, show_text
+from medseg.desktop.panel.controls import call, load_ui, show_text
 from medseg.desktop.panel.sections.measurements_view import MeasurementsView
 from medseg.desktop.panel.sections.measuring import Measuring, ask_csv_path
+from medseg.desktop.panel.sections.surfaces import Surfaces
 from medseg.desktop.panel.sections.task import Task
+from medseg.desktop.panel.sections.undo_buttons import UndoButtons
+from medseg.desktop.scene.looking import centre_on, is_over_another, look_at, look_at_volume, whose
 from medseg.desktop.scene.results import newest_result
-from medseg.desktop.scene.undo import UndoStack, UndoStep
+from medseg.desktop.scene.undo import UndoStack
 from medseg.desktop.state.parameters import REFERENCE, Parameters
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
-from medseg.mrml.segmentations import CLOSED_SURFACE
-from medseg.mrml.views import jump_to_segment, surface_steps
+from medseg.mrml.views import jump_to_segment
 from medseg.spec.errors import MedSegError
-
-_SURFACES = "surfaces"
 
 
 class ResultsView:
@@ -44,12 +44,23 @@ class ResultsView:
     ) -> None:
         self.widget, self._ui = load_ui("Results")
         self._parameters = parameters
-        self._undo, self._may_undo, self._on_undo, self._on_node = undo, may_undo, on_undo, on_node
+        self._on_node = on_node
+        self._undo = UndoButtons(
+            self._ui.undoButton,
+            self._ui.redoButton,
+            undo,
+            lambda: self.node,
+            may_turn=may_undo,
+            before=lambda: self._task.stop(),
+            on_turn=lambda text: self._turned(text, on_undo),
+        )
         self._is_showing = False  # also while the whole panel is hidden
         self._seeks_result = False  # whether a result that was saved with the scene is still to be shown
         self._watched: list[tuple[Node, int]] = []
+        self._is_unseen = False  # a result came while the user was elsewhere in Slicer
         self._wants_segments = False  # although there are statistics, which lie in the same place
         self._task = Task(self._say, self._show_state)
+        self._surfaces = Surfaces(self._ui.show3dButton, self._task, lambda: self.node, self._say)
         table = MeasurementsView(self._ui.statisticsTable, self._go_to)
         self._measuring = Measuring(parameters, table, self._task, self._say, ask_path)
         self._say("")
@@ -57,20 +68,24 @@ class ResultsView:
         self.set_scene(parameters.scene)
         ui = self._ui
         ui.segmentationSelector.connect("currentNodeChanged(vtkMRMLNode*)", lambda _node: self._node_changed())
-        # When the chosen node is deleted Slicer chooses the next one, which is not to be compared with.
+        # When the chosen node is deleted Slicer chooses the next one: the views do not go there by themselves, and
+        # it is not to be compared with.
+        ui.segmentationSelector.connect("nodeActivated(vtkMRMLNode*)", lambda _node: self.look())
         ui.referenceSelector.connect("nodeActivated(vtkMRMLNode*)", self._choose_reference)
         ui.segmentsTable.tableWidget().connect("activated(QModelIndex)", lambda _index: self.go())  # Enter
         for button, action in (
-            (ui.show3dButton, self.toggle_3d),
             (ui.goButton, self.go),
             (ui.measureButton, self.measure),
-            (ui.undoButton, lambda: self._turn(self._undo.to_undo(self.node))),
-            (ui.redoButton, lambda: self._turn(self._undo.to_redo(self.node))),
             (ui.tableNodeButton, self._measuring.add_table),
             (ui.saveButton, self._measuring.save_csv),
         ):
             button.connect("clicked()", action)
         self._show_state()
+
+    @property
+    def labels(self) -> list[Any]:
+        """What stands before the fields."""
+        return [self._ui.segmentationLabel]
 
     @property
     def node(self) -> Node:
@@ -92,6 +107,47 @@ class ResultsView:
         else:
             self._ui.segmentationSelector.setCurrentNode(segmentation)
 
+    def present(self, segmentation: Node) -> None:
+        """Show what a run has brought, in all views; while the user is elsewhere in Slicer, when the panel is entered.
+
+        Until then it is hidden where it would lie over the image of another volume.
+        """
+        self.show(segmentation)
+        self._is_unseen = True
+        if self.widget.visible:
+            self.enter()
+        elif is_over_another(self._parameters.scene, segmentation):
+            segmentation.GetDisplayNode().SetVisibility(False)
+
+    def enter(self) -> None:
+        """Call when the panel comes into sight: look at what came meanwhile."""
+        if self._is_unseen and self.node is not None:
+            self._is_unseen = False
+            self.look()
+            self._surfaces.make_unasked()
+
+    def follow(self, volume: Node) -> None:
+        """Show a volume that was chosen, and its newest result where it has one."""
+        try:
+            found = look_at_volume(self._parameters.scene, volume, self._parameters.inputs(1))
+        except MedSegError as error:
+            self._say(str(error))
+            return
+        if found is not None:
+            self.show(found)
+            self.look()
+
+    def look(self) -> None:
+        """Show the segmentation on its own volume, and centre the views on it; others are hidden."""
+        node = self.node
+        if node is None:
+            return
+        try:
+            look_at(self._parameters.scene, node)
+            centre_on(self._parameters.scene, node)
+        except MedSegError as error:
+            self._say(str(error))
+
     def clear(self) -> None:
         """Hide, and let go of every node: the scene is being closed."""
         self._ui.segmentationSelector.setCurrentNode(None)
@@ -112,18 +168,6 @@ class ResultsView:
             self._seeks_result = self.node is not saved  # the selector may not know it before all is loaded
         self._ui.referenceSelector.setCurrentNode(self._parameters.node(REFERENCE))
         self._show_state()
-
-    def toggle_3d(self) -> None:
-        """Show the segments as surfaces; hide them where they are shown; stop where they are being made."""
-        node = self.node
-        if self._task.kind == _SURFACES:
-            self._task.stop()
-        elif node is not None and self._shows_3d():
-            node.GetDisplayNode().SetVisibility3D(False)
-            self._say(_("The surfaces are hidden."))
-            self._show_state()
-        elif node is not None:
-            self._make_surfaces(node)
 
     def measure(self) -> None:
         """Measure every segment and, where a reference is chosen, compare; stop where that is under way.
@@ -162,61 +206,23 @@ class ResultsView:
             self._measuring.compare(self.node)
         self._show_state()
 
-    def _make_surfaces(self, node: Node) -> None:
-        had = bool(node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE))
-        count = int(node.GetSegmentation().GetNumberOfSegments())
-
-        def clean_up() -> None:
-            if not had:  # Slicer takes what the first segment has for what all have
-                node.RemoveClosedSurfaceRepresentation()
-
-        self._task.begin(
-            _SURFACES,
-            lambda: surface_steps(node),
-            lambda _id: None,
-            lambda: self._say(_("The surfaces of {count} segments are in the 3D views.").format(count=count)),
-            progress=_("Making surfaces: {done} of {total}"),
-            total=count,
-            stopped=_("Stopped; no surfaces were made."),
-            clean_up=clean_up,
-        )
-
-    def _turn(self, step: UndoStep | None) -> None:
-        """Take a change back, or make it again."""
-        if step is None:
-            return
-        self._task.stop()
-        try:
-            text = step.toggle()
-        except MedSegError as error:
-            text = str(error)
-        self._on_undo(text)
-        self._show_state()
-
-    def _show_undo(self) -> None:
-        """Say which change the buttons are about."""
-        node = self.node
-        undo, redo = self._undo.to_undo(node), self._undo.to_redo(node)
-        for button, step, tip, none in (
-            (self._ui.undoButton, undo, _("Take {name} back out of {node}"), _("No change to take back")),
-            (self._ui.redoButton, redo, _("Put {name} into {node} again"), _("No change to make again")),
-        ):
-            button.setEnabled(step is not None and bool(self._may_undo()))
-            button.setToolTip(none if step is None else tip.format(name=step.name, node=node.GetName()))
-        self._ui.redoButton.setVisible(redo is not None)
-
     def _go_to(self, segment_id: str) -> None:
         node = self.node
         segment = None if node is None else node.GetSegmentation().GetSegment(segment_id)
         if segment is None:
             return
         try:
+            look_at(self._parameters.scene, node)
             found = jump_to_segment(self._parameters.scene, node, segment_id)
         except MedSegError as error:
             self._say(str(error))
             return
         empty = _("{name} is empty; there is nowhere to go.").format(name=segment.GetName())
         self._say("" if found else empty)
+
+    def _turned(self, text: str, tell: Callable[[str], None]) -> None:
+        tell(text)
+        self._show_state()
 
     def _watch(self, node: Node) -> None:
         """Hear when segments are drawn, added, removed or renamed, and when surfaces come and go."""
@@ -242,34 +248,21 @@ class ResultsView:
             self._say(_("The segments were changed; what was measured or made of them before is no longer so."))
         self._show_state()
 
-    def _shows_3d(self) -> bool:
-        node = self.node
-        display = None if node is None else node.GetDisplayNode()
-        if display is None or not node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE):
-            return False
-        return bool(display.GetVisibility() and display.GetVisibility3D())
-
     def _show_state(self) -> None:
         ui, has_node = self._ui, self.node is not None
-        for button in (ui.show3dButton, ui.goButton, ui.measureButton):
+        for button in (ui.goButton, ui.measureButton):
             button.setEnabled(has_node)
-        surfaces = _("Hide &3D") if self._shows_3d() else _("Show &3D")
-        _call(ui.show3dButton, _("Stop &3D") if self._task.kind == _SURFACES else surfaces)
+        show_text(ui.ownerLabel, whose(self.node, self._parameters.inputs(1)))
+        self._surfaces.refresh()
         has_numbers = self._measuring.node is not None and not self._wants_segments
         measure = _("Segmen&ts") if has_numbers and self._measuring.is_complete else _("S&tatistics")
-        _call(ui.measureButton, _("S&top") if self._measuring.is_running else measure)
+        call(ui.measureButton, _("S&top") if self._measuring.is_running else measure)
         ui.segmentsTable.setVisible(not has_numbers)
         ui.statisticsTable.setVisible(has_numbers)
-        self._show_undo()
+        self._undo.refresh()
         ui.statistics.setVisible(has_numbers)
         for button in (ui.tableNodeButton, ui.saveButton):
             button.setEnabled(self._measuring.has_rows)
 
     def _say(self, text: str) -> None:
         show_text(self._ui.statusLabel, text)
-
-
-def _call(button: Any, text: str) -> None:
-    """Give a button another text; screen readers read the accessible name in its place."""
-    button.setText(text)
-    button.setAccessibleName(text.replace("&", ""))
