@@ -14,6 +14,7 @@ import torch
 pytest.importorskip("dynamic_network_architectures", reason="needs nnU-Net's networks: pip install medseg[nnunet]")
 
 from medseg.bundles.catalogue import find_bundle
+from medseg.bundles.ensemble import combine
 from medseg.bundles.importing.choices import Choices
 from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
 from medseg.bundles.stages import open_stages
@@ -253,18 +254,35 @@ def test_an_old_model_is_imported_by_one_command_and_segments_as_nnunet_did(
     assert names < checkpoint.stat().st_size  # every weight is stored once
 
 
-def test_folds_are_averaged_as_logits(old, tmp_path):
+def write_second_fold(old):
+    """Add a fold whose network exchanges the labels of the first."""
     state = torch.load(old / "fold_0" / "checkpoint_final.pth", weights_only=False)
     for key, value in state["network_weights"].items():
-        if key.startswith("decoder.seg_layers"):
-            state["network_weights"][key] = value * 3
+        if "seg_layers" in key:
+            state["network_weights"][key] = value.roll(1, 0)
     (old / "fold_1").mkdir()
     torch.save(state, old / "fold_1" / "checkpoint_final.pth")
+
+
+def test_folds_give_the_labels_that_nnunet_gave_which_rounds_the_sums_of_each(checkout, old, tmp_path):
+    write_second_fold(old)
     both = import_nnunet(old, tmp_path / "both", CHOICES).bundle
     one = import_nnunet(old, tmp_path / "one", CHOICES, folds=["0"]).bundle
-    window = torch.randn(1, *(1, *one.manifest.window_shape))
-    with torch.inference_mode():
-        torch.testing.assert_close(load_network(both)(window), 2 * load_network(one)(window), rtol=1e-4, atol=1e-4)
+    other = import_nnunet(old, tmp_path / "other", CHOICES, folds=["1"]).bundle
+    again = combine([one, other], tmp_path / "again", "again")
+    data = checkout / "Testing" / "Data" / "nnunet"
+    scan, options = data / "input" / "smaller_0000.nii.gz", Options(device="cpu", engine="torch")
+    wanted = np.asarray(nibabel.load(data / "expected" / "folds.nii.gz").dataobj)
+    for bundle in (both, again):
+        assert bundle.manifest.nnunet.folds == 2
+        for want_probabilities in (False, True):  # two paths through the network's answer
+            found = segment_case([scan], bundle, options, want_probabilities=want_probabilities)
+            np.testing.assert_array_equal(found.labels.array[0], wanted)
+    three = combine([both, one], tmp_path / "three", "three")
+    assert three.manifest.nnunet.folds == len(load_network(three).members) == 3
+    shutil.copy(one.weights_path, both.weights_path)
+    with pytest.raises(WeightsError, match=r"holds 1 network\(s\), and its manifest says 2 folds"):
+        load_network(both)
     with pytest.raises(ManifestError, match="no checkpoint of fold 7; trained folds there: 0, 1"):
         import_nnunet(old, tmp_path / "none", CHOICES, folds=["7"])
 

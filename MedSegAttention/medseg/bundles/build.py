@@ -102,20 +102,28 @@ class LastOutputs(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """The mean of several networks' logits, as nnU-Net averages its folds.
+    """The mean of several networks' logits.
 
     The mean of logits goes through the stitching of windows unchanged: a volume's logits are the mean of the members'.
+    Not so with nnU-Net's sums in half precision, for which the answers of its folds stay apart.
+
+    Args:
+        members: the networks.
+        apart: whether the answers follow each other along the channels instead of being averaged.
 
     Shape:
-        as the members
+        as the members; apart with as many times their channels
     """
 
-    def __init__(self, members: Iterable[nn.Module]) -> None:
+    def __init__(self, members: Iterable[nn.Module], *, apart: bool = False) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self._apart = apart
 
     def forward(self, x: Tensor) -> Tensor:
         """Run every member."""
+        if self._apart:
+            return torch.cat([member(x) for member in self.members], dim=1)
         first, *others = self.members
         total: Tensor = first(x)
         for member in others:

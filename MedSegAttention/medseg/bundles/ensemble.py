@@ -11,9 +11,10 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.weights import StoredAs, load_network
 from medseg.bundles.write import write_bundle
 from medseg.spec.errors import ManifestError
+from medseg.spec.manifest import ModelManifest
 
 # what the members of an ensemble may say differently
-_OF_ITS_OWN = frozenset({"model_id", "title", "version", "description", "training_data", "scores", "timings"})
+_OF_ITS_OWN = frozenset({"model_id", "title", "version", "description", "training_data", "scores", "timings", "imported"})
 
 
 def combine(
@@ -39,12 +40,14 @@ def combine(
     first = bundles[0].manifest
     for bundle in bundles[1:]:
         names = (field.name for field in dataclasses.fields(first) if field.name not in _OF_ITS_OWN)
-        if different := [name for name in names if getattr(first, name) != getattr(bundle.manifest, name)]:
+        theirs = _as_one(bundle.manifest)
+        if different := [name for name in names if getattr(_as_one(first), name) != getattr(theirs, name)]:
             msg = (
                 f"{bundle.manifest.model_id} ({bundle.folder}) differs from {bundles[0].folder} in "
                 f"{', '.join(different)}; an ensemble needs models of one kind"
             )
             raise ManifestError(msg)
+    members = _members(bundles)
     manifest = dataclasses.replace(
         first,
         model_id=model_id,
@@ -54,11 +57,18 @@ def combine(
         scores=(),
         timings=(),
         imported=None,
+        nnunet=None if first.nnunet is None else dataclasses.replace(first.nnunet, folds=len(members)),
     )
-    network = Ensemble(_members(bundles))
+    network = Ensemble(members, apart=first.nnunet is not None)
     licence = bundles[0].folder / "LICENSE"
     text = licence.read_text(encoding="utf-8") if licence.is_file() else f"{first.licence}\n"
     return write_bundle(output, manifest, network, licence_text=text, stored_as=stored_as, overwrite=overwrite)
+
+
+def _as_one(manifest: ModelManifest) -> ModelManifest:
+    """What a manifest says of one of its networks, for several may be counted in it."""
+    rule = manifest.nnunet
+    return manifest if rule is None else dataclasses.replace(manifest, nnunet=dataclasses.replace(rule, folds=1))
 
 
 def _members(bundles: Iterable[Bundle]) -> list[nn.Module]:

@@ -54,7 +54,8 @@ def load_network(bundle: Bundle) -> nn.Module:
         msg = f"{metadata_path(bundle.folder)}: medseg.network and medseg.arguments do not make a network: {error}"
         raise ManifestError(msg) from error
     _require_axes(network, bundle)
-    return load_weights(network, bundle.weights_path)
+    folds = 1 if manifest.nnunet is None else manifest.nnunet.folds
+    return load_weights(network, bundle.weights_path, folds=folds)
 
 
 def _require_axes(network: nn.Module, bundle: Bundle) -> None:
@@ -76,24 +77,29 @@ def _require_axes(network: nn.Module, bundle: Bundle) -> None:
         raise ManifestError(msg)
 
 
-def load_weights(network: nn.Module, path: Path | str) -> nn.Module:
+def load_weights(network: nn.Module, path: Path | str, *, folds: int = 1) -> nn.Module:
     """Fill a network; half-precision weights become float32.
 
     Args:
         network: changed in place.
         path: a safetensors file that holds every tensor of the network's state dict and no other, or those of several
             networks (``members.0.``, ``members.1.``, ...).
+        folds: networks whose answers stay apart; the file then has as many.
 
     Returns:
         The same network, in evaluation mode, without gradients; for several, an ``Ensemble`` of as many copies.
 
     Raises:
-        WeightsError: when the file is missing or damaged, a key is missing, unexpected or of a wrong shape, or a
-            weight is not finite.
+        WeightsError: when the file is missing or damaged, a key is missing, unexpected or of a wrong shape, a weight
+            is not finite, or there are not as many networks as folds.
     """
     stored = _read(Path(path))
-    if count := member_count(stored):
-        network = Ensemble(copy.deepcopy(network) for _ in range(count))
+    count = member_count(stored)
+    if folds > 1 and count != folds:
+        msg = f"{path} holds {count or 1} network(s), and its manifest says {folds} folds; import the model again"
+        raise WeightsError(msg)
+    if count:
+        network = Ensemble((copy.deepcopy(network) for _ in range(count)), apart=folds > 1)
     return fill_network(network, stored, str(path))
 
 

@@ -50,7 +50,9 @@ def plan_resampling(image: Image, rule: NnunetRule, spacing_factor: float = 1.0)
     return NnunetResample.to_nnunet_spacing(image, (i, j, k))
 
 
-def normalised(image: Image, whole: Image, crop: Crop, rule: NnunetRule) -> NDArray[np.float32]:
+def normalised(
+    image: Image, whole: Image, crop: Crop, rule: NnunetRule, labels: NDArray[Any] | None = None
+) -> NDArray[np.float32]:
     """Normalise every channel of a cropped image.
 
     Args:
@@ -58,9 +60,12 @@ def normalised(image: Image, whole: Image, crop: Crop, rule: NnunetRule) -> NDAr
         whole: before it was cropped: what encloses a hole may lie outside.
         crop: from one to the other.
         rule: of the model.
+        labels: ``(i, j, k)`` of an earlier stage, cropped too; what it found counts as masked in, also in air.
     """
     array = as_finite(image.array)
     mask = enclosed(whole, crop) if any(channel.masked for channel in rule.channels) else None
+    if mask is not None and labels is not None:
+        mask = mask | (labels > 0)
     for values, channel in zip(array, rule.channels, strict=True):
         _normalise(values, channel, mask)
     return array

@@ -133,13 +133,15 @@ def prepare(
     if manifest.nnunet is not None:  # it normalises first
         turned = grids.reorient.apply(image)
         cut = grids.crop.apply(turned)
-        array = normalised(cut, turned, grids.crop, manifest.nnunet)
-        ready = grids.resample.apply(Image(array, cut.affine))
+        labels = None
         if manifest.nnunet.previous_labels:
             if previous is None:
                 msg = f"{manifest.model_id} continues the labels of an earlier stage; run the model that it is part of"
                 raise JobError(msg)
             labels = grids.crop.apply(grids.reorient.apply(Image(previous[None], image.affine))).array[0]
+        array = normalised(cut, turned, grids.crop, manifest.nnunet, labels)
+        ready = grids.resample.apply(Image(array, cut.affine))
+        if labels is not None:
             shown = one_hot(labels, enclosed(turned, grids.crop), grids.resample, manifest.nnunet.previous_labels)
             ready = Image(np.concatenate([ready.array, shown]), ready.affine)
         return Prepared(**vars(grids), image=ready, has_logits=True, in_half=True, overlapping=manifest.overlapping)

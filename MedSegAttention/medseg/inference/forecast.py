@@ -82,7 +82,7 @@ def forecast(
     network = network_bytes(manifest, runner, device=device, batch=batch, weights=weights_mb * _MB)
     # the sums that are not finished, their weights, and the answers that are added to them
     answers = (2 * batch if plan.passes > 1 else batch) * prod(manifest.window_shape)
-    stitched = network + _FLOAT * ((manifest.label_count + 1) * sizes.held + manifest.label_count * answers)
+    stitched = network + _FLOAT * ((manifest.network_outputs + 1) * sizes.held + manifest.network_outputs * answers)
     on_card, rule = device != "cpu", plan.postprocess
     host = _host_bytes(
         sizes,

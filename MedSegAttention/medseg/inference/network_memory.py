@@ -72,7 +72,7 @@ def network_bytes(manifest: ModelManifest, runner: Runner, *, device: str, batch
         return weights + batch * one
     if runner == "lean":  # made with one window; on a processor less is held while it runs
         return 2 * weights + one * max(1.0, batch * (0.5 if device == "cpu" else 1.0))
-    logits = _FLOAT * manifest.label_count * prod(manifest.window_shape)
+    logits = _FLOAT * manifest.network_outputs * prod(manifest.window_shape)
     cases = [
         weights * (1 + _OPENVINO_COPIES[case])
         + _MB * _OPENVINO_MB[case]

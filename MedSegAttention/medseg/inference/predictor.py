@@ -70,13 +70,14 @@ def predict(
             padded.volume,
             answer,
             tuple(plan.windows),
-            label_count=plan.manifest.label_count,
+            label_count=plan.manifest.network_outputs,
             weights=plan_weights(plan.windows, padded.volume.device),
             dtype=torch.float16 if plan.manifest.nnunet else torch.float32,
             batch=plan.window_batch,
             margin=padded.margin,
             on_window=on_window,
         )[(slice(None), *padded.inside)]
+        logits = mean_of_folds(logits, plan.manifest)
         if not _is_finite(logits):
             raise not_finite(plan)
         if _interpolates_logits(plan):
@@ -138,6 +139,25 @@ def answering(
     if plan.manifest.slices is not None:
         answer = slicewise(answer, plan.manifest.slices)
     return mirrored(answer, plan.mirror_axes, plan.manifest.side_exchange)
+
+
+def mean_of_folds(logits: Tensor, manifest: ModelManifest) -> Tensor:
+    """Average what several folds of nnU-Net said, in the precision that they come in, as nnU-Net does.
+
+    Args:
+        logits: ``(folds * L, ...)``.
+        manifest: says how many folds there are.
+
+    Returns:
+        ``(L, ...)``; of one fold what came in.
+    """
+    if manifest.network_outputs == manifest.label_count:
+        return logits
+    first, *others = logits.split(manifest.label_count)
+    total = first.clone()
+    for other in others:
+        total += other
+    return total.div_(len(others) + 1)
 
 
 def sample_windows(array: NDArray[np.float32], plan: NetworkPlan) -> Tensor:

@@ -16,12 +16,13 @@ from medseg.imaging.label_canvas import LabelCanvas
 from medseg.imaging.monai_resample import MonaiResample
 from medseg.imaging.overlap import answer_dtype
 from medseg.imaging.preprocess import Prepared
-from medseg.inference.predictor import PaddedVolume, answering, not_finite, pad_volume, predict
+from medseg.inference.predictor import PaddedVolume, answering, mean_of_folds, not_finite, pad_volume, predict
 from medseg.inference.run_plan import NetworkPlan
 from medseg.inference.sliding_window import ignore_window
 from medseg.inference.stitching import Stitcher, Take
 from medseg.inference.streaming_labels import DirectLabels, ResampledLabels
 from medseg.inference.windows import Window
+from medseg.spec.manifest import ModelManifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ def predict_labels(
     with torch.inference_mode():
         stitcher = Stitcher(
             plan.windows,
-            label_count,
+            plan.manifest.network_outputs,
             device,
             lambda *piece: clock.timed("decode", lambda: inside(*piece)),
             weigh=weigh or plan.windows.as_nnunet,
@@ -156,7 +157,7 @@ class _Run:
         volume, margin = self.padded.volume, self.padded.margin
         seen = torch.stack([volume[(slice(None), *window.widened(margin))] for window in windows])
         logits: Tensor = self.clock.timed("network", lambda: self.answer(seen))
-        expected = (len(windows), self.plan.manifest.label_count, *self.plan.windows.window_shape)
+        expected = (len(windows), self.plan.manifest.network_outputs, *self.plan.windows.window_shape)
         if logits.shape != expected:
             msg = f"the network must answer {expected}, got {tuple(logits.shape)}"
             raise ValueError(msg)
@@ -178,13 +179,13 @@ def _groups(plan: NetworkPlan, is_air: Callable[[Window], bool]) -> Iterator[lis
         yield group
 
 
-def _divided(sums: Tensor, *, weigh: bool) -> Tensor:
-    """Divide sums ``(L + 1, a, u, v)`` by their weights, the last channel, in half precision as nnU-Net does.
+def _divided(sums: Tensor, manifest: ModelManifest, *, weigh: bool) -> Tensor:
+    """Divide sums ``(folds * L + 1, a, u, v)`` by their weights, the last channel, in half precision as nnU-Net does.
 
     Returns:
-        float32; with weights of 1 where they are asked for.
+        float32, the mean of the folds; with weights of 1 where they are asked for.
     """
-    mean = (sums[:-1] / sums[-1:]).float()
+    mean = mean_of_folds(sums[:-1] / sums[-1:], manifest).float()
     return torch.cat([mean, torch.ones_like(mean[:1])]) if weigh else mean
 
 
@@ -206,7 +207,7 @@ def _inside(take: Take, padded: PaddedVolume, plan: NetworkPlan, *, weigh: bool)
         if not bool(torch.isfinite(own.sum())) and not bool(torch.isfinite(own).all()):
             raise not_finite(plan)
         if plan.windows.as_nnunet:
-            own = _divided(own, weigh=weigh)
+            own = _divided(own, plan.manifest, weigh=weigh)
         before = parts[0].start
         take(own, max(0, first - before), max(0, column - parts[1].start), max(0, done - before))
 

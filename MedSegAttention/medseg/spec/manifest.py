@@ -230,6 +230,11 @@ class ModelManifest(MedsegFields):
         """Number of network outputs, background included; labels that overlap have none."""
         return len(self.labels) + (self.overlapping is None)
 
+    @property
+    def network_outputs(self) -> int:
+        """Channels of the network's answer: one an output, of several folds of nnU-Net those of each."""
+        return self.label_count * (1 if self.nnunet is None else self.nnunet.folds)
+
     def output_of(self, label: LabelSpec) -> int:
         """The number of a label's channel in the probabilities."""
         return label.value if self.overlapping is None else self.labels.index(label)

@@ -53,6 +53,7 @@ class NnunetRule:
         spacing_mm: of the network's axes; the first is 0 in a 2D model, whose slices keep their distance.
         channels: how each is normalised.
         previous_labels: of an earlier stage, which the network sees one-hot, after the channels.
+        folds: networks whose logits over the whole image are averaged, each stitched and rounded by itself.
     """
 
     reorients: bool = False
@@ -60,6 +61,7 @@ class NnunetRule:
     spacing_mm: Triple
     channels: tuple[NnunetChannel, ...]
     previous_labels: int = 0
+    folds: int = 1
 
     def __post_init__(self) -> None:
         """Refuse axes that are no order, and sizes that are none."""
@@ -69,3 +71,5 @@ class NnunetRule:
             refuse("spacing_mm", "three positive numbers, the first 0 in a 2D model", list(self.spacing_mm))
         if self.previous_labels < 0:
             refuse("previous_labels", "a whole number from 0", self.previous_labels)
+        if self.folds < 1:
+            refuse("folds", "a whole number from 1", self.folds)

@@ -29,7 +29,7 @@ def dry_window(network: nn.Module, manifest: ModelManifest) -> None:
     except _REFUSALS as error:
         msg = f"{manifest.network} does not take a window of {shape}: {' '.join(str(error).split())}; choose another"
         raise ManifestError(msg) from error
-    wanted = (1, manifest.label_count, *shape[2:])
+    wanted = (1, manifest.network_outputs, *shape[2:])
     if not isinstance(scores, torch.Tensor) or tuple(scores.shape) != wanted:
         found = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
         msg = f"{manifest.network} answers with {found} instead of {wanted}; give as many labels as it has outputs"

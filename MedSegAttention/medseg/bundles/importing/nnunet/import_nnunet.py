@@ -109,10 +109,12 @@ def import_folder(
     checkpoints = [_read_checkpoint(each) for each in model.checkpoints]
     manifest, notes = _manifest(model, checkpoints[0], choices)
     manifest = change(manifest)
+    if manifest.nnunet is not None:
+        manifest = replace(manifest, nnunet=replace(manifest.nnunet, folds=len(checkpoints)))
     networks = [
         _fill(manifest, content, each.parent.name) for content, each in zip(checkpoints, model.checkpoints, strict=True)
     ]
-    network = networks[0] if len(networks) == 1 else Ensemble(networks).eval()
+    network = networks[0] if len(networks) == 1 else Ensemble(networks, apart=True).eval()
     return put_in_place(
         source or path, "nnunet", output, manifest, network, notes,
         networks=len(networks), overwrite=overwrite, watch=watch,
