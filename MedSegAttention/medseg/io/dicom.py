@@ -124,6 +124,9 @@ def _refuse_mixed(path: Path, slices: Sequence[DicomSlice]) -> None:
             if (mine is None) != (others is None):
                 rule = f"all slices or none have the tag ({tag}), and {piece.name} and {first.name} differ"
                 raise refusal(path, f"{rule}; export the series again")
+        if piece.axes is not None and np.abs(np.linalg.norm(piece.axes, axis=1) - 1).max() > 1e-2:
+            rule = f"Image Orientation (0020,0037) is two directions of length 1, got {_vector(piece)}"
+            raise refusal(piece.path, f"{rule}; export the series again")
         if piece.axes is not None and first.axes is not None and np.abs(piece.axes - first.axes).max() > 1e-2:
             rule = f"all slices have the orientation {_vector(first)}, got {_vector(piece)}"
             raise refusal(piece.path, f"{rule}; move localizers away from the series")

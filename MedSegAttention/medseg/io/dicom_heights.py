@@ -101,7 +101,7 @@ def relation(parts: Sequence[Group], heights: Heights, *, is_time: bool = False)
         return "apart"
     spans = sorted((min(map(heights, part)), max(map(heights, part))) for part in parts)
     gaps = [low - high for (_, high), (low, _) in pairwise(spans)]
-    if not is_time and heights.kind != "number" and min(gaps) > _GAP * inside.max():
+    if not is_time and min(gaps) > _GAP * inside.max():
         return "apart"
     return "unclear"
 
@@ -114,14 +114,14 @@ def _join(
     if distances.min() <= heights.same_mm or not is_even(distances):
         return None
     if heights.step_mm is not None:
-        usual = float(np.median(distances))
+        usual = float(np.quantile(distances, 0.5, method="lower"))
         return "one stack" if usual >= _TOUCHING * heights.step_mm else None
     return "one stack" if is_time or len(parts) > len(merged) // 2 else None
 
 
 def is_even(distances: NDArray[np.float64]) -> bool:
     """Whether distances are the usual one, or several times it where slices are missing."""
-    times = distances / float(np.median(distances))
+    times = distances / float(np.quantile(distances, 0.5, method="lower"))
     return bool((np.abs(times - np.round(times)) <= _EVEN).all() and np.round(times).min() >= 1)
 
 

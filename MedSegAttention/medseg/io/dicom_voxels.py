@@ -52,13 +52,13 @@ def read_stack(slices: Sequence[DicomSlice]) -> tuple[NDArray[Any], list[str]]:
 
 
 def rescale(tags: dict[str, str], piece: DicomSlice) -> tuple[float, float]:
-    """Slope and intercept that tags of a slice give; 1 and 0 where they give none.
+    """Slope and intercept that tags of a slice give; 1 and 0 where they give none, or a slope of 0.
 
     Raises:
         ImageError: if they are no numbers.
     """
     slope, intercept = (numbers_of(piece.path, tags, tag, 1) for tag in ("0028|1053", "0028|1052"))
-    return (slope[0] if slope else 1.0), (intercept[0] if intercept else 0.0)
+    return (slope[0] if slope and slope[0] else 1.0), (intercept[0] if intercept else 0.0)
 
 
 def refuse_cut(piece: DicomSlice) -> None:

@@ -219,7 +219,6 @@ def test_a_captured_volume_whose_frames_have_places_is_no_radiograph(tmp_path):
     made.Modality = "OT"
     path = save(made, tmp_path / "in" / "a.dcm")
     assert_is(read_image(path), STACK, expected(AXIAL, (0.5, 0.75), (0, 0, 0), (0, 0, 2)))
-    (case,) = find_cases(
-        tmp_path, small_manifest(labels=(LabelSpec(1, "a", (1, 2, 3), CODE),)), tmp_path / "out", ".nii.gz"
-    )
+    labels = (LabelSpec(value=1, name="a", color=(1, 2, 3), category=CODE, type=CODE),)
+    (case,) = find_cases(tmp_path, small_manifest(labels=labels), tmp_path / "out", ".nii.gz")
     assert case.inputs == (str(tmp_path / "in"),)
