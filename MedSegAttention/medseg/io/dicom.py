@@ -61,6 +61,7 @@ def read_dicom(path: Path, *, frame: int | None = None) -> Stored:
         shear_explained=tilted,
         spacing_known=chosen[0].spacing is not None,
         modality=chosen[0].modality,
+        sources=tuple(dict.fromkeys(piece.path for piece in chosen)),
     )
 
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -123,11 +124,22 @@ def _interleaved(path: Path, slices: Group, heights: Heights, sentences: list[st
         return alone
     found = by_sweeps(slices, heights)
     if found is None:
+        if is_dense and not _runs_along(slices, heights):
+            close = f"{float(np.median(distances)):.2f} mm apart, closer than the {heights.step_mm:g} mm of the header"
+            rule = f"slices lie {close}, and their numbers do not run along the stack"
+            sentences.append(f"{path}: {rule}: check that it is not several acquisitions between each other's slices")
         return alone
     groups, name = found
     rule = f"{len(groups)} acquisitions seem to lie between each other's slices, told apart by {name} alone"
     sentences.append(f"{path}: {rule}; check that they are not mixed")
     return [(group, f"sweep by {name}") for group in groups]
+
+
+def _runs_along(slices: Group, heights: Heights) -> bool:
+    """Whether numbers grow, or fall, from slice to slice."""
+    numbers = [piece.order for piece in sorted(slices, key=heights)]
+    steps = {after > before for before, after in pairwise(numbers) if after != before}
+    return len(set(numbers)) == len(numbers) and len(steps) == 1
 
 
 def _tag(key: Key) -> str:

@@ -7,9 +7,9 @@ pytest.importorskip("pydicom", reason="the files are written by pydicom")
 
 from pydicom.dataset import Dataset
 
-from dicom_series import dataset, volume, write_stack
 from medseg.io.read import read_image
 from medseg.spec.errors import ImageError
+from scanner_files import dataset, volume, write_stack
 
 FIRST, SECOND, THIRD = volume(6, 1), volume(6, 2), volume(6, 3)
 EVEN = [2.0 * k for k in range(6)]

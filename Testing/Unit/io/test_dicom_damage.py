@@ -9,9 +9,9 @@ pytest.importorskip("pydicom", reason="the files are written by pydicom")
 
 from pydicom.uid import EncapsulatedPDFStorage, SegmentationStorage
 
-from dicom_series import compressed, dataset, save, volume, write_stack
 from medseg.io.read import read_image
 from medseg.spec.errors import ImageError
+from scanner_files import compressed, dataset, save, volume, write_stack
 
 STACK = volume(6)
 

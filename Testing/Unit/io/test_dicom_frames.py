@@ -8,12 +8,12 @@ pytest.importorskip("pydicom", reason="the files are written by pydicom")
 import SimpleITK as sitk  # noqa: N813
 from pydicom.sequence import Sequence as Items
 
-from dicom_series import AXIAL, dataset, enhanced, item, multi_frame, save, volume, write_stack
 from medseg.io.itk import quiet_itk
 from medseg.io.read import read_image
 from medseg.jobs.batch.cases import find_cases
 from medseg.spec.errors import ImageError
 from medseg.spec.manifest import Code, LabelSpec
+from scanner_files import AXIAL, dataset, enhanced, item, multi_frame, save, volume, write_stack
 from small_manifest import small_manifest
 
 STACK = volume(5)

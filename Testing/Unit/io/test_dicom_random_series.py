@@ -4,6 +4,7 @@ The voxels say where they belong: each slice holds the numbers of its acquisitio
 arithmetic on what was written, and SimpleITK reads back the slices of the volume that was asked for.
 """
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,10 @@ import SimpleITK as sitk  # noqa: N813
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dicom_series import dataset, save
 from medseg.io.itk import quiet_itk
 from medseg.io.read import read_image
 from medseg.spec.errors import ImageError
+from scanner_files import dataset, save
 
 TAGS = {
     "time": lambda a: {"TemporalPositionIdentifier": a + 1},
@@ -31,6 +32,7 @@ TAGS = {
     "acquisition": lambda a: {"AcquisitionNumber": a + 3},
     "clock": lambda a: {"AcquisitionTime": f"10{a:02d}00"},
 }
+SAID = ("lie where another one does", "not several acquisitions", "slice distances vary")
 CODE = 1000  # voxels are CODE * acquisition + place
 
 
@@ -134,7 +136,8 @@ def check_simpleitk(reading, folder):
         np.testing.assert_array_equal(reading.image.array[0, :, :, k], sitk.GetArrayFromImage(held[int(value)])[0].T)
 
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+EXAMPLES = int(os.environ.get("MEDSEG_EXAMPLES", "60"))
+QUICK = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 
 @QUICK
@@ -155,7 +158,7 @@ def test_acquisitions_that_a_tag_tells_apart_are_each_read_whole(made):
 @QUICK
 @given(series())
 def test_acquisitions_that_no_tag_tells_apart_are_never_mixed_silently(made):
-    """Each volume that can be had holds one acquisition, or a warning says what is odd."""
+    """Each volume that can be had holds one acquisition, or a warning says that it may hold more."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "in"
         write(made, folder, told=False)
@@ -165,4 +168,7 @@ def test_acquisitions_that_no_tag_tells_apart_are_never_mixed_silently(made):
             except ImageError:
                 continue
             held = set(np.unique(reading.image.array[0, 1, 1] // CODE).tolist())
-            assert len(held) == 1 or reading.warnings, made
+            assert len(held) == 1 or any(words in " ".join(reading.warnings) for words in SAID), (
+                made,
+                reading.warnings,
+            )

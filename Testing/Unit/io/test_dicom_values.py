@@ -8,9 +8,9 @@ pytest.importorskip("pydicom", reason="the files are written by pydicom")
 import pydicom
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
 
-from dicom_series import dataset, save, volume, write_stack
 from medseg.io.read import read_image
 from medseg.spec.errors import ImageError
+from scanner_files import dataset, save, volume, write_stack
 
 STACK = volume(5)
 
