@@ -105,7 +105,7 @@ def _refuse_mosaic(files: Sequence[DicomSlice]) -> None:
     for piece in files:
         kinds = piece.tags.get("0008|0008", "").upper().split("\\")
         tiles = piece.numbers(_MOSAIC_COUNT, 1) if "SIEMENS" in piece.tags.get("0008|0070", "").upper() else None
-        if "MOSAIC" in kinds or (tiles and tiles[0] > 1):
+        if {"MOSAIC", "VFRAME"} & set(kinds) or (tiles and tiles[0] > 1):
             rule = "a file holds one slice, and this is a mosaic, many slices as tiles of one picture"
             raise refusal(piece.path, f"{rule} (Image Type 0008,0008: {'/'.join(kinds)}); {_CONVERT}")
 

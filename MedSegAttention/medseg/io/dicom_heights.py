@@ -106,6 +106,12 @@ def relation(parts: Sequence[Group], heights: Heights, *, is_time: bool = False)
     return "unclear"
 
 
+def interleave(parts: Sequence[Group], heights: Heights) -> bool:
+    """Whether slices of some groups lie between those of others."""
+    spans = sorted((min(map(heights, part)), max(map(heights, part))) for part in parts)
+    return any(low < high for (_, high), (low, _) in pairwise(spans))
+
+
 def _join(
     parts: Sequence[Group], merged: list[tuple[float, int]], heights: Heights, *, is_time: bool
 ) -> Relation | None:
