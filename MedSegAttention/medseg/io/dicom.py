@@ -61,6 +61,7 @@ def read_dicom(path: Path, *, frame: int | None = None) -> Stored:
         shear_explained=tilted,
         spacing_known=chosen[0].spacing is not None,
         modality=chosen[0].modality,
+        sources=tuple(dict.fromkeys(piece.path for piece in chosen)),
     )
 
 
@@ -104,7 +105,7 @@ def _refuse_mosaic(files: Sequence[DicomSlice]) -> None:
     for piece in files:
         kinds = piece.tags.get("0008|0008", "").upper().split("\\")
         tiles = piece.numbers(_MOSAIC_COUNT, 1) if "SIEMENS" in piece.tags.get("0008|0070", "").upper() else None
-        if "MOSAIC" in kinds or (tiles and tiles[0] > 1):
+        if {"MOSAIC", "VFRAME"} & set(kinds) or (tiles and tiles[0] > 1):
             rule = "a file holds one slice, and this is a mosaic, many slices as tiles of one picture"
             raise refusal(piece.path, f"{rule} (Image Type 0008,0008: {'/'.join(kinds)}); {_CONVERT}")
 
@@ -124,6 +125,9 @@ def _refuse_mixed(path: Path, slices: Sequence[DicomSlice]) -> None:
             if (mine is None) != (others is None):
                 rule = f"all slices or none have the tag ({tag}), and {piece.name} and {first.name} differ"
                 raise refusal(path, f"{rule}; export the series again")
+        if piece.axes is not None and np.abs(np.linalg.norm(piece.axes, axis=1) - 1).max() > 1e-2:
+            rule = f"Image Orientation (0020,0037) is two directions of length 1, got {_vector(piece)}"
+            raise refusal(piece.path, f"{rule}; export the series again")
         if piece.axes is not None and first.axes is not None and np.abs(piece.axes - first.axes).max() > 1e-2:
             rule = f"all slices have the orientation {_vector(first)}, got {_vector(piece)}"
             raise refusal(piece.path, f"{rule}; move localizers away from the series")

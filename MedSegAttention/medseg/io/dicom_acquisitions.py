@@ -3,14 +3,15 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from medseg.io.dicom_copies import without_copies
-from medseg.io.dicom_heights import Group, Heights, is_even, places, relation
+from medseg.io.dicom_copies import equal_to_another, without_copies
+from medseg.io.dicom_heights import Group, Heights, interleave, is_even, places, relation
 from medseg.io.dicom_keys import Key, Value, keys_of, shown, value_of
-from medseg.io.dicom_order import by_order, by_sweeps
+from medseg.io.dicom_order import by_order, by_sweeps, interleaved_sweeps
 from medseg.io.dicom_slice import DicomSlice
 from medseg.io.stored import refusal
 
@@ -74,7 +75,8 @@ def _split(path: Path, part: _Part, key: Key, heights: Heights, sentences: list[
     if len(groups) == 1:
         return [part]
     found = relation(list(groups.values()), heights, is_time=key.is_time)
-    if found == "one stack" and not key.is_time and len(groups) < len(part.slices):
+    is_said = not key.is_time or (heights.step_mm is None and interleave(list(groups.values()), heights))
+    if found == "one stack" and is_said and len(groups) < len(part.slices):
         values = ", ".join(shown(value) for value in sorted(groups)[:_SHOWN]) + (
             ", ..." if len(groups) > _SHOWN else ""
         )
@@ -101,6 +103,13 @@ def _by_order(path: Path, part: _Part, heights: Heights, sentences: list[str]) -
             rule = f"several slices lie at one place and are told apart by {name} alone"
             sentences.append(f"{path}: {rule}; check that the acquisitions are not mixed")
         return [(group, f"repeat by {name}") for group in groups]
+    copies = {id(piece) for place in stacks for piece in equal_to_another(place)}
+    if copies:
+        sentences.append(
+            f"{path}: {len(copies)} slices have the place and the voxels of another, and one of each is read"
+        )
+        left = _Part([piece for piece in part.slices if id(piece) not in copies], part.said)
+        return _by_order(path, left, heights, sentences)
     spare = [piece for place in stacks for piece in place[1:]]
     if len(spare) * _SPARE_SHARE <= max(len(stacks), _SPARE_SHARE):
         names = ", ".join(piece.name for piece in spare[:5])
@@ -119,15 +128,29 @@ def _interleaved(path: Path, slices: Group, heights: Heights, sentences: list[st
         return alone
     distances = np.diff(at)
     is_dense = heights.step_mm is not None and float(np.median(distances)) < 0.75 * heights.step_mm
+    if heights.step_mm is None and is_even(distances) and (sweeps := interleaved_sweeps(slices, heights)):
+        rule = f"{len(sweeps)} sweeps of slices interleave to one stack, and their thickness is not given"
+        sentences.append(f"{path}: {rule}; check that they are one acquisition")
     if is_even(distances) and not is_dense:
         return alone
     found = by_sweeps(slices, heights)
     if found is None:
+        if is_dense and not _runs_along(slices, heights):
+            close = f"{float(np.median(distances)):.2f} mm apart, closer than the {heights.step_mm:g} mm of the header"
+            rule = f"slices lie {close}, and their numbers do not run along the stack"
+            sentences.append(f"{path}: {rule}: check that it is not several acquisitions between each other's slices")
         return alone
     groups, name = found
     rule = f"{len(groups)} acquisitions seem to lie between each other's slices, told apart by {name} alone"
     sentences.append(f"{path}: {rule}; check that they are not mixed")
     return [(group, f"sweep by {name}") for group in groups]
+
+
+def _runs_along(slices: Group, heights: Heights) -> bool:
+    """Whether numbers grow, or fall, from slice to slice."""
+    numbers = [piece.order for piece in sorted(slices, key=heights)]
+    steps = {after > before for before, after in pairwise(numbers) if after != before}
+    return len(set(numbers)) == len(numbers) and len(steps) == 1
 
 
 def _tag(key: Key) -> str:

@@ -24,7 +24,7 @@ def without_copies(path: Path, pieces: Sequence[DicomSlice], heights: Heights) -
     for (instance, _), group in by_instance.items():
         if instance and len(group) > 1:
             for place in places(group, heights):
-                copies += _equal_to_another(place)
+                copies += equal_to_another(place)
     if not copies:
         return list(pieces), []
     left = {id(piece) for piece in copies}
@@ -35,7 +35,8 @@ def without_copies(path: Path, pieces: Sequence[DicomSlice], heights: Heights) -
     ]
 
 
-def _equal_to_another(place: Group) -> list[DicomSlice]:
+def equal_to_another(place: Group) -> list[DicomSlice]:
+    """Of slices at one place those whose voxels another one before has."""
     kept, copies = [(place[0], read_stack(place[:1])[0])] if len(place) > 1 else [], []
     for piece in place[1:]:
         voxels = read_stack([piece])[0]

@@ -74,6 +74,8 @@ def _explain_dicom(path: Path) -> NoImage:
     except (ImportError, OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, EOFError):
         return NoImage(path, "unreadable", "DICOM that cannot be read (damaged or cut off)")
     series, modality = str(tags.get("SeriesInstanceUID") or ""), str(tags.get("Modality") or "")
+    if "DirectoryRecordSequence" in tags:
+        return NoImage(path, "no image", "a list of DICOM files (DICOMDIR)")
     if modality in NOT_IMAGES:
         return NoImage(path, "no image", describe_object(modality), series)
     if "Rows" not in tags and "SOPClassUID" in tags and _ends_whole(path) and modality:

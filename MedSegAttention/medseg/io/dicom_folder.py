@@ -37,18 +37,23 @@ def read_folder(folder: Path) -> DicomFolder:
         ImageError: if a tag that should be numbers is not.
     """
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_skipped(path)]
-    if not any(map(is_dicom, files)):
+    if not any(map(_has_mark, files)):
         files += _below(folder)
     images: list[DicomSlice] = []
     others: list[NoImage] = []
     strangers: list[Path] = []
     for path in files:
-        piece = read_tags(path) if is_dicom(path) else None
+        try:
+            has_mark = is_dicom(path)
+        except OSError as error:
+            others.append(NoImage(path, "unreadable", f"it may not be read: {error.strerror}"))
+            continue
+        piece = read_tags(path) if has_mark else None
         if piece is not None and piece.modality not in NOT_IMAGES:
             images.append(piece)
         elif piece is not None:
             others.append(NoImage(path, "no image", describe_object(piece.modality), piece.series))
-        elif is_dicom(path):
+        elif has_mark:
             others.append(explain(path))
         else:
             strangers.append(path)
@@ -194,6 +199,13 @@ def _continues(folder: Path, slices: Sequence[DicomSlice]) -> bool:
 
 def _axes(piece: DicomSlice) -> list[float]:
     return [] if piece.axes is None else np.round(piece.axes.ravel(), 2).tolist()
+
+
+def _has_mark(path: Path) -> bool:
+    try:
+        return is_dicom(path)
+    except OSError:
+        return False
 
 
 def _is_skipped(path: Path) -> bool:

@@ -65,8 +65,8 @@ def _offsets(piece: DicomSlice, top: Any, position: NDArray[np.float64]) -> tupl
     if _ROTATION in pointers:
         rule = f"a volume has slices, and the {piece.frames} frames of this file are projections round the patient"
         raise refusal(piece.path, f"{rule} (Rotation Vector 0054,0050); take the reconstructed series")
-    if grid is not None and len(np.atleast_1d(grid)) == piece.frames:
-        return _grid_offsets(piece, np.array(grid, dtype=np.float64), float(position[2])), []
+    if grid is not None:
+        return _grid_offsets(piece, np.atleast_1d(np.array(grid, dtype=np.float64)), float(position[2])), []
     if pointers & _TIMES or (between is None and ("FrameTime" in top or "CineRate" in top)):
         return np.zeros(piece.frames), [f"{piece.path}: its {piece.frames} frames are times of one slice (cine)"]
     numbers = top.get("SliceVector")
@@ -89,6 +89,9 @@ def _offsets(piece: DicomSlice, top: Any, position: NDArray[np.float64]) -> tupl
 
 def _grid_offsets(piece: DicomSlice, grid: NDArray[np.float64], height: float) -> NDArray[np.float64]:
     """Relative where the first is 0, else positions along z whose first is that of the image (PS3.3, C.8.8.3.2)."""
+    if grid.size != piece.frames:
+        rule = f"Grid Frame Offset Vector (3004,000C) has a number for each of {piece.frames} frames, got {grid.size}"
+        raise refusal(piece.path, f"{rule}; {_CONVERT}")
     if abs(grid[0]) < _SAME_MM:
         return grid
     is_axial = piece.axes is not None and abs(abs(float(np.cross(*piece.axes)[2])) - 1) < _SAME_MM

@@ -21,6 +21,7 @@ _BY_PLACE = {
     "0020|9113",
     "0020|9116",
 }  # what a dimension may count beside groups
+_ENHANCED = {f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "2.2", "4.1", "4.3", "4.4", "6.2", "128.1", "130")}
 _DAMAGED = (OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, EOFError)
 
 
@@ -45,7 +46,12 @@ def read_tags(path: Path) -> DicomSlice | None:
     piece = slice_from(path, tags, shape, samples=samples)
     if piece.frames == 1 and piece.position is not None and piece.axes is not None and piece.spacing is not None:
         return piece
-    groups = _functional_groups(path)
+    try:
+        groups = _functional_groups(path)
+    except ImportError as error:
+        if piece.frames == 1 and tags.get("0008|0016") not in _ENHANCED:
+            return piece
+        raise _without_pydicom(piece) from error
     if len(groups) != piece.frames:
         return piece
     return replace(slice_from(path, tags | groups[0], shape, samples=samples), groups=groups)
@@ -74,17 +80,23 @@ def top_tags(piece: DicomSlice) -> Any:
     try:
         return open_tags(piece.path)
     except ImportError as error:
-        rule = f"reading the {piece.frames} frames of this file takes the package pydicom, and it is not installed"
-        raise refusal(piece.path, f"{rule}; install pydicom, or convert the file to NIfTI with dcm2niix") from error
+        raise _without_pydicom(piece) from error
     except _DAMAGED as error:
         raise refusal(piece.path, f"its tags cannot be read ({error}); export it again") from error
+
+
+def _without_pydicom(piece: DicomSlice) -> Exception:
+    rule = (
+        "the geometry of this file lies in functional groups, which takes the package pydicom to read, and it is absent"
+    )
+    return refusal(piece.path, f"{rule}; install pydicom, or convert the file to NIfTI with dcm2niix")
 
 
 def _functional_groups(path: Path) -> tuple[dict[str, str], ...]:
     """For each frame the tags of its functional groups, those of all frames included; empty where there are none."""
     try:
         return _groups_in(open_tags(path))
-    except (ImportError, *_DAMAGED):
+    except _DAMAGED:
         return ()
 
 

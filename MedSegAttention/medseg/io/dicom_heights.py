@@ -101,9 +101,15 @@ def relation(parts: Sequence[Group], heights: Heights, *, is_time: bool = False)
         return "apart"
     spans = sorted((min(map(heights, part)), max(map(heights, part))) for part in parts)
     gaps = [low - high for (_, high), (low, _) in pairwise(spans)]
-    if not is_time and heights.kind != "number" and min(gaps) > _GAP * inside.max():
+    if not is_time and min(gaps) > _GAP * inside.max():
         return "apart"
     return "unclear"
+
+
+def interleave(parts: Sequence[Group], heights: Heights) -> bool:
+    """Whether slices of some groups lie between those of others."""
+    spans = sorted((min(map(heights, part)), max(map(heights, part))) for part in parts)
+    return any(low < high for (_, high), (low, _) in pairwise(spans))
 
 
 def _join(
@@ -114,14 +120,14 @@ def _join(
     if distances.min() <= heights.same_mm or not is_even(distances):
         return None
     if heights.step_mm is not None:
-        usual = float(np.median(distances))
+        usual = float(np.quantile(distances, 0.5, method="lower"))
         return "one stack" if usual >= _TOUCHING * heights.step_mm else None
     return "one stack" if is_time or len(parts) > len(merged) // 2 else None
 
 
 def is_even(distances: NDArray[np.float64]) -> bool:
     """Whether distances are the usual one, or several times it where slices are missing."""
-    times = distances / float(np.median(distances))
+    times = distances / float(np.quantile(distances, 0.5, method="lower"))
     return bool((np.abs(times - np.round(times)) <= _EVEN).all() and np.round(times).min() >= 1)
 
 

@@ -1,12 +1,12 @@
 """Repeats of a stack that no tag names, told apart by the order in which their slices were acquired or numbered."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
-from medseg.io.dicom_heights import Group, Heights, is_even, relation
+from medseg.io.dicom_heights import Group, Heights, interleave, is_even, relation
 from medseg.io.dicom_keys import KEYS, Key, value_of
 from medseg.io.dicom_slice import DicomSlice
 
@@ -40,14 +40,24 @@ def by_order(stacks: Sequence[Group], heights: Heights) -> tuple[list[Group], st
 
 def by_sweeps(slices: Group, heights: Heights) -> tuple[list[Group], str] | None:
     """Take slices at places of their own apart into even stacks that were numbered or acquired one after the other."""
-    for name, ordered in _orders(slices, heights):
-        runs = _runs(ordered, heights)
-        if not 2 <= len(runs) <= _SWEEPS or min(map(len, runs)) < 2:
-            continue
-        even = all(is_even(np.diff(sorted(map(heights, run)))) for run in runs)
-        if even and relation(runs, heights, is_time=True) == "apart":
+    for name, runs in _even_sweeps(slices, heights):
+        if relation(runs, heights, is_time=True) == "apart":
             return runs, name
     return None
+
+
+def interleaved_sweeps(slices: Group, heights: Heights) -> list[Group]:
+    """Even stacks between each other's slices, numbered or acquired one after the other; none where there are none."""
+    return next((runs for _, runs in _even_sweeps(slices, heights) if interleave(runs, heights)), [])
+
+
+def _even_sweeps(slices: Group, heights: Heights) -> Iterator[tuple[str, list[Group]]]:
+    """Slices in sweeps by each of the orders they have, where these are few and even."""
+    for name, ordered in _orders(slices, heights):
+        runs = _runs(ordered, heights)
+        few = 2 <= len(runs) <= _SWEEPS and min(map(len, runs)) >= 2
+        if few and all(is_even(np.diff(sorted(map(heights, run)))) for run in runs):
+            yield name, runs
 
 
 def _orders(slices: Group, heights: Heights) -> list[tuple[str, _Ordered]]:

@@ -98,7 +98,7 @@ def _refuse_shifted(
 
 def _uneven(path: Path, slices: Sequence[DicomSlice], heights: NDArray[np.float64]) -> list[str]:
     distances = np.diff(heights)
-    usual = float(np.median(distances))
+    usual = float(np.quantile(distances, 0.5, method="lower"))
     odd = np.flatnonzero(np.abs(distances - usual) > max(_UNEVEN * usual, SAME_PLACE_MM))
     if odd.size == 0:
         return []

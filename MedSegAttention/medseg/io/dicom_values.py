@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg.io.dicom_file import open_tags
 from medseg.io.dicom_slice import DicomSlice
 from medseg.io.dicom_voxels import rescale
 
@@ -46,11 +47,22 @@ def _rescales(path: Path, slices: Sequence[DicomSlice]) -> list[str]:
             f"{len(without)} of {len(slices)} slices have no Rescale (0028,1052 and 0028,1053), e.g. {without[0].name}"
         )
         return [f"{path}: {rule}: their values may not mean what those of the others do"]
+    if not slices[0].tags.get("0028|1053") and _has_lookup_table(slices[0]):
+        return [f"{path}: its values have a Modality LUT (0028,3000), which is not applied: they are the stored ones"]
+    if any(piece.numbers("0028|1053", 1) == [0.0] for piece in slices):
+        return [f"{path}: Rescale Slope (0028,1053) is 0, which means nothing, and 1 is used"]
     pairs = {rescale(piece.tags, piece) for piece in slices}
     if len(pairs) > 1 and slices[0].modality != "PT":  # of PET each slice has its own
         rule = f"Rescale (0028,1052 and 0028,1053) differs between slices in {len(pairs)} ways"
         return [f"{path}: {rule}: that of each is applied; check that values are of one scale"]
     return []
+
+
+def _has_lookup_table(piece: DicomSlice) -> bool:
+    try:
+        return "ModalityLUTSequence" in open_tags(piece.path)
+    except ImportError:
+        return False
 
 
 def _padding(path: Path, slices: Sequence[DicomSlice], array: NDArray[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,27 +39,29 @@ def read_stack(slices: Sequence[DicomSlice]) -> tuple[NDArray[Any], list[str]]:
     Raises:
         ImageError: as ``read_voxels``.
     """
-    planes: list[NDArray[Any]] = []
+    planes: dict[int, NDArray[Any]] = {}
     sentences: dict[str, str] = {}  # what was heard, and the file it was first heard of
-    path, whole = None, np.empty(0)
-    for piece in slices:
-        if piece.path != path:
-            whole, heard = _decode(piece)
-            path = piece.path
-            for text in heard:
-                sentences.setdefault(text.replace(str(path), ""), f"{path}: the decoder warns: {text}")
-        planes.append(_modality_values(piece, whole[:, :, piece.frame]))
-    return np.stack(planes, axis=-1), list(sentences.values())
+    by_file: defaultdict[Path, list[int]] = defaultdict(list)  # a file of many frames is decoded once
+    for number, piece in enumerate(slices):
+        by_file[piece.path].append(number)
+    for path, numbers in by_file.items():
+        whole, heard = _decode(slices[numbers[0]])
+        for text in heard:
+            sentences.setdefault(text.replace(str(path), ""), f"{path}: the decoder warns: {text}")
+        for number in numbers:
+            piece = slices[number]
+            planes[number] = _modality_values(piece, whole[:, :, piece.frame])
+    return np.stack([planes[number] for number in range(len(slices))], axis=-1), list(sentences.values())
 
 
 def rescale(tags: dict[str, str], piece: DicomSlice) -> tuple[float, float]:
-    """Slope and intercept that tags of a slice give; 1 and 0 where they give none.
+    """Slope and intercept that tags of a slice give; 1 and 0 where they give none, or a slope of 0.
 
     Raises:
         ImageError: if they are no numbers.
     """
     slope, intercept = (numbers_of(piece.path, tags, tag, 1) for tag in ("0028|1053", "0028|1052"))
-    return (slope[0] if slope else 1.0), (intercept[0] if intercept else 0.0)
+    return (slope[0] if slope and slope[0] else 1.0), (intercept[0] if intercept else 0.0)
 
 
 def refuse_cut(piece: DicomSlice) -> None:

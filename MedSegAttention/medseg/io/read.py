@@ -40,7 +40,7 @@ def read_image(path: Path, *, frame: int | None = None, colours: bool = False, c
 
     Args:
         path: file or folder.
-        frame: which volume of several (time points), counted from 0.
+        frame: which volume of several (time points, acquisitions of a DICOM series), counted from 0.
         colours: whether a picture is red, green and blue; else it must be grey.
         channels: how many volumes of a file, as Decathlon's data sets have them, are the channels of one image; None:
             any number. Not of DICOM, whose volumes are time points.

@@ -7,9 +7,9 @@ pytest.importorskip("pydicom", reason="the files are written by pydicom")
 
 from pydicom.dataset import Dataset
 
-from dicom_series import dataset, volume, write_stack
 from medseg.io.read import read_image
 from medseg.spec.errors import ImageError
+from scanner_files import dataset, volume, write_stack
 
 FIRST, SECOND, THIRD = volume(6, 1), volume(6, 2), volume(6, 3)
 EVEN = [2.0 * k for k in range(6)]
@@ -204,6 +204,31 @@ def test_a_copied_series_is_read_once_and_said(tmp_path, slices):
     reading = read_image(tmp_path)
     np.testing.assert_array_equal(reading.image.array[0], FIRST)
     assert f"{slices} slices are there twice (same SOP Instance UID" in reading.warnings[0]
+
+
+def test_a_series_that_was_sent_again_under_new_instance_uids_is_read_once(tmp_path):
+    write_stack(tmp_path, FIRST, name="a")
+    write_stack(tmp_path, FIRST, name="b")
+    reading = read_image(tmp_path)
+    np.testing.assert_array_equal(reading.image.array[0], FIRST)
+    assert "6 slices have the place and the voxels of another, and one of each is read" in reading.warnings[0]
+
+
+@pytest.mark.parametrize("tag", ["PatientID", "SeriesNumber", "SeriesDescription"])
+def test_series_that_lost_their_uids_are_not_mixed(tmp_path, tag):
+    for number, stack in enumerate((FIRST, SECOND)):
+        write_stack(tmp_path, stack, name=f"{number}", SeriesInstanceUID=None, **{tag: f"{number + 1}"})
+    assert_told_apart(tmp_path, FIRST, SECOND)
+
+
+@pytest.mark.parametrize("tag", ["AcquisitionTime", None])
+def test_sweeps_between_each_others_slices_are_said_where_nothing_says_how_thick_slices_are(tmp_path, tag):
+    for number, (stack, shift) in enumerate(((FIRST, 0), (SECOND, 1))):
+        tags = {tag: f"12{number}000"} if tag else {}
+        places = np.add(EVEN, shift)
+        write_stack(tmp_path, stack, places, name=f"{number}", start=1 + 6 * number, SliceThickness=None, **tags)
+    warnings = " ".join(read_image(tmp_path).warnings)
+    assert "sweeps of slices interleave to one stack, and their thickness is not given" in warnings
 
 
 def test_one_instance_uid_for_all_slices_is_no_copy(tmp_path):

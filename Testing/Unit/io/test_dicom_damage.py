@@ -9,9 +9,9 @@ pytest.importorskip("pydicom", reason="the files are written by pydicom")
 
 from pydicom.uid import EncapsulatedPDFStorage, SegmentationStorage
 
-from dicom_series import compressed, dataset, save, volume, write_stack
 from medseg.io.read import read_image
 from medseg.spec.errors import ImageError
+from scanner_files import compressed, dataset, save, volume, write_stack
 
 STACK = volume(6)
 
@@ -107,3 +107,10 @@ def test_one_file_that_was_cut_is_not_called_without_an_image(tmp_path):
     for length in (140, 400, len(whole) - 80):
         path.write_bytes(whole[:length])
         refused(path, r"cut off or damaged|cannot be read|the file holds")
+
+
+def test_a_list_of_files_is_not_called_damaged(tmp_path):
+    made = dataset(STACK[:, :, 0], Modality=None, Rows=None, Columns=None, PixelData=None, SOPClassUID=None)
+    made.DirectoryRecordSequence = []
+    path = save(made, tmp_path / "DICOMDIR")
+    refused(path, r"this is a list of DICOM files \(DICOMDIR\); choose a file")

@@ -1,5 +1,7 @@
 """Many frames in a file, and geometry in functional groups: what is a volume is read where its tags put it."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -8,12 +10,12 @@ pytest.importorskip("pydicom", reason="the files are written by pydicom")
 import SimpleITK as sitk  # noqa: N813
 from pydicom.sequence import Sequence as Items
 
-from dicom_series import AXIAL, dataset, enhanced, item, multi_frame, save, volume, write_stack
 from medseg.io.itk import quiet_itk
 from medseg.io.read import read_image
 from medseg.jobs.batch.cases import find_cases
 from medseg.spec.errors import ImageError
 from medseg.spec.manifest import Code, LabelSpec
+from scanner_files import AXIAL, dataset, enhanced, item, multi_frame, save, volume, write_stack
 from small_manifest import small_manifest
 
 STACK = volume(5)
@@ -219,7 +221,33 @@ def test_a_captured_volume_whose_frames_have_places_is_no_radiograph(tmp_path):
     made.Modality = "OT"
     path = save(made, tmp_path / "in" / "a.dcm")
     assert_is(read_image(path), STACK, expected(AXIAL, (0.5, 0.75), (0, 0, 0), (0, 0, 2)))
-    (case,) = find_cases(
-        tmp_path, small_manifest(labels=(LabelSpec(1, "a", (1, 2, 3), CODE),)), tmp_path / "out", ".nii.gz"
-    )
+    labels = (LabelSpec(value=1, name="a", color=(1, 2, 3), category=CODE, type=CODE),)
+    (case,) = find_cases(tmp_path, small_manifest(labels=labels), tmp_path / "out", ".nii.gz")
     assert case.inputs == (str(tmp_path / "in"),)
+
+
+def test_files_of_many_frames_each_are_acquisitions(tmp_path):
+    for number, stack in enumerate((STACK, STACK + 2000)):
+        save(enhanced(stack, UPWARDS, AcquisitionNumber=number + 1), tmp_path / f"{number}.dcm")
+    for number in range(2):
+        np.testing.assert_array_equal(read_image(tmp_path, frame=number).image.array[0], STACK + 2000 * number)
+
+
+def test_a_volume_spread_over_files_of_many_frames_is_one(tmp_path):
+    both = volume(8)
+    for number in range(2):
+        places = [(0, 0, 2.0 * k) for k in range(number, 8, 2)]
+        save(enhanced(both[:, :, number::2], places, InstanceNumber=number + 1), tmp_path / f"{number}.dcm")
+    np.testing.assert_array_equal(read_image(tmp_path).image.array[0], both)
+
+
+def test_a_vector_that_lacks_frames_is_refused(tmp_path):
+    path = save(multi_frame(STACK, GridFrameOffsetVector=[0, 2, 4]), tmp_path / "a.dcm")
+    refused(path, r"a number for each of 5 frames, got 3; convert")
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_without_pydicom_files_with_functional_groups_are_refused(tmp_path, monkeypatch, frames):
+    path = save(enhanced(STACK[:, :, :frames], UPWARDS[:frames]), tmp_path / "a.dcm")
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    refused(path, "takes the package pydicom to read, and it is absent; install pydicom")

@@ -8,9 +8,9 @@ pytest.importorskip("pydicom", reason="the files are written by pydicom")
 import pydicom
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
 
-from dicom_series import dataset, save, volume, write_stack
 from medseg.io.read import read_image
 from medseg.spec.errors import ImageError
+from scanner_files import dataset, save, volume, write_stack
 
 STACK = volume(5)
 
@@ -99,3 +99,17 @@ def test_a_lookup_table_of_the_modality_that_is_not_applied_is_said(tmp_path):
     table.add_new(0x00283006, "OW", np.arange(4, dtype="<u2").tobytes())
     write_stack(tmp_path, STACK, ModalityLUTSequence=pydicom.Sequence([table]))
     assert "Modality LUT (0028,3000), which is not applied" in " ".join(read_image(tmp_path).warnings)
+
+
+def test_a_slope_of_0_is_said_and_1_is_used(tmp_path):
+    tags = {"RescaleSlope": 0, "RescaleIntercept": 0, "PhotometricInterpretation": "MONOCHROME1"}
+    write_stack(tmp_path, STACK, **tags)
+    reading = read_image(tmp_path)
+    np.testing.assert_array_equal(reading.image.array[0], STACK)
+    assert "Rescale Slope (0028,1053) is 0, which means nothing, and 1 is used" in " ".join(reading.warnings)
+
+
+def test_axes_that_are_no_directions_are_refused(tmp_path):
+    write_stack(tmp_path, STACK, ImageOrientationPatient=(0, 0, 0, 0, 0, 0))
+    with pytest.raises(ImageError, match=r"two directions of length 1, got 0\.000 0\.000.*; export"):
+        read_image(tmp_path)

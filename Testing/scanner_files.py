@@ -79,7 +79,7 @@ def _short(name: str, value: object) -> object:
 def save(made: FileDataset, path: Path) -> Path:
     """Write a file, with the folders above it; where it is of no series, it is of that of its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if made.SeriesInstanceUID == generate_uid(entropy_srcs=["series", ""]):
+    if made.get("SeriesInstanceUID") == generate_uid(entropy_srcs=["series", ""]):
         made.SeriesInstanceUID = generate_uid(entropy_srcs=["series", str(path.parent)])
     made.save_as(path, enforce_file_format=True)
     return path
