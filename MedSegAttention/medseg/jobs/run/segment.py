@@ -50,6 +50,7 @@ def segment_case(
     want_probabilities: bool = False,
     load: Callable[[Bundle], nn.Module] = load_network,
     engines: KeptEngines | None = None,
+    keep_stages: bool = False,
     on_event: OnEvent = ignore_event,
     cancelled: IsCancelled = never,
     on_forecast: Callable[[Forecast], None] | None = None,
@@ -69,6 +70,7 @@ def segment_case(
         modality: as DICOM names it, of inputs that do not say it.
         want_probabilities: also return the probabilities; they are returned too where they are written.
         load: gives the bundle's network; replaced where networks are kept between cases.
+        keep_stages: whether those of a model's stages are given and kept so, too; else one is there at a time.
         engines: those of earlier cases, for the same networks; None: made for this one.
         on_event: hears Progress, Warned and, last, Finished; whatever it raises ends the work.
         cancelled: asked between windows and stages, and a last time before the outputs appear.
@@ -93,7 +95,9 @@ def segment_case(
             on_forecast(_forecast(plans, bundle, image, probabilities=want_probabilities))
         for remark in check_scan(image, bundle.manifest):
             progress.warn(remark)
-    asked = Asked(bundle, options, device, load, engines or KeptEngines(), progress, want_probabilities)
+    asked = Asked(
+        bundle, options, device, load, engines or KeptEngines(), progress, want_probabilities, keep_stages=keep_stages
+    )
     specs = result_labels(image.shape, image.affine, bundle.manifest, options)
     found, probabilities = asked.answer(image, plans)
     with progress.stage("postprocess"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medseg.bundles.label_specs import label_specs
 from medseg.io.read import LabelReading
 from medseg.spec.errors import JobError
 from medseg.spec.labels import LabelSpec
@@ -87,3 +88,32 @@ def compare(first: tuple[Path, LabelReading], second: tuple[Path, LabelReading],
             shown = ", ".join(map(str, sorted(unnamed)))
             sentences.append(f"{own} holds values that no segment names, and they count as background: {shown}")
     return sentences
+
+
+def label_table(stated: Sequence[LabelSpec], known: Sequence[LabelSpec]) -> tuple[dict[int, int] | None, list[str]]:
+    """Value of a model for each value of a data set that names its labels, by name or the code that a name stands for.
+
+    Args:
+        stated: the data set's labels.
+        known: the model's.
+
+    Returns:
+        None where values are compared as they are: they are the same, nothing is named, or no name is the model's.
+        And sentences on what is not in both.
+    """
+    coded = label_specs([spec.name for spec in stated], [spec.value for spec in stated]) if stated else ()
+    table = same_segments(coded, known)
+    if not stated:
+        return None, []
+    if not table:
+        numbers = sorted({spec.value for spec in stated} & {spec.value for spec in known})
+        return None, [
+            f"the data set names its labels ({listing(stated)}), none of which is one of the model's "
+            f"({listing(known)}): they are compared by number ({', '.join(map(str, numbers))})"
+        ]
+    sentences = []
+    if more := [spec.name for spec in stated if spec.value not in table and spec.name.lower() != "ignore"]:
+        sentences.append(f"the model has no {', '.join(more)}, which the data set labels: they count as background")
+    if lacking := [spec.name for spec in known if spec.value not in table.values()]:
+        sentences.append(f"the data set labels no {', '.join(lacking)}, which the model finds: they are not scored")
+    return (None if not sentences and all(one == other for one, other in table.items()) else table), sentences
