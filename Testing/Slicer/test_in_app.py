@@ -70,6 +70,63 @@ def test_what_a_clinician_does_in_slicer_passes_on_the_stand_in_too(door, in_app
     played(str(door.SAMPLE))
 
 
+def test_while_a_call_from_the_console_is_waited_for_the_window_lives_and_the_console_tells(
+    door, slicer_app, slicer_scene, capsys
+):
+    import qt
+
+    from medseg.io.read import read_image
+    from mrml_nodes import volume_node_from_image
+
+    assert slicer_app
+    turns = []
+    timer = qt.QTimer()
+    timer.setInterval(20)
+    timer.connect("timeout()", lambda: turns.append(1))
+    timer.start()
+    volume = volume_node_from_image(slicer_scene, read_image(door.SAMPLE).image, "head")
+    node = door.MedSegAttentionLogic().segment(volume, door.MODEL, device="cpu")
+    timer.stop()
+    assert node.GetSegmentation().GetNumberOfSegments() == 2
+    assert len(turns) > 10
+    told = capsys.readouterr().out.splitlines()
+    assert "The network looks at the volume" in "\n".join(told)
+    assert told[-1].startswith("Done in")
+
+
+def test_what_a_callback_raises_while_the_window_lives_ends_the_call(door, slicer_scene):
+    from medseg.io.read import read_image
+    from mrml_nodes import volume_node_from_image
+
+    def refuse(_event):
+        msg = "enough"
+        raise LookupError(msg)
+
+    volume = volume_node_from_image(slicer_scene, read_image(door.SAMPLE).image, "head")
+    with pytest.raises(LookupError, match="enough"):
+        door.MedSegAttentionLogic().segment(volume, door.MODEL, device="cpu", onEvent=refuse)
+    assert slicer_scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_the_question_before_an_installation_is_answered_with_yes_or_no(
+    door, request, answers, slicer_scene, monkeypatch, tmp_path, array
+):
+    from mrml_nodes import volume_node_from_image
+
+    for name in ("requirements.txt", "requirements-training.txt"):
+        (tmp_path / name).write_text("no-such-package-of-medseg>=1\n")
+    monkeypatch.setattr(door, "REQUIREMENTS", tmp_path / "requirements.txt")
+    panel = request.getfixturevalue("widget").panel
+    from medseg.imaging.image import Image
+
+    panel.parameters.set_inputs([volume_node_from_image(slicer_scene, Image(array), "head")])
+    answers.queue("No")
+    panel.names.apply.click()
+    assert panel.names.status.text.startswith("Nothing was installed")
+    assert "no-such-package-of-medseg" in answers.asked[0]
+    assert not panel.queue.rows
+
+
 def test_what_a_killed_slicer_has_left_of_a_patient_is_removed_at_the_next_start_and_said_in_the_log(
     monkeypatch, tmp_path, request, spin
 ):

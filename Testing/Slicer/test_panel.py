@@ -972,3 +972,12 @@ def test_the_support_file_names_no_patient_though_the_screen_does(
     assert "1961" not in report
     assert "<volume 1> holds no numbers" in report
     assert "<volume 1> is tilted" in report
+
+
+def test_what_was_said_of_a_scene_goes_with_it(ready, process, scene, specs, array, affines):
+    ready.apply()
+    answer(process, specs, array, affines[-2])
+    assert ready.status.startswith("Done in")
+    close(ready, scene)
+    assert ready.status == ""
+    assert "Done in" in ready.log.text()  # the log tells of every run, not of failures alone

@@ -33,7 +33,7 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
     preferences = Preferences(qt.QSettings())
     make_installer = partial(
         DependencyInstaller,
-        confirm=slicer.util.confirmOkCancelDisplay,
+        confirm=slicer.util.confirmYesNoDisplay,
         preferences=preferences,
         on_progress=lambda line: say(line),  # when Apply is pressed, long after the panel is there
     )
