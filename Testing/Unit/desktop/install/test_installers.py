@@ -101,9 +101,7 @@ def test_a_download_that_was_blocked_is_said_with_the_way_round_and_given_up_soo
         raise ModuleNotFoundError(msg, name="torch")
 
     slicer.module.util.pip_install = blocked
-    with pytest.raises(
-        MissingDependency, match=r"nothing came from the network; .* folder of wheels in Advanced"
-    ) as no:
+    with pytest.raises(MissingDependency, match=r"nothing came from the network; .* folder of wheels") as no:
         slicer_installers().packages(["safetensors"], tmp_path / "constraints.txt")
     assert "No module named" not in str(no.value)
     assert seen == [("1", "60")]
