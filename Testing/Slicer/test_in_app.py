@@ -134,6 +134,29 @@ def test_the_question_before_an_installation_is_answered_with_yes_or_no(
     assert not panel.queue.rows
 
 
+def test_closing_slicer_while_something_runs_asks_first(request, slicer_app, slicer_scene, answers, array):
+    from PySide6 import QtWidgets
+
+    from fake_process import FakeProcess
+    from medseg.imaging.image import Image
+    from mrml_nodes import volume_node_from_image
+
+    window = slicer_app.mainWindow()
+    panel = request.getfixturevalue("widget").panel
+    window.show()
+    assert QtWidgets.QWidget.close(window)  # nothing runs, nothing is asked
+    assert answers.asked == []
+    panel.queue._process = FakeProcess()
+    panel.parameters.set_inputs([volume_node_from_image(slicer_scene, Image(array), "head")])
+    panel.names.apply.click()
+    assert panel.queue.is_busy
+    window.show()
+    answers.queue("No", "Yes")
+    assert not QtWidgets.QWidget.close(window)
+    assert "MedSegAttention is at work: 1 in the queue." in answers.asked[0]
+    assert QtWidgets.QWidget.close(window)
+
+
 def test_what_a_killed_slicer_has_left_of_a_patient_is_removed_at_the_next_start_and_said_in_the_log(
     monkeypatch, tmp_path, request, spin
 ):

@@ -10,6 +10,7 @@ from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.requirements import training_requirements
 from medseg.desktop.panel.log_book import LogBook
 from medseg.desktop.panel.panel import Panel
+from medseg.desktop.panel.quit_guard import QuitGuard
 from medseg.desktop.panel.scene_watch import SceneWatch
 from medseg.desktop.state.in_thread import InThread
 from medseg.desktop.state.preferences import Preferences
@@ -58,7 +59,14 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
         slicer.app.processEvents()  # the line is painted before the installation begins
 
     panel.say(installer.resume())
-    return panel, SceneWatch(scene, panel, on_stop=_remove_what_was_left(panel.log).forget)
+    removal = _remove_what_was_left(panel.log)
+    guard = QuitGuard(slicer.util.mainWindow(), panel.queue.running, slicer.util.confirmYesNoDisplay)
+
+    def stop() -> None:
+        removal.forget()
+        guard.stop()
+
+    return panel, SceneWatch(scene, panel, on_stop=stop)
 
 
 def _remove_what_was_left(log: LogBook) -> InThread[int]:
