@@ -1,7 +1,6 @@
 """The door: what Slicer finds when it looks for modules. Nothing heavy is imported before it is used."""
 # ruff: noqa: N802, N803, PT009 - Slicer calls and reads these names, and brings its own test class
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -132,7 +131,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
 
         volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
         options |= {"mode": mode, "all_time_points": allTimePoints, "wait": wait, "python": python}
-        heard = {"on_finished": onFinished, "on_event": onEvent or self._report, "versions": _versions()}
+        heard = {"on_finished": onFinished, "on_event": onEvent or self._reporter(), "versions": _versions()}
         return segment_nodes(volumes, model, outputSegmentation, requirements=REQUIREMENTS, **heard, **options)
 
     def segmentFolder(
@@ -209,7 +208,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         """
         from medseg.desktop.console.calls import train_model
 
-        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or self._report}
+        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or self._reporter()}
         return train_model(cases, name, start=startFrom, minutes=minutes, requirements=REQUIREMENTS, **heard, **more)
 
     def models(self, modelFolders: Any = ()) -> dict[str, str]:
@@ -219,14 +218,14 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         return model_titles(modelFolders)
 
     @staticmethod
-    def _report(event: Any) -> None:
-        from medseg.desktop.state.texts import describe_event
+    def _reporter() -> Any:
+        from medseg.desktop.console.telling import Teller
 
-        logging.info(describe_event(event))
+        return Teller()
 
     @staticmethod
     def _report_case(number: int, total: int, row: Any) -> None:
-        logging.info("%d/%d %s: %s %s", number, total, row.case, row.status, row.error)
+        sys.stdout.write(f"{number}/{total} {row.case}: {row.status} {row.error}\n")
 
 
 class MedSegAttentionTest(ScriptedLoadableModuleTest):
@@ -291,4 +290,4 @@ def ensurePackages(*, forTraining: bool = False) -> None:
     from medseg.desktop.install.requirements import training_requirements
 
     wanted = training_requirements(REQUIREMENTS) if forTraining else REQUIREMENTS
-    install_packages(wanted, slicer.util.confirmOkCancelDisplay)
+    install_packages(wanted, slicer.util.confirmYesNoDisplay)

@@ -387,3 +387,9 @@ def test_in_the_window_all_come_in_the_end(scene, imported, spin):
     spin(lambda: not deferred.is_busy)
     assert heard == [1, 2, 3, 3, 3]
     assert list(folder.glob("*volumes*")) == []
+
+
+def test_a_result_whose_volume_was_deleted_is_called_as_the_volume_was(scene, run, volume):
+    pending = run(title="brain T1")
+    scene.RemoveNode(volume)
+    assert import_result(scene, pending, FINISHED, {}).node.GetName() == "brain T1 segmentation"

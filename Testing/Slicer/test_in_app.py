@@ -12,6 +12,7 @@ pytest.importorskip("PySide6.QtWidgets", reason=_NO_QT, exc_type=ImportError)
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
 IN_APP = Path(__file__).resolve().parent / "in_app" / "panel_in_slicer.py"
+FIRST_USE = IN_APP.with_name("first_use_in_slicer.py")
 DOOR = Path(__file__).resolve().parents[2] / "MedSegAttention" / "MedSegAttention.py"
 
 
@@ -50,10 +51,13 @@ def test_the_test_inside_slicer_passes_with_the_model_that_ships(door):
 
 @pytest.fixture
 def in_app(slicer_app):  # noqa: ARG001 - must be there first
-    spec = importlib.util.spec_from_file_location("panel_in_slicer", IN_APP)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    found = {}
+    for path in (IN_APP, FIRST_USE):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found |= {each.__name__: each for each in module.TESTS}
+    return found
 
 
 @pytest.mark.usefixtures("widget")
@@ -63,11 +67,94 @@ def in_app(slicer_app):  # noqa: ARG001 - must be there first
         "cancel_ends_a_run_within_two_seconds",
         "a_result_joins_a_segmentation_and_undo_takes_it_back",
         "a_saved_scene_brings_choices_and_segments_back",
+        "each_of_several_volumes_is_seen_with_its_own_segments",
+        "an_unsuitable_volume_is_told_before_apply",
+        "the_forecast_follows_a_new_region",
+        "a_wheel_folder_is_kept_and_what_it_lacks_is_said",
     ],
 )
 def test_what_a_clinician_does_in_slicer_passes_on_the_stand_in_too(door, in_app, name):
-    (played,) = [each for each in in_app.TESTS if each.__name__ == name]
-    played(str(door.SAMPLE))
+    in_app[name](str(door.SAMPLE))
+
+
+def test_while_a_call_from_the_console_is_waited_for_the_window_lives_and_the_console_tells(
+    door, slicer_app, slicer_scene, capsys
+):
+    import qt
+
+    from medseg.io.read import read_image
+    from mrml_nodes import volume_node_from_image
+
+    assert slicer_app
+    turns = []
+    timer = qt.QTimer()
+    timer.setInterval(20)
+    timer.connect("timeout()", lambda: turns.append(1))
+    timer.start()
+    volume = volume_node_from_image(slicer_scene, read_image(door.SAMPLE).image, "head")
+    node = door.MedSegAttentionLogic().segment(volume, door.MODEL, device="cpu")
+    timer.stop()
+    assert node.GetSegmentation().GetNumberOfSegments() == 2
+    assert len(turns) > 10
+    told = capsys.readouterr().out.splitlines()
+    assert "The network looks at the volume" in "\n".join(told)
+    assert told[-1].startswith("Done in")
+
+
+def test_what_a_callback_raises_while_the_window_lives_ends_the_call(door, slicer_scene):
+    from medseg.io.read import read_image
+    from mrml_nodes import volume_node_from_image
+
+    def refuse(_event):
+        msg = "enough"
+        raise LookupError(msg)
+
+    volume = volume_node_from_image(slicer_scene, read_image(door.SAMPLE).image, "head")
+    with pytest.raises(LookupError, match="enough"):
+        door.MedSegAttentionLogic().segment(volume, door.MODEL, device="cpu", onEvent=refuse)
+    assert slicer_scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+
+
+def test_the_question_before_an_installation_is_answered_with_yes_or_no(
+    door, request, answers, slicer_scene, monkeypatch, tmp_path, array
+):
+    from mrml_nodes import volume_node_from_image
+
+    for name in ("requirements.txt", "requirements-training.txt"):
+        (tmp_path / name).write_text("no-such-package-of-medseg>=1\n")
+    monkeypatch.setattr(door, "REQUIREMENTS", tmp_path / "requirements.txt")
+    panel = request.getfixturevalue("widget").panel
+    from medseg.imaging.image import Image
+
+    panel.parameters.set_inputs([volume_node_from_image(slicer_scene, Image(array), "head")])
+    answers.queue("No")
+    panel.names.apply.click()
+    assert panel.names.status.text.startswith("Nothing was installed")
+    assert "no-such-package-of-medseg" in answers.asked[0]
+    assert not panel.queue.rows
+
+
+def test_closing_slicer_while_something_runs_asks_first(request, slicer_app, slicer_scene, answers, array):
+    from PySide6 import QtWidgets
+
+    from fake_process import FakeProcess
+    from medseg.imaging.image import Image
+    from mrml_nodes import volume_node_from_image
+
+    window = slicer_app.mainWindow()
+    panel = request.getfixturevalue("widget").panel
+    window.show()
+    assert QtWidgets.QWidget.close(window)  # nothing runs, nothing is asked
+    assert answers.asked == []
+    panel.queue._process = FakeProcess()
+    panel.parameters.set_inputs([volume_node_from_image(slicer_scene, Image(array), "head")])
+    panel.names.apply.click()
+    assert panel.queue.is_busy
+    window.show()
+    answers.queue("No", "Yes")
+    assert not QtWidgets.QWidget.close(window)
+    assert "MedSegAttention is at work: 1 in the queue." in answers.asked[0]
+    assert QtWidgets.QWidget.close(window)
 
 
 def test_what_a_killed_slicer_has_left_of_a_patient_is_removed_at_the_next_start_and_said_in_the_log(

@@ -121,6 +121,7 @@ def drive(scene, spin):
         panel = Panel(scene, make_process, versions={}, **more)
         panel.widget.show()
         made.append(panel)
+        panel.sections.advanced.collapsed = False
         next(each for each in panel.sections.buttons if each.text.startswith("Models")).collapsed = False
         return Driver(panel, spin)
 

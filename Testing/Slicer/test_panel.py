@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,6 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 import slicer
 
 from medseg.bundles.catalogue import Bundle
-from medseg.desktop.queue import job_queue
 from medseg.desktop.scene import importing as importing
 from medseg.desktop.scene.results import read_provenance
 from medseg.desktop.state.preferences import Preferences
@@ -600,7 +600,7 @@ def test_a_result_nothing_can_show_is_kept_and_its_place_is_told(
         msg = "VTK is out of sorts"
         raise RuntimeError(msg)
 
-    monkeypatch.setattr(job_queue.tempfile, "mkdtemp", lambda **_: str(tmp_path))
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: str(tmp_path))
     monkeypatch.setattr(importing, "show_labels", fail)
     ready.apply()
     answer(process, specs, array, affines[-2])
@@ -615,7 +615,7 @@ def test_a_result_nothing_can_show_is_kept_and_its_place_is_told(
 def test_a_job_that_never_started_leaves_no_folder(ready, process, monkeypatch, tmp_path, error, qt_errors):
     folder = tmp_path / "job"
     folder.mkdir()
-    monkeypatch.setattr(job_queue.tempfile, "mkdtemp", lambda **_: str(folder))
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: str(folder))
 
     def fail(_job):
         raise error
@@ -972,3 +972,12 @@ def test_the_support_file_names_no_patient_though_the_screen_does(
     assert "1961" not in report
     assert "<volume 1> holds no numbers" in report
     assert "<volume 1> is tilted" in report
+
+
+def test_what_was_said_of_a_scene_goes_with_it(ready, process, scene, specs, array, affines):
+    ready.apply()
+    answer(process, specs, array, affines[-2])
+    assert ready.status.startswith("Done in")
+    close(ready, scene)
+    assert ready.status == ""
+    assert "Done in" in ready.log.text()  # the log tells of every run, not of failures alone

@@ -266,3 +266,16 @@ def test_every_control_has_a_name_a_tip_and_a_key(made):
         assert child(made, name).toolTip
     for label, field in (("segmentLabel", "segmentBox"), ("thresholdLabel", "thresholdSlider")):
         assert child(made, label).buddy() == child(made, field)
+
+
+def test_in_a_scene_that_was_opened_again_the_slider_stands_where_the_segment_was_drawn(ready, result, scene):
+    from medseg.desktop.panel.sections.probabilities import ProbabilitiesSection
+
+    drag(ready, 0.9)
+    ready.section._finish()
+    anew = ProbabilitiesSection(Parameters(scene), lambda: result.segmentation)
+    slider = anew.widget.findChild("QWidget", "thresholdSlider")
+    assert slider.value == 0.9
+    box = anew.widget.findChild("QWidget", "segmentBox")
+    box.setCurrentIndex(1)
+    assert slider.value == 0.5

@@ -6,7 +6,7 @@ import pytest
 pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Slicer or install slicer-core")
 
 from medseg.imaging.image import Image
-from medseg.mrml.probabilities import link_probability
+from medseg.mrml.probabilities import link_probability, noted_threshold
 from medseg.mrml.segmentations import CLOSED_SURFACE, add_segmentation, labels_from_segmentation, voxels
 from medseg.mrml.thresholds import ThresholdEdit
 from medseg.mrml.views import surface_steps
@@ -199,3 +199,32 @@ def test_what_cannot_be_thresholded_is_refused_before_anything_changes(scene, no
     warp(probability)
     with pytest.raises(ImageError, match="non-linear transform"):
         ThresholdEdit(node, "Segment_1", probability)
+
+
+def test_who_hears_that_surfaces_went_hears_that_they_came_back(node, probability):
+    for _ in surface_steps(node):
+        pass
+    inside, heard = node.GetSegmentation(), []
+    inside.AddObserver(
+        inside.ContainedRepresentationNamesModified,
+        lambda *_: heard.append(bool(inside.ContainsRepresentation(CLOSED_SURFACE))),
+    )
+    edit = ThresholdEdit(node, "Segment_2", probability, is_agreed=True)
+    for is_final in (False, True):
+        edit.apply(0.5, is_final=is_final)
+        assert inside.ContainsRepresentation(CLOSED_SURFACE)
+        assert heard[-1]
+
+
+def test_the_last_threshold_is_written_on_the_volume_and_saved_with_the_scene(node, probability):
+    edit = ThresholdEdit(node, "Segment_2", probability, is_agreed=True)
+    edit.apply(0.4, is_final=False)
+    assert noted_threshold(probability) is None
+    edit.apply(0.9)
+    assert noted_threshold(probability) == 0.9
+    again = ThresholdEdit(node, "Segment_2", probability, is_agreed=True)
+    again.apply(0.2)
+    again.restore()
+    assert noted_threshold(probability) == 0.9
+    edit.probability_node.SetAttribute("MedSegAttention.Threshold", "often")
+    assert noted_threshold(probability) is None

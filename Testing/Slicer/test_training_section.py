@@ -69,6 +69,7 @@ class Driver:
         self.child(name).click()
 
     def open(self):
+        self.panel.sections.advanced.collapsed = False
         button = next(each for each in self.panel.sections.buttons if each.text.startswith(self.section.title))
         button.collapsed = False
 

@@ -19,6 +19,7 @@ from medseg.spec.manifest import LabelSpec
 
 _SEGMENTATION, _SEGMENT = "medsegSegmentation", "MedSegAttention.Segment"  # node reference, attribute: id of a segment
 _DRAWN = "MedSegAttention.Drawn"  # attribute: what a program left of the segment, see mask_digest
+_THRESHOLD = "MedSegAttention.Threshold"
 _MAP = "MedSegAttention.Map"  # attribute of every volume that is made here
 _TINY = np.float32(1e-12)  # 0 log 0 is 0
 _COPIED = 32  # slices that are copied before the window reacts again: of 512 x 512 voxels some hundredths of a second
@@ -93,6 +94,20 @@ def noted_drawn(node: Node) -> str | None:
     """What ``note_drawn`` wrote; None where nothing was."""
     text = node.GetAttribute(_DRAWN)
     return None if text is None else str(text)
+
+
+def note_threshold(node: Node, threshold: float | None) -> None:
+    """Write on a probability volume from which value on its segment was drawn; None: as the network drew it."""
+    node.SetAttribute(_THRESHOLD, None if threshold is None else f"{threshold:g}")
+
+
+def noted_threshold(node: Node) -> float | None:
+    """What ``note_threshold`` wrote; None where nothing was, or no number from 0 to 1."""
+    try:
+        value = float(node.GetAttribute(_THRESHOLD) or "nan")
+    except ValueError:
+        return None
+    return value if 0 <= value <= 1 else None
 
 
 def mask_digest(cut: Cut | None) -> str:

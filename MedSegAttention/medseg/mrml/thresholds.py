@@ -11,7 +11,7 @@ from medseg.imaging.image import Affine
 from medseg.mrml.cuts import Cut, cut_segment, mask_labelmap
 from medseg.mrml.grids import Node, ijk_to_world, matrix_from_affine, world_to_parent
 from medseg.mrml.merging import check_target, move_segment
-from medseg.mrml.probabilities import mask_digest, note_drawn, noted_drawn
+from medseg.mrml.probabilities import mask_digest, note_drawn, note_threshold, noted_drawn, noted_threshold
 from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE, existing_segment, modifying, voxels
 from medseg.mrml.views import make_surface
 from medseg.mrml.volumes import channel_view
@@ -47,7 +47,7 @@ class ThresholdEdit:
         self._layer: Any = None  # our own labelmap of the segment, once there was a threshold
         self._stamp = 0
         self._is_agreed = is_agreed
-        self._drawn_before = noted_drawn(probability_node)
+        self._drawn_before, self._threshold_before = noted_drawn(probability_node), noted_threshold(probability_node)
 
     @property
     def is_possible(self) -> bool:
@@ -78,6 +78,7 @@ class ThresholdEdit:
             np.greater_equal(probability, lowest, out=voxels(self._layer).view(np.bool_))
             self._written()
         if is_final:
+            note_threshold(self.probability_node, threshold)
             note_drawn(self.probability_node, mask_digest(cut_segment(self._node, self._segment_id)))
 
     def restore(self) -> None:
@@ -94,6 +95,7 @@ class ThresholdEdit:
             self._give(mask_labelmap(before.mask, before.affine))
             self._written()
         self._before = self._layer = None
+        note_threshold(self.probability_node, self._threshold_before)
         if self._drawn_before is not None:
             note_drawn(self.probability_node, self._drawn_before)
 
@@ -151,3 +153,5 @@ def _surfaces_kept(node: Node, segment_id: str, *, is_final: bool) -> Iterator[N
             segmentation.GetSegment(each).AddRepresentation(CLOSED_SURFACE, surface)
     if is_final and surfaces.get(segment_id) is not None:
         make_surface(node, segment_id)
+    if any(surface is not None for surface in surfaces.values()):  # who heard that they went hears that they are back
+        segmentation.InvokeEvent(segmentation.ContainedRepresentationNamesModified)

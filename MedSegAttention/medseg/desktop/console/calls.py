@@ -1,5 +1,6 @@
 """The methods of the module's logic, for the Python console: what they are given becomes a run, waited for or not."""
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from medseg.desktop.install.interpreter import examine_interpreter
 from medseg.desktop.install.requirements import Versions, installed_version, read_requirements, training_requirements
 from medseg.desktop.state.preferences import stored_preferences
 from medseg.desktop.state.texts import _
+from medseg.desktop.worker.job_process import MakeProcess
 from medseg.mrml.grids import Node
 from medseg.spec.errors import MissingDependency
 from medseg.spec.events import Event
@@ -50,8 +52,8 @@ def segment_nodes(
     settings, roi = make_settings(**options)
     orders = make_console_orders(volumes, bundle, target, settings, roi)
     python = ready_python(python, requirements)
-    make = partial(SegmentCall, orders, versions=versions, on_event=on_event)
-    return _call(make, python, on_finished, wait=wait)
+    make = partial(SegmentCall, orders, versions=versions)
+    return _call(make, python, on_event, on_finished, wait=wait)
 
 
 def train_model(
@@ -79,20 +81,46 @@ def train_model(
     """
     scene, order = order_from_call(cases, name, **more)
     python = ready_python(python, training_requirements(requirements), call="ensurePackages(forTraining=True)")
-    return _call(partial(TrainingCall, scene, order, on_event=on_event), python, on_finished, wait=wait)
+    return _call(partial(TrainingCall, scene, order), python, on_event, on_finished, wait=wait)
 
 
-def _call(make: Callable[..., ConsoleCall], python: str | None, on_finished: OnFinished | None, *, wait: bool) -> Any:
+def _call(
+    make: Callable[..., ConsoleCall],
+    python: str | None,
+    on_event: Callable[[Event], None],
+    on_finished: OnFinished | None,
+    *,
+    wait: bool,
+) -> Any:
     """Wait for a call and give its result, or start it and give the call."""
     finished = on_finished or (lambda _result, _error: None)
-    if wait:
-        return make(partial(BlockingProcess, python=python), on_finished=finished).wait()
-    from medseg.desktop.console.waiting import in_background
+    process_events = _events_of_the_application()
+    if wait and process_events is None:
+        return make(partial(BlockingProcess, python=python), on_event=on_event, on_finished=finished).wait()
+    from medseg.desktop.console.waiting import Callbacks, in_background, in_window
     from medseg.desktop.state.steps import later
 
-    return in_background(
-        lambda make_process, heard: make(make_process, on_finished=heard, later=later), python, finished
+    def begin(make_process: MakeProcess, heard: OnFinished, hear: Callable[[Event], None] = on_event) -> ConsoleCall:
+        return make(make_process, on_event=hear, on_finished=heard, later=later)
+
+    if not wait:
+        return in_background(begin, python, finished)
+    callbacks = Callbacks()  # what is raised in a slot of Qt's is only printed
+    return in_window(
+        partial(begin, hear=callbacks.guarded(on_event)), python, callbacks.guarded(finished), process_events, callbacks
     )
+
+
+def _events_of_the_application() -> Callable[[], object] | None:
+    """What lets the window live; None where there is no application, or another thread asks than that of its window."""
+    try:
+        import slicer
+    except ImportError:
+        return None
+    application = getattr(slicer, "app", None)
+    if application is None or threading.current_thread() is not threading.main_thread():
+        return None
+    return application.processEvents  # type: ignore[no-any-return]
 
 
 def install_packages(requirements_file: Path, confirm: Callable[[str], bool]) -> None:

@@ -1,5 +1,6 @@
-"""A call from the console that comes back at once: the worker runs behind Qt's own loop."""
+"""A call from the console while Qt's loop goes on: it comes back at once, or waits without freezing the window."""
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from medseg.desktop.worker.qt_process import QtJobProcess
 from medseg.spec.events import Event
 
 _LEAVING_MS = 2000  # after which a worker that was sent home is made to go; waiting for it would freeze the window
+_PAUSE_SECONDS = 0.01
 _under_way: set[Any] = set()  # a caller may throw the handle away
 
 
@@ -47,3 +49,66 @@ def in_background(
     _under_way.add(call)
     call.start()
     return call
+
+
+class Callbacks:
+    """Keeps what the caller's callbacks raise, which no slot of Qt's hands on.
+
+    Attributes:
+        error: the first of them.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+
+    def guarded(self, callback: Callable[..., None]) -> Callable[..., None]:
+        """A callback that raises nothing."""
+
+        def call(*arguments: Any) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:  # handed on by who waits
+                self.error = self.error or error
+
+        return call
+
+
+def in_window(
+    make_call: Callable[[MakeProcess, OnFinished], Call],
+    python: str | None,
+    on_finished: OnFinished,
+    process_events: Callable[[], object] | None,
+    callbacks: "Callbacks",
+) -> Any:
+    """Start a call and wait for it, while the window is painted, can be used and may close its scene.
+
+    Args:
+        make_call: as for ``in_background``, and so are ``python`` and ``on_finished``.
+        python: interpreter.
+        on_finished: hears of the end.
+        process_events: lets the application do what waits to be done.
+        callbacks: those of the caller; what one of them raised ends the call, and is raised here.
+
+    Returns:
+        The result.
+
+    Raises:
+        MedSegError: something the caller can mend, or it was cancelled.
+        OSError: the job folder cannot be written.
+        RuntimeError: the worker crashed, or the result cannot be shown.
+    """
+    call = in_background(make_call, python, on_finished)
+    try:
+        while not call.is_done and callbacks.error is None:
+            if process_events is not None:
+                process_events()
+            time.sleep(_PAUSE_SECONDS)
+    finally:
+        if not call.is_done:  # interrupted
+            call.close()
+            _under_way.discard(call)
+    if callbacks.error is not None:
+        raise callbacks.error
+    if call.error is not None:
+        raise call.error
+    return call.result

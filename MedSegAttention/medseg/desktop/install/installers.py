@@ -1,5 +1,6 @@
 """The three that install into Slicer: the PyTorch extension, Slicer's packaging, Slicer's pip."""
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from medseg.desktop.state.texts import _
 from medseg.spec.errors import MissingDependency
 
 REQUESTER = "MedSegAttention"
+_PATIENCE = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "10"}  # what pip reads; a user's own values stay
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def slicer_installers() -> Installers:
     extension: Any = _optional("PyTorchUtils")
 
     def install_torch(specifier: str) -> object:
-        with as_missing_dependency("PyTorch", _("check the network")):
+        with as_missing_dependency("PyTorch", _network_hint()), _soon_given_up():
             logic = extension.PyTorchUtilsLogic()
             return logic.installTorch(askConfirmation=False, torchVersionRequirement=specifier)
 
@@ -43,7 +45,7 @@ def slicer_installers() -> Installers:
 def _install_packages(lines: Sequence[str], constraints: Path) -> None:
     # Slicer 5.12 has an installer that shows progress; its name has changed once. 5.10 has none.
     installer = _optional("slicer.packaging") or _optional("slicer.pydeps")
-    with as_missing_dependency(", ".join(lines), _("check the network")):
+    with as_missing_dependency(", ".join(lines), _network_hint()), _soon_given_up():
         if installer is None or not hasattr(installer, "pip_ensure"):
             _pip(lines)
             return
@@ -84,9 +86,28 @@ def as_missing_dependency(what: str, hint: str) -> Iterator[None]:
             "its reason is in the Python Console; {hint} and try again"
         )
         raise MissingDependency(msg.format(what=what, code=error.returncode, hint=hint)) from error
+    except ModuleNotFoundError as error:  # a download was blocked, and the installer went on to what it had not brought
+        msg = _("{what} was not installed: nothing came from the network; {hint} and try again")
+        raise MissingDependency(msg.format(what=what, hint=hint)) from error
     except (RuntimeError, ImportError, OSError) as error:  # a library that Windows cannot load is an OSError
         msg = _("{what} was not installed ({error}); try again").format(what=what, error=error)
         raise MissingDependency(msg) from error
+
+
+def _network_hint() -> str:
+    return _("check the network, or name a folder of wheels in Advanced, Install and diagnostics,")
+
+
+@contextmanager
+def _soon_given_up() -> Iterator[None]:
+    """Let pip try twice, not six times, where the network does not answer: the window waits meanwhile."""
+    wanted = {name: value for name, value in _PATIENCE.items() if name not in os.environ}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name in wanted:
+            os.environ.pop(name, None)
 
 
 def _optional(name: str) -> ModuleType | None:

@@ -112,6 +112,8 @@ class Panel:
         self.sections.training.clear()
         self.results.clear()
         self.parameters.detach()
+        self.status.note("")
+        self.say("")  # it was about the scene
         self.refresh()
 
     def enter(self) -> None:

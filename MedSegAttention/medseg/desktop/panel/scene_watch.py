@@ -1,5 +1,6 @@
 """What happens to Slicer's scene is told to the panel."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from medseg.mrml.grids import Node
@@ -24,10 +25,11 @@ class SceneWatch:
     Args:
         scene: Slicer's scene.
         panel: of the module.
+        on_stop: called when nothing is told any more.
     """
 
-    def __init__(self, scene: Node, panel: FollowsScene) -> None:
-        self._scene = scene
+    def __init__(self, scene: Node, panel: FollowsScene, on_stop: Callable[[], None] = lambda: None) -> None:
+        self._scene, self._on_stop = scene, on_stop
         self._tags = [
             scene.AddObserver(scene.StartCloseEvent, lambda *_: panel.leave_scene()),
             scene.AddObserver(scene.EndCloseEvent, lambda *_: panel.set_scene(scene)),
@@ -41,3 +43,4 @@ class SceneWatch:
         for tag in self._tags:
             self._scene.RemoveObserver(tag)
         self._tags = []
+        self._on_stop()

@@ -8,7 +8,9 @@ import qt
 
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.requirements import training_requirements
+from medseg.desktop.panel.log_book import LogBook
 from medseg.desktop.panel.panel import Panel
+from medseg.desktop.panel.quit_guard import QuitGuard
 from medseg.desktop.panel.scene_watch import SceneWatch
 from medseg.desktop.state.in_thread import InThread
 from medseg.desktop.state.preferences import Preferences
@@ -33,7 +35,7 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
     preferences = Preferences(qt.QSettings())
     make_installer = partial(
         DependencyInstaller,
-        confirm=slicer.util.confirmOkCancelDisplay,
+        confirm=slicer.util.confirmYesNoDisplay,
         preferences=preferences,
         on_progress=lambda line: say(line),  # when Apply is pressed, long after the panel is there
     )
@@ -57,15 +59,21 @@ def start_panel(scene: Node, requirements_file: Path, versions: dict[str, str]) 
         slicer.app.processEvents()  # the line is painted before the installation begins
 
     panel.say(installer.resume())
-    _remove_what_was_left(panel)
-    return panel, SceneWatch(scene, panel)
+    removal = _remove_what_was_left(panel.log)
+    guard = QuitGuard(slicer.util.mainWindow(), panel.queue.running, slicer.util.confirmYesNoDisplay)
+
+    def stop() -> None:
+        removal.forget()
+        guard.stop()
+
+    return panel, SceneWatch(scene, panel, on_stop=stop)
 
 
-def _remove_what_was_left(panel: Panel) -> None:
+def _remove_what_was_left(log: LogBook) -> InThread[int]:
     """Remove what a Slicer that was killed has left of patients' images, beside the window, and say so in the log."""
 
     def done(count: int) -> None:
         if count:
-            panel.log.add(_("Temporary folders of jobs that were killed: {count} removed.").format(count=count))
+            log.add(_("Temporary folders of jobs that were killed: {count} removed.").format(count=count))
 
-    InThread(remove_stale_folders, done, panel.log.add)
+    return InThread(remove_stale_folders, done, log.add)

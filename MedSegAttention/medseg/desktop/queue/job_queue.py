@@ -288,7 +288,7 @@ class JobQueue:
         lines = [describe_event(row.finished), *filter(None, [row.result.message])]
         if row.result.message is not None:
             self._on_log(row.result.message)
-        row.say(" ".join(" ".join(lines).splitlines()))
+        row.say(". ".join(" ".join(line.splitlines()) for line in lines))
 
 
 def _drop(row: Row) -> None:

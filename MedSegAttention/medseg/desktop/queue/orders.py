@@ -141,6 +141,7 @@ def prepare(scene: Node, order: Order, folder: Path) -> PendingRun:
         target_id=order.target_id,
         mode=mode,
         overlap=overlap,
+        title=order.title,
         settings=settings,
         time_point=order.time_point,
     )

@@ -15,6 +15,7 @@ from medseg.desktop.scene.undo import UndoStack, run_name
 from medseg.desktop.state.order import AnyOrder, ImportOrder, TrainingOrder
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.steps import later
+from medseg.desktop.state.texts import _
 from medseg.desktop.worker.job_process import MakeProcess
 from medseg.mrml.grids import Node
 from medseg.mrml.sequences import remove_if_empty
@@ -74,6 +75,13 @@ class SceneQueue(JobQueue):
     def is_warm(self) -> bool:
         """Whether a worker is there already, with all it needs in memory."""
         return getattr(self._process, "pid", None) is not None
+
+    def running(self) -> str:
+        """A sentence about what would be lost if Slicer were closed now; empty where nothing would."""
+        waiting = [row for row in self.rows if not row.has_ended]
+        if not waiting:
+            return ""
+        return _("MedSegAttention is at work: {count} in the queue.").format(count=len(waiting))
 
     def leave_scene(self) -> None:
         """As ``JobQueue.leave_scene``; what was done in the scene can no longer be undone."""

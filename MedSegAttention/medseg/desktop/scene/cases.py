@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations, islice
 
 from medseg.bundles.catalogue import Bundle
+from medseg.desktop.scene.results import read_provenance
 from medseg.mrml.grids import Node, ijk_to_world, nodes_of
 from medseg.mrml.placing import examination_of
 from medseg.mrml.probabilities import is_probability_volume
@@ -169,7 +170,8 @@ def propose_pairs(scene: Node) -> list[Pair]:
     """Pairs of which both sides are sure, in the order of the volumes.
 
     A segmentation belongs to the volume that it was drawn on. Where it knows none, it belongs to the one volume
-    whose name says the same, but for words like "segmentation".
+    whose name says the same, but for words like "segmentation". What a model drew is no case: it would learn from
+    itself.
 
     Args:
         scene: the MRML scene.
@@ -177,7 +179,7 @@ def propose_pairs(scene: Node) -> list[Pair]:
     volumes = scans(scene)
     found: dict[str, list[Node]] = {volume.GetID(): [] for volume in volumes}
     for node in nodes_of(scene, "vtkMRMLSegmentationNode"):
-        if node.GetHideFromEditors() or not node.GetSegmentation().GetNumberOfSegments():
+        if node.GetHideFromEditors() or not node.GetSegmentation().GetNumberOfSegments() or read_provenance(node):
             continue
         volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
         if volume is None:

@@ -108,8 +108,9 @@ def _show_as_asked(scene: Node, run: PendingRun, labels: Image) -> ImportedResul
     volume = scene.GetNodeByID(run.volume_id)
     labels = Image(labels.array, run.affine_now(scene))
     target = None if run.target_id is None else scene.GetNodeByID(run.target_id)
-    specs = run.labels
-    shown = show_labels(scene, labels, specs, volume, target=target, mode=run.mode, overlap=run.overlap)
+    shown = show_labels(
+        scene, labels, run.labels, volume, target=target, mode=run.mode, overlap=run.overlap, title=run.title
+    )
     show_flat(scene, volume)
     result = ImportedResult(shown.node, shown.step, segment_ids=shown.segment_ids)
     if shown.overwritten:
@@ -140,7 +141,7 @@ def _output(scene: Node, run: PendingRun) -> Node:
 
 def _show_anew(scene: Node, run: PendingRun, labels: Image, error: BaseException) -> ImportedResult:
     """Put the labels where the volume lay, into a segmentation that hangs under nothing."""
-    shown = show_labels(scene, labels, run.labels, None)
+    shown = show_labels(scene, labels, run.labels, None, title=run.title)
     text = _("The result could not be shown as asked ({error}); it is in the new segmentation {name}")
     message = text.format(error=_words(error), name=shown.node.GetName())
     return ImportedResult(shown.node, message=message, segment_ids=shown.segment_ids)

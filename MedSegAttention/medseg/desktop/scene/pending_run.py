@@ -27,6 +27,7 @@ class PendingRun:
     is_stale: bool = False  # its scene was closed: ids mean other nodes now
     settings: PanelSettings = DEFAULTS  # says which volumes come along
     time_point: TimePoint | None = None  # of a sequence; None: a volume of its own
+    title: str = ""  # what the volume was called
     overlap: Overlap = "allow"  # whether new segments take voxels away from those of the segmentation to join
 
     @property

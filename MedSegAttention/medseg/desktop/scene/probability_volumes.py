@@ -1,6 +1,5 @@
 """The probabilities and the entropy of a finished job come into the scene one after the other, from their own file."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,9 +48,9 @@ class ProbabilityVolumes:
     def __init__(self, scene: Node, run: PendingRun, node: Node, segment_ids: tuple[str, ...]) -> None:
         self._scene, self._run, self._node, self._ids = scene, run, node, segment_ids
         read_probabilities(run.request, run.image)  # what is wrong with it is better said now
-        self._folder = make_job_folder()
+        self._folder = make_job_folder("volumes-", beside=run.request.folder)
         path = Path(str(run.request.job.probabilities))
-        path = Path(shutil.move(path, self._folder / path.name))
+        path = path.rename(self._folder / path.name)
         self._request = Request(self._folder, replace(run.request.job, probabilities=str(path)))
         inside = node.GetSegmentation()
         self._left = {each: drawn(inside.GetSegment(each)) for each in segment_ids}

@@ -41,6 +41,7 @@ def show_labels(
     target: Node = None,
     mode: Mode = "add",
     overlap: Overlap = "allow",
+    title: str = "",
 ) -> ShownResult:
     """Put labels into the scene, as a new segmentation or into one that is there.
 
@@ -52,12 +53,14 @@ def show_labels(
         target: a segmentation to join; None: a new one.
         mode: "add" keeps every segment, "replace" takes the place of those with the same names.
         overlap: whether the new segments take voxels away from the others of the target, see ``merge_segments``.
+        title: what the volume was called, where it is no longer in the scene.
 
     Raises:
         MedSegError: as ``merge_segments``; whatever it raises, the target is as it was before.
     """
     if target is None:
-        name = "Segmentation" if volume_node is None else f"{volume_node.GetName()} segmentation"
+        whose = title if volume_node is None else str(volume_node.GetName())
+        name = f"{whose} segmentation" if whose else "Segmentation"
         node = add_segmentation(scene, labels, specs, name=name, reference_node=volume_node)
         place_beside(scene, node, volume_node)
         return ShownResult(node, None, tuple(f"Segment_{spec.value}" for spec in specs))

@@ -17,13 +17,17 @@ _BEING_MADE_SECONDS = 60.0  # a folder may be there, and its lock not yet
 _held: dict[Path, BinaryIO] = {}
 
 
-def make_job_folder() -> Path:
+def make_job_folder(kind: str = "", beside: Path | None = None) -> Path:
     """Make an empty folder in the system's temporary folder, for nobody else to read.
+
+    Args:
+        kind: a part of its name.
+        beside: another such folder, whose files can then be moved there; None: no matter where.
 
     Raises:
         OSError: if there is no place.
     """
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX + kind, dir=None if beside is None else beside.parent))
     file = (folder / _OWNER).open("wb")
     with suppress(OSError):  # a file system without locks: then nobody else gets one, either
         _lock(file)

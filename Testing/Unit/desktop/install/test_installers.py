@@ -1,5 +1,6 @@
 """What of Slicer is called, and with what: 5.10 has no packaging, 5.12 has."""
 
+import os
 import sys
 from subprocess import CalledProcessError
 from types import ModuleType, SimpleNamespace
@@ -87,3 +88,21 @@ def test_an_installation_that_did_not_happen_is_a_sentence(slicer, tmp_path, err
     slicer.module.util.pip_install = fail
     with pytest.raises(MissingDependency, match="safetensors.*" + sentence):
         slicer_installers().packages(["safetensors"], tmp_path / "constraints.txt")
+
+
+def test_a_download_that_was_blocked_is_said_with_the_way_round_and_given_up_soon(slicer, tmp_path, monkeypatch):
+    monkeypatch.delenv("PIP_RETRIES", raising=False)
+    monkeypatch.setenv("PIP_DEFAULT_TIMEOUT", "60")  # the user's own
+    seen = []
+
+    def blocked(_arguments):
+        seen.append((os.environ["PIP_RETRIES"], os.environ["PIP_DEFAULT_TIMEOUT"]))
+        msg = "No module named 'torch'"
+        raise ModuleNotFoundError(msg, name="torch")
+
+    slicer.module.util.pip_install = blocked
+    with pytest.raises(MissingDependency, match=r"nothing came from the network; .* folder of wheels") as no:
+        slicer_installers().packages(["safetensors"], tmp_path / "constraints.txt")
+    assert "No module named" not in str(no.value)
+    assert seen == [("1", "60")]
+    assert "PIP_RETRIES" not in os.environ

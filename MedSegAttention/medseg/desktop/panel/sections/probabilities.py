@@ -8,7 +8,7 @@ from medseg.desktop.panel.controls import Binding, Section, Showing, load_ui, se
 from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
-from medseg.mrml.probabilities import linked_entropy, linked_probabilities
+from medseg.mrml.probabilities import linked_entropy, linked_probabilities, noted_threshold
 from medseg.mrml.segmentations import segment_names
 from medseg.mrml.thresholds import ThresholdEdit
 from medseg.mrml.views import Foreground
@@ -195,9 +195,11 @@ class ProbabilitiesSection(Section):
         self._show_state()
 
     def _show_threshold(self) -> None:
-        """Put the slider where it was left for this segment."""
+        """Put the slider where it was left for this segment, also before the scene was saved."""
+        volume = self._volumes.get(self._key()[1])
+        noted = None if volume is None else noted_threshold(volume)
         with self._showing:
-            self._ui.thresholdSlider.setValue(self._thresholds.get(self._key(), _UNTOUCHED))
+            self._ui.thresholdSlider.setValue(self._thresholds.get(self._key(), _UNTOUCHED if noted is None else noted))
         self._show_state()
 
     def _show_state(self) -> None:
