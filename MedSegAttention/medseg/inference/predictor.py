@@ -153,11 +153,12 @@ def mean_of_folds(logits: Tensor, manifest: ModelManifest) -> Tensor:
     """
     if manifest.network_outputs == manifest.label_count:
         return logits
-    first, *others = logits.split(manifest.label_count)
-    total = first.clone()
-    for other in others:
-        total += other
-    return total.div_(len(others) + 1)
+    folds = manifest.network_outputs // manifest.label_count
+    apart = logits.reshape(folds, manifest.label_count, *logits.shape[1:])
+    total = apart[0].clone()
+    for number in range(1, folds):
+        total += apart[number]
+    return total.div_(folds)
 
 
 def sample_windows(array: NDArray[np.float32], plan: NetworkPlan) -> Tensor:
