@@ -204,6 +204,15 @@ def test_a_model_of_nnunet_is_imported_listed_run_and_removed_in_the_panel(drive
     assert not folder.exists()
     assert "was removed; its folder is" in driver.text("places")
 
+    answers.queue("Choose a model")  # as Qt answers for Cancel
+    driver.click("restore")
+    assert not folder.exists()
+    answers.queue("organs-of-nnu-net")
+    driver.click("restore")
+    assert "Organs of nnU-Net is in the list again." in driver.text("places")
+    assert "Organs of nnU-Net" in driver.titles()
+    assert contents(folder) == before
+
 
 def test_an_import_is_cancelled_in_moments_and_nothing_is_left(drive, nnunet, folders, spin):
     from medseg.desktop.worker.qt_process import QtJobProcess
