@@ -1,7 +1,6 @@
 """The door: what Slicer finds when it looks for modules. Nothing heavy is imported before it is used."""
 # ruff: noqa: N802, N803, PT009 - Slicer calls and reads these names, and brings its own test class
 
-import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,10 +56,11 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
+        from medseg.desktop.console.reports import program_versions
         from medseg.desktop.panel.start import start_panel
 
         scene = slicer.mrmlScene
-        self.panel = start_panel(scene, REQUIREMENTS, _versions())
+        self.panel = start_panel(scene, REQUIREMENTS, program_versions(slicer))
         self.layout.addWidget(self.panel.widget)
         self._observed = [
             scene.AddObserver(scene.StartCloseEvent, lambda *_: self.panel.leave_scene()),
@@ -134,10 +134,11 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             RuntimeError: the worker crashed.
         """
         from medseg.desktop.console.calls import segment_nodes
+        from medseg.desktop.console.reports import log_event, program_versions
 
         volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
         options |= {"mode": mode, "all_time_points": allTimePoints, "wait": wait, "python": python}
-        heard = {"on_finished": onFinished, "on_event": onEvent or self._report, "versions": _versions()}
+        heard = {"on_finished": onFinished, "on_event": onEvent or log_event, "versions": program_versions(slicer)}
         return segment_nodes(volumes, model, outputSegmentation, requirements=REQUIREMENTS, **heard, **options)
 
     def segmentFolder(
@@ -178,6 +179,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         from medseg.desktop.console.calls import ready_python
         from medseg.desktop.console.model_folders import find_model
         from medseg.desktop.console.orders import make_settings
+        from medseg.desktop.console.reports import log_case, program_versions
         from medseg.desktop.console.segmenting import segment_folder_in_worker
 
         return segment_folder_in_worker(
@@ -186,12 +188,12 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             Path(outputFolder),
             *make_settings(**options),
             python=ready_python(python, REQUIREMENTS),
-            on_case=onCase or self._report_case,
+            on_case=onCase or log_case,
             on_event=onEvent or (lambda _event: None),
             cancelled=cancelled or (lambda: False),
             suffix=suffix,
             overwrite=overwrite,
-            versions=_versions(),
+            versions=program_versions(slicer),
         )
 
     def train(self, cases: Any, name: str, *, startFrom: str | None = None, minutes: float = 30, **more: Any) -> Any:
@@ -213,25 +215,31 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             RuntimeError: the worker crashed.
         """
         from medseg.desktop.console.calls import train_model
+        from medseg.desktop.console.reports import log_event
 
-        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or self._report}
+        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or log_event}
         return train_model(cases, name, start=startFrom, minutes=minutes, requirements=REQUIREMENTS, **heard, **more)
+
+    def importModel(self, source: Any, name: str, **more: Any) -> Any:
+        """Import a model of nnU-Net, TotalSegmentator or MONAI, or weights; nothing in them is run.
+
+        Args:
+            source: folder, ZIP archive or file of weights.
+            name: of the new model; one that is there is never replaced.
+            more: ``configuration``, ``task``, ``folds``, ``labels``, ``network``, ``arguments`` as for ``medseg models
+                import``; ``wait``, ``onFinished``, ``onEvent``, ``python``, returned and raised as in ``train``.
+        """
+        from medseg.desktop.console.calls import import_model
+        from medseg.desktop.console.reports import log_event
+
+        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or log_event}
+        return import_model(source, name, requirements=REQUIREMENTS, **heard, **more)
 
     def models(self, modelFolders: Any = ()) -> dict[str, str]:
         """Ids of the installed models and their titles, with those in more folders that others share."""
         from medseg.desktop.console.model_folders import model_titles
 
         return model_titles(modelFolders)
-
-    @staticmethod
-    def _report(event: Any) -> None:
-        from medseg.desktop.state.texts import describe_event
-
-        logging.info(describe_event(event))
-
-    @staticmethod
-    def _report_case(number: int, total: int, row: Any) -> None:
-        logging.info("%d/%d %s: %s %s", number, total, row.case, row.status, row.error)
 
 
 class MedSegAttentionTest(ScriptedLoadableModuleTest):
@@ -280,14 +288,6 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
         from medseg.desktop.panel.self_check import sample_faults
 
         self.assertEqual(sample_faults(node, volume), [])
-
-
-def _versions() -> dict[str, str]:
-    import medseg
-
-    application = getattr(slicer, "app", None)  # MRML can be used without the application
-    slicers = {} if application is None else {"Slicer": str(application.applicationVersion)}
-    return slicers | {"medseg": medseg.__version__}
 
 
 def ensurePackages(*, forTraining: bool = False) -> None:

@@ -272,6 +272,24 @@ def test_of_several_configurations_one_is_chosen(driver, process, nnunet, folder
     assert process.jobs[0].configuration == "3d_lowres"
 
 
+def test_of_several_tasks_of_totalsegmentator_one_is_chosen(driver, process, nnunet, folders):
+    (model,) = (nnunet / "model").glob("*/*")
+    weights = folders / "weights"
+    shutil.copytree(model, weights / "Dataset298_TotalSegmentator_total_6mm_1559subj" / model.name)
+    shutil.copytree(model, weights / "Dataset150_icb_v0" / model.name)
+    driver.take(weights)
+    box = driver.child("task")
+    assert driver.seen("task")
+    assert not driver.seen("configuration")
+    assert [box.itemText(n) for n in range(box.count)] == ["total_fastest", "cerebral_bleed"]
+    box.setCurrentIndex(1)
+    driver.click("importModel")
+    driver.spin(lambda: process.jobs)
+    assert (process.jobs[0].task, process.jobs[0].configuration) == ("cerebral_bleed", None)
+    driver.take(nnunet / "model")
+    assert not driver.seen("task")
+
+
 def test_weights_ask_for_what_they_do_not_say(driver, process, folders):
     (folders / "mine.pth").write_bytes(b"not looked into by the panel")
     driver.take(folders / "mine.pth")

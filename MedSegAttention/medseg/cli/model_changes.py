@@ -65,8 +65,8 @@ def remove_model(
         typer.confirm(question, abort=True)
     place = remove_bundle(bundle)
     output().print(
-        f"{model_id} is removed from the list; it lies in {place}: 'medseg models restore {model_id}' brings it back; or "
-        "delete it there",
+        f"{model_id} is removed from the list; it lies in {place}: 'medseg models restore {model_id}' brings it "
+        "back; or delete it there",
         markup=False,
         soft_wrap=True,
     )

@@ -112,7 +112,7 @@ class ModelFolders:
             return
         title, text = _("Restore a model"), _("Removed models, of one name the latest first:")
         asked = [_("Choose a model"), *names]  # the first: what Qt answers for Cancel
-        chosen = str(qt.QInputDialog.getItem(self.widget, title, text, asked, 0, False) or "")  # noqa: FBT003
+        chosen = str(qt.QInputDialog.getItem(self.widget, title, text, asked, 0, False) or "")
         if chosen not in names:
             return
         try:
