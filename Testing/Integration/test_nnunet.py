@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -374,6 +375,19 @@ def test_the_checkpoint_names_the_configuration_of_a_folder_that_was_renamed(old
     with pytest.raises(ManifestError, match=r"holds no configuration 2d; its models are my best model"):
         import_nnunet(theirs.parent, tmp_path / "none", CHOICES, configuration_name="2d")
     assert not (tmp_path / "none").exists()
+
+
+def test_an_archive_as_nnunet_exports_it_is_imported_whatever_it_says_of_its_validation(old, tmp_path):
+    (old / "fold_0" / "validation").mkdir()
+    for name in ("progress.png", "debug.json", "validation/summary.json"):
+        (old / "fold_0" / name).write_text("{}")
+    (old.parent / "inference_information.json").write_text("{}")
+    with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in (each for each in sorted(old.parent.rglob("*")) if each.is_file()):
+            content = b" " * 2**25 if path.name == "summary.json" else path.read_bytes()
+            archive.writestr(f"Dataset511_CtOldPlans/{path.relative_to(old.parent).as_posix()}", content)
+    bundle = import_nnunet(tmp_path / "export.zip", tmp_path / "out", CHOICES).bundle
+    assert [label.name for label in bundle.manifest.labels] == ["bright", "dark"]
 
 
 def test_a_fold_that_is_still_trained_is_not_mixed_with_finished_ones(old, tmp_path):
