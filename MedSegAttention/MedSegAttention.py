@@ -56,9 +56,10 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
+        from medseg.desktop.console.reports import program_versions
         from medseg.desktop.panel.start import start_panel
 
-        self.panel, self._watch = start_panel(slicer.mrmlScene, REQUIREMENTS, _versions())
+        self.panel, self._watch = start_panel(slicer.mrmlScene, REQUIREMENTS, program_versions(slicer))
         self.layout.addWidget(self.panel.widget)
 
     def enter(self) -> None:
@@ -128,10 +129,12 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             RuntimeError: the worker crashed.
         """
         from medseg.desktop.console.calls import segment_nodes
+        from medseg.desktop.console.reports import program_versions
+        from medseg.desktop.console.telling import Teller
 
         volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
         options |= {"mode": mode, "all_time_points": allTimePoints, "wait": wait, "python": python}
-        heard = {"on_finished": onFinished, "on_event": onEvent or self._reporter(), "versions": _versions()}
+        heard = {"on_finished": onFinished, "on_event": onEvent or Teller(), "versions": program_versions(slicer)}
         return segment_nodes(volumes, model, outputSegmentation, requirements=REQUIREMENTS, **heard, **options)
 
     def segmentFolder(
@@ -172,6 +175,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         from medseg.desktop.console.calls import ready_python
         from medseg.desktop.console.model_folders import find_model
         from medseg.desktop.console.orders import make_settings
+        from medseg.desktop.console.reports import print_case, program_versions
         from medseg.desktop.console.segmenting import segment_folder_in_worker
 
         return segment_folder_in_worker(
@@ -180,12 +184,12 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             Path(outputFolder),
             *make_settings(**options),
             python=ready_python(python, REQUIREMENTS),
-            on_case=onCase or self._report_case,
+            on_case=onCase or print_case,
             on_event=onEvent or (lambda _event: None),
             cancelled=cancelled or (lambda: False),
             suffix=suffix,
             overwrite=overwrite,
-            versions=_versions(),
+            versions=program_versions(slicer),
         )
 
     def train(self, cases: Any, name: str, *, startFrom: str | None = None, minutes: float = 30, **more: Any) -> Any:
@@ -207,25 +211,31 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             RuntimeError: the worker crashed.
         """
         from medseg.desktop.console.calls import train_model
+        from medseg.desktop.console.telling import Teller
 
-        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or self._reporter()}
+        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or Teller()}
         return train_model(cases, name, start=startFrom, minutes=minutes, requirements=REQUIREMENTS, **heard, **more)
+
+    def importModel(self, source: Any, name: str, **more: Any) -> Any:
+        """Import a model of nnU-Net, TotalSegmentator or MONAI, or weights; nothing in them is run.
+
+        Args:
+            source: folder, ZIP archive or file of weights.
+            name: of the new model; one that is there is never replaced.
+            more: ``configuration``, ``task``, ``folds``, ``labels``, ``network``, ``arguments`` as for ``medseg models
+                import``; ``wait``, ``onFinished``, ``onEvent``, ``python``, returned and raised as in ``train``.
+        """
+        from medseg.desktop.console.calls import import_model
+        from medseg.desktop.console.telling import Teller
+
+        heard = {"on_finished": more.pop("onFinished", None), "on_event": more.pop("onEvent", None) or Teller()}
+        return import_model(source, name, requirements=REQUIREMENTS, **heard, **more)
 
     def models(self, modelFolders: Any = ()) -> dict[str, str]:
         """Ids of the installed models and their titles, with those in more folders that others share."""
         from medseg.desktop.console.model_folders import model_titles
 
         return model_titles(modelFolders)
-
-    @staticmethod
-    def _reporter() -> Any:
-        from medseg.desktop.console.telling import Teller
-
-        return Teller()
-
-    @staticmethod
-    def _report_case(number: int, total: int, row: Any) -> None:
-        sys.stdout.write(f"{number}/{total} {row.case}: {row.status} {row.error}\n")
 
 
 class MedSegAttentionTest(ScriptedLoadableModuleTest):
@@ -274,14 +284,6 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
         from medseg.desktop.panel.self_check import sample_faults
 
         self.assertEqual(sample_faults(node, volume), [])
-
-
-def _versions() -> dict[str, str]:
-    import medseg
-
-    application = getattr(slicer, "app", None)  # MRML can be used without the application
-    slicers = {} if application is None else {"Slicer": str(application.applicationVersion)}
-    return slicers | {"medseg": medseg.__version__}
 
 
 def ensurePackages(*, forTraining: bool = False) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -305,28 +306,118 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
-def test_a_residual_encoder_answers_as_the_package_s_own(old, tmp_path, prefix):
-    from dynamic_network_architectures.architectures.unet import ResidualEncoderUNet
+class Package:
+    """Networks as the package builds them, with random weights and with plans and checkpoints to match."""
 
-    torch.manual_seed(0)
-    layers = {"conv_op": torch.nn.Conv3d, "norm_op": torch.nn.InstanceNorm3d, "nonlin": torch.nn.LeakyReLU}
-    theirs = ResidualEncoderUNet(1, num_classes=3, **(LAYERS | layers), deep_supervision=False).eval()
-    path = old / "fold_0" / "checkpoint_final.pth"
-    state = torch.load(path, weights_only=False)
-    state["network_weights"] = {f"{prefix}{key}": value for key, value in theirs.state_dict().items()}
-    torch.save(state, path)
-    plans = json.loads((old / "plans.json").read_text())
-    plans["configurations"]["3d_fullres"]["architecture"] = {
-        "network_class_name": "dynamic_network_architectures.architectures.residual_unet.ResidualEncoderUNet",
-        "arch_kwargs": LAYERS,
-        "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+    def __init__(self, folder):
+        self.folder = folder
+        self.path = folder / "fold_0" / "checkpoint_final.pth"
+
+    def write(self, name, *, layers=None, prefix="", stated=None):
+        """Put a network in the place of the folder's; give it back."""
+        from dynamic_network_architectures.architectures import unet
+
+        made = {"conv_op": torch.nn.Conv3d, "norm_op": torch.nn.InstanceNorm3d, "nonlin": torch.nn.LeakyReLU}
+        torch.manual_seed(0)
+        theirs = getattr(unet, name)(
+            1, num_classes=3, **(LAYERS | made | (layers or {})), deep_supervision=False
+        ).eval()
+        for norm in theirs.modules():
+            if isinstance(norm, torch.nn.BatchNorm3d):
+                torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+        state = torch.load(self.path, weights_only=False)
+        state["network_weights"] = {f"{prefix}{key}": value for key, value in theirs.state_dict().items()}
+        torch.save(state, self.path)
+        plans = json.loads((self.folder / "plans.json").read_text())
+        plans["configurations"]["3d_fullres"]["architecture"] = {
+            "network_class_name": f"dynamic_network_architectures.architectures.residual_unet.{name}",
+            "arch_kwargs": LAYERS | (stated or {}),
+            "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
+        }
+        (self.folder / "plans.json").write_text(json.dumps(plans))
+        return theirs
+
+
+def test_other_layers_answer_as_the_package_s_own(old, tmp_path):
+    from dynamic_network_architectures.building_blocks.residual import BottleneckD
+
+    package = Package(old)
+    dropout = {"dropout_op_kwargs": {"p": 0.2}}
+    narrow = {"bottleneck_channels": 4}
+    cases = {
+        "as it is": {},
+        "compiled on several cards": {"prefix": "_orig_mod.module."},
+        "batch": {"layers": {"norm_op": torch.nn.BatchNorm3d}},  # nnUNetTrainerBN leaves the plans as they were
+        "dropout": {
+            "layers": {"dropout_op": torch.nn.Dropout3d} | dropout,
+            "stated": {"dropout_op": "torch.nn.Dropout3d"} | dropout,
+        },
+        "stem": {"layers": {"stem_channels": 6}, "stated": {"stem_channels": 6}},
+        "narrow": {
+            "layers": {"block": BottleneckD} | narrow,
+            "stated": {"block": "blocks.residual.BottleneckD"} | narrow,
+        },
     }
-    (old / "plans.json").write_text(json.dumps(plans))
-    ours = load_network(import_nnunet(old, tmp_path / "out", CHOICES).bundle)
     window = torch.randn(1, 1, 20, 24, 24)
-    with torch.inference_mode():
-        torch.testing.assert_close(ours(window), theirs(window), rtol=0, atol=0)
+    for case, how in cases.items():
+        theirs = package.write("ResidualEncoderUNet", **how)
+        ours = load_network(import_nnunet(old, tmp_path / "out", CHOICES, overwrite=True).bundle)
+        with torch.inference_mode():
+            torch.testing.assert_close(ours(window), theirs(window), rtol=0, atol=0, msg=case)
+
+
+def test_the_checkpoint_names_the_configuration_of_a_folder_that_was_renamed(old, tmp_path):
+    theirs = old.rename(old.with_name("my best model"))
+    bundle = import_nnunet(theirs, tmp_path / "out", CHOICES).bundle
+    assert bundle.manifest.title.endswith("(3d_fullres)")
+    archive = shutil.make_archive(str(tmp_path / "model"), "zip", theirs)  # plans.json lies at its top
+    assert import_nnunet(Path(archive), tmp_path / "again", CHOICES).bundle.manifest.title.endswith("(3d_fullres)")
+    with pytest.raises(ManifestError, match=r"holds no configuration 2d; its models are my best model"):
+        import_nnunet(theirs.parent, tmp_path / "none", CHOICES, configuration_name="2d")
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_archive_as_nnunet_exports_it_is_imported_whatever_it_says_of_its_validation(old, tmp_path):
+    (old / "fold_0" / "validation").mkdir()
+    for name in ("progress.png", "debug.json", "validation/summary.json"):
+        (old / "fold_0" / name).write_text("{}")
+    (old.parent / "inference_information.json").write_text("{}")
+    with zipfile.ZipFile(tmp_path / "export.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in (each for each in sorted(old.parent.rglob("*")) if each.is_file()):
+            content = b" " * 2**25 if path.name == "summary.json" else path.read_bytes()
+            archive.writestr(f"Dataset511_CtOldPlans/{path.relative_to(old.parent).as_posix()}", content)
+    bundle = import_nnunet(tmp_path / "export.zip", tmp_path / "out", CHOICES).bundle
+    assert [label.name for label in bundle.manifest.labels] == ["bright", "dark"]
+
+
+def test_a_fold_that_is_still_trained_is_not_mixed_with_finished_ones(old, tmp_path):
+    shutil.copytree(old / "fold_0", old / "fold_1")
+    (old / "fold_1" / "checkpoint_final.pth").rename(old / "fold_1" / "checkpoint_best.pth")
+    finished = import_nnunet(old, tmp_path / "finished", CHOICES)
+    assert finished.bundle.manifest.nnunet.folds == 1
+    assert not any("checkpoint_best" in note for note in finished.notes)
+    best = import_nnunet(old, tmp_path / "best", CHOICES, folds=["1"])
+    assert "weights are those of checkpoint_best.pth, since no fold has checkpoint_final.pth" in best.notes
+
+
+def test_sizes_that_no_machine_has_are_refused_before_memory_is_taken(old, tmp_path):
+    plans = json.loads((old / "plans.json").read_text())
+    stated = plans["configurations"]["3d_fullres"]
+    for values, words in (
+        ({"patch_size": [4000, 4000, 4000]}, "which none is trained with"),
+        ({"patch_size": [8, 8, 1e300]}, "window"),
+        ({"patch_size": 16}, "says something that is not understood"),
+        ({"UNet_base_num_features": 50000, "unet_max_num_features": 50000}, "describe a network of .* weights"),
+        ({"n_conv_per_stage_encoder": 10**30}, "cannot be built with these arguments"),
+        ({"spacing": None}, "says something that is not understood"),
+    ):
+        plans["configurations"]["3d_fullres"] = stated | values
+        (old / "plans.json").write_text(json.dumps(plans))
+        with pytest.raises((ManifestError, WeightsError), match=words):
+            import_nnunet(old, tmp_path / "out", CHOICES)
+    (old / "plans.json").write_text("[" * 100_000)
+    with pytest.raises(ManifestError, match=r"plans\.json cannot be read"):
+        import_nnunet(old, tmp_path / "out", CHOICES)
 
 
 def test_a_checkpoint_whose_repeated_weights_differ_is_refused(old, tmp_path):

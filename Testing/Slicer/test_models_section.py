@@ -205,6 +205,15 @@ def test_a_model_of_nnunet_is_imported_listed_run_and_removed_in_the_panel(drive
     assert not folder.exists()
     assert "was removed; its folder is" in driver.text("places")
 
+    answers.queue("Choose a model")  # as Qt answers for Cancel
+    driver.click("restore")
+    assert not folder.exists()
+    answers.queue("organs-of-nnu-net")
+    driver.click("restore")
+    assert "Organs of nnU-Net is in the list again." in driver.text("places")
+    assert "Organs of nnU-Net" in driver.titles()
+    assert contents(folder) == before
+
 
 def test_an_import_is_cancelled_in_moments_and_nothing_is_left(drive, nnunet, folders, spin):
     from medseg.desktop.worker.qt_process import QtJobProcess
@@ -262,6 +271,24 @@ def test_of_several_configurations_one_is_chosen(driver, process, nnunet, folder
     driver.click("importModel")
     driver.spin(lambda: process.jobs)
     assert process.jobs[0].configuration == "3d_lowres"
+
+
+def test_of_several_tasks_of_totalsegmentator_one_is_chosen(driver, process, nnunet, folders):
+    (model,) = (nnunet / "model").glob("*/*")
+    weights = folders / "weights"
+    shutil.copytree(model, weights / "Dataset298_TotalSegmentator_total_6mm_1559subj" / model.name)
+    shutil.copytree(model, weights / "Dataset150_icb_v0" / model.name)
+    driver.take(weights)
+    box = driver.child("task")
+    assert driver.seen("task")
+    assert not driver.seen("configuration")
+    assert [box.itemText(n) for n in range(box.count)] == ["total_fastest", "cerebral_bleed"]
+    box.setCurrentIndex(1)
+    driver.click("importModel")
+    driver.spin(lambda: process.jobs)
+    assert (process.jobs[0].task, process.jobs[0].configuration) == ("cerebral_bleed", None)
+    driver.take(nnunet / "model")
+    assert not driver.seen("task")
 
 
 def test_weights_ask_for_what_they_do_not_say(driver, process, folders):

@@ -14,7 +14,9 @@ from medseg.spec.errors import ManifestError
 from medseg.spec.manifest import ModelManifest
 
 # what the members of an ensemble may say differently
-_OF_ITS_OWN = frozenset({"model_id", "title", "version", "description", "training_data", "scores", "timings", "imported"})
+_OF_ITS_OWN = frozenset(
+    {"model_id", "title", "version", "description", "training_data", "scores", "timings", "imported"}
+)
 
 
 def combine(

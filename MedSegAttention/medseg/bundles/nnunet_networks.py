@@ -13,6 +13,7 @@ ALLOWED = ("PlainConvUNet", "ResidualEncoderUNet")
 PACKAGE = "dynamic-network-architectures"
 
 _CONVS = {2: nn.Conv2d, 3: nn.Conv3d}
+_DROPOUTS = {2: nn.Dropout2d, 3: nn.Dropout3d}
 _NORMS: dict[str, dict[int, type[nn.Module]]] = {
     "instance": {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d},
     "batch": {2: nn.BatchNorm2d, 3: nn.BatchNorm3d},
@@ -20,7 +21,17 @@ _NORMS: dict[str, dict[int, type[nn.Module]]] = {
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU, "gelu": nn.GELU, "leaky_relu": nn.LeakyReLU, "prelu": nn.PReLU, "relu": nn.ReLU, "silu": nn.SiLU,
 }  # fmt: skip
-_REFUSALS = (TypeError, ValueError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError)
+_REFUSALS = (
+    TypeError,
+    ValueError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
 
 
 def nnunet_choices() -> str:
@@ -36,6 +47,8 @@ def build_nnunet_network(
     spatial_dims: int,
     norm: str | None = "instance",
     activation: str | None = "leaky_relu",
+    dropout: bool = False,
+    block: str | None = None,
     **arguments: Any,
 ) -> nn.Module:
     """Build one of nnU-Net's networks; it answers with the logits at full size.
@@ -47,9 +60,11 @@ def build_nnunet_network(
         spatial_dims: 2 or 3.
         norm: "instance", "batch" or None.
         activation: "leaky_relu", ... or None.
+        dropout: whether it was trained with dropout, which changes the names of weights and nothing of the answer.
+        block: "basic" or "bottleneck", of a residual encoder; None: as the class has it.
         arguments: of the class, JSON values: ``n_stages``, ``features_per_stage``, ``kernel_sizes``, ``strides``,
             ``n_conv_per_stage`` or ``n_blocks_per_stage``, ``n_conv_per_stage_decoder``, ``conv_bias``,
-            ``norm_op_kwargs``, ``nonlin_kwargs``.
+            ``norm_op_kwargs``, ``nonlin_kwargs``, ``nonlin_first``, ``stem_channels``, ``bottleneck_channels``.
 
     Raises:
         ValueError: for another name, or arguments that make no network.
@@ -63,15 +78,19 @@ def build_nnunet_network(
         msg = f"{PREFIX}{short} needs the package {PACKAGE}, which is not installed: pip install {PACKAGE}"
         raise MissingDependency(msg)
     from dynamic_network_architectures.architectures import unet
+    from dynamic_network_architectures.building_blocks import residual
 
     try:
+        if block is not None:
+            arguments["block"] = {"basic": residual.BasicBlockD, "bottleneck": residual.BottleneckD}[block]
         network: nn.Module = getattr(unet, short)(
             input_channels=in_channels,
             num_classes=out_channels,
             conv_op=_CONVS[spatial_dims],
             norm_op=None if norm is None else _NORMS[norm][spatial_dims],
             nonlin=None if activation is None else _ACTIVATIONS[activation],
-            dropout_op=None,
+            dropout_op=_DROPOUTS[spatial_dims] if dropout else None,
+            dropout_op_kwargs={"p": 0.0} if dropout else None,
             deep_supervision=False,
             **arguments,
         )

@@ -1,4 +1,4 @@
-"""``medseg models label`` and ``medseg models remove``: changes to models of the user's own, each of them asked for."""
+"""``medseg models label``, ``remove`` and ``restore``: changes to models of the user's own, each of them asked for."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,9 +65,23 @@ def remove_model(
         typer.confirm(question, abort=True)
     place = remove_bundle(bundle)
     output().print(
-        f"{model_id} is removed from the list; it lies in {place}: move it back to have it again, or delete it there",
+        f"{model_id} is removed from the list; it lies in {place}: 'medseg models restore {model_id}' brings it "
+        "back; or delete it there",
         markup=False,
         soft_wrap=True,
+    )
+
+
+def restore_model(
+    name: Annotated[str, typer.Argument(metavar="ID", help="Id of a removed model, or its folder's name in .removed.")],
+) -> None:
+    """Bring a removed model of your own back into the list; of several of one id the latest."""
+    from medseg.bundles.own import restore_bundle
+    from medseg.cli.console import output
+
+    bundle = restore_bundle(name)
+    output().print(
+        f"{bundle.manifest.model_id} is in the list again; it lies in {bundle.folder}", markup=False, soft_wrap=True
     )
 
 

@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 
 from medseg.cli.compose import compose
-from medseg.cli.model_changes import label_model, remove_model
+from medseg.cli.model_changes import label_model, remove_model, restore_model
 from medseg.cli.model_imports import import_model
 from medseg.cli.model_places import show_places, show_terms
 
 models = typer.Typer(
-    help="List, show, import, compose, label or remove models.", invoke_without_command=True, rich_markup_mode=None
+    help="List, show, import, compose, label, remove or restore models.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
 )
 models.command("import")(import_model)
 models.command("compose")(compose)
@@ -18,12 +20,13 @@ models.command("import-bundle", hidden=True)(import_model)  # its older name, of
 models.command("label")(label_model)
 models.command("terms")(show_terms)
 models.command("remove")(remove_model)
+models.command("restore")(restore_model)
 models.command("where")(show_places)
 
 
 @models.callback()
 def list_models(context: typer.Context) -> None:
-    """List, show, import, compose, label or remove models."""
+    """List, show, import, compose, label, remove or restore models."""
     if context.invoked_subcommand is not None:
         return
     from medseg.bundles.catalogue import scan, user_folder

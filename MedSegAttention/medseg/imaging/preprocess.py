@@ -147,7 +147,7 @@ def prepare(
         return Prepared(**vars(grids), image=ready, has_logits=True, in_half=True, overlapping=manifest.overlapping)
     if manifest.monai is not None and isinstance(grids.resample, MonaiResample):
         ready = prepared_as_monai(grids.reorient.apply(image), grids.crop, grids.resample, manifest.monai)
-        logits = manifest.monai.answers == "logits"
+        logits = manifest.interpolates_logits
         return Prepared(**vars(grids), image=ready, has_logits=logits, overlapping=manifest.overlapping)
     cropped = grids.crop.apply(grids.reorient.apply(image))
     if not grids.resample.is_identity:  # interpolation would spread what is not finite

@@ -72,7 +72,7 @@ def predict(
             tuple(plan.windows),
             label_count=plan.manifest.network_outputs,
             weights=plan_weights(plan.windows, padded.volume.device),
-            dtype=torch.float16 if plan.manifest.nnunet else torch.float32,
+            dtype=torch.float16 if plan.windows.as_nnunet else torch.float32,
             batch=plan.window_batch,
             margin=padded.margin,
             on_window=on_window,
@@ -80,7 +80,7 @@ def predict(
         logits = mean_of_folds(logits, plan.manifest)
         if not _is_finite(logits):
             raise not_finite(plan)
-        if _interpolates_logits(plan):
+        if plan.manifest.interpolates_logits:
             return logits.float().cpu().numpy()
         overlap = plan.manifest.overlapping is not None
         return (logits.sigmoid_() if overlap else _softmax_in_place(logits)).cpu().numpy()
@@ -153,11 +153,12 @@ def mean_of_folds(logits: Tensor, manifest: ModelManifest) -> Tensor:
     """
     if manifest.network_outputs == manifest.label_count:
         return logits
-    first, *others = logits.split(manifest.label_count)
-    total = first.clone()
-    for other in others:
-        total += other
-    return total.div_(len(others) + 1)
+    folds = manifest.network_outputs // manifest.label_count
+    apart = logits.reshape(folds, manifest.label_count, *logits.shape[1:])
+    total = apart[0].clone()
+    for number in range(1, folds):
+        total += apart[number]
+    return total.div_(folds)
 
 
 def sample_windows(array: NDArray[np.float32], plan: NetworkPlan) -> Tensor:
@@ -188,11 +189,6 @@ def sample_windows(array: NDArray[np.float32], plan: NetworkPlan) -> Tensor:
 def network_shape(manifest: ModelManifest) -> tuple[int, ...]:
     """What a network is shown, without the batch: ``(C, i, j, k)``, of slices ``(C, h, w)`` with the neighbours' C."""
     return manifest.network_channels, *manifest.network_shape
-
-
-def _interpolates_logits(plan: NetworkPlan) -> bool:
-    rule = plan.manifest.monai
-    return plan.manifest.nnunet is not None or (rule is not None and rule.answers == "logits")
 
 
 def pad_to_window(

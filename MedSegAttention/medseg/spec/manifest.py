@@ -235,6 +235,11 @@ class ModelManifest(MedsegFields):
         """Channels of the network's answer: one an output, of several folds of nnU-Net those of each."""
         return self.label_count * (1 if self.nnunet is None else self.nnunet.folds)
 
+    @property
+    def interpolates_logits(self) -> bool:
+        """Whether what goes back to the image's grid are logits rather than probabilities."""
+        return self.nnunet is not None or (self.monai is not None and self.monai.answers == "logits")
+
     def output_of(self, label: LabelSpec) -> int:
         """The number of a label's channel in the probabilities."""
         return label.value if self.overlapping is None else self.labels.index(label)

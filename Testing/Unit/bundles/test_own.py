@@ -1,13 +1,14 @@
 """What a user may do to a model: to one of the user's own everything is kept, to others nothing is done."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from medseg.bundles import catalogue as catalogue_module
 from medseg.bundles.catalogue import find_bundle, scan
-from medseg.bundles.own import remove_bundle, require_own
-from medseg.spec.errors import JobError
+from medseg.bundles.own import remove_bundle, removed_bundles, require_own, restore_bundle
+from medseg.spec.errors import JobError, OutputExists
 
 
 @pytest.fixture
@@ -25,14 +26,34 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_removed_model_is_out_of_the_list_whole_and_comes_back_when_it_is_moved_back(mine):
+def test_a_removed_model_is_out_of_the_list_whole_and_comes_back_when_it_is_restored(mine):
     before = contents(mine.folder)
     place = remove_bundle(mine)
     assert scan().bundles == {}
     assert scan().broken == ()
     assert contents(place) == before
-    place.rename(mine.folder)
+    assert [each.folder for each in removed_bundles()] == [place]
+    restored = restore_bundle(mine.manifest.model_id)
     assert find_bundle(mine.manifest.model_id) == mine
+    assert restored.folder == mine.folder
+    assert contents(mine.folder) == before
+    assert removed_bundles() == ()
+
+
+def test_the_latest_of_two_removed_models_comes_back_and_nothing_is_overwritten(mine):
+    model_id, folder = mine.manifest.model_id, mine.folder
+    first = remove_bundle(mine)
+    shutil.copytree(first, folder)
+    (folder / "later").write_text("this one")
+    second = remove_bundle(find_bundle(model_id))
+    (first.parent / "broken").mkdir()
+    assert (restore_bundle(model_id).folder / "later").is_file()
+    with pytest.raises(OutputExists, match=f"holds a model {model_id} again; remove that one first"):
+        restore_bundle(model_id)
+    assert contents(first)
+    assert not second.exists()
+    with pytest.raises(JobError, match=f"no model called 'nobody' was removed; removed ones: {model_id}"):
+        restore_bundle("nobody")
 
 
 def test_a_model_that_was_removed_before_under_the_same_name_is_kept_too(mine):

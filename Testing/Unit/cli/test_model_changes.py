@@ -98,6 +98,9 @@ def test_a_model_is_removed_after_asking_and_lies_beside_the_others(models, caps
     assert f"it lies in {models / '.removed' / MODEL}" in shown
     assert (models / ".removed" / MODEL / "models" / "model.safetensors").is_file()
     assert "no model is called" in said(capsys, "show", MODEL, code=2)
+    assert f"{MODEL} is in the list again; it lies in {models / MODEL}" in said(capsys, "restore", MODEL)
+    assert said(capsys, "show", MODEL)
+    assert f"no model called '{MODEL}' was removed" in said(capsys, "restore", MODEL, code=2)
 
 
 @pytest.mark.usefixtures("models")

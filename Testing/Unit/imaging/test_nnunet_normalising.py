@@ -6,9 +6,7 @@ from medseg.imaging.image import Image
 from medseg.imaging.nnunet import crop_to_nonzero, normalised
 from medseg.spec.nnunet import NnunetChannel, NnunetRule
 
-RULE = NnunetRule(
-    axes=(0, 1, 2), spacing_mm=(1.0, 1.0, 1.0), channels=(NnunetChannel(scheme="zscore", masked=True),)
-)
+RULE = NnunetRule(axes=(0, 1, 2), spacing_mm=(1.0, 1.0, 1.0), channels=(NnunetChannel(scheme="zscore", masked=True),))
 
 
 def test_voxels_of_air_that_an_earlier_stage_labelled_are_normalised_with_the_others():

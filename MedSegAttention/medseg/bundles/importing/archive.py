@@ -23,6 +23,7 @@ _DAMAGED = (
 _MAGIC = b"PK\x03\x04"
 _TEXTS = frozenset({".json", ".yaml", ".yml", ".md", ".txt", ""})
 _WEIGHTS = frozenset({".pt", ".pth", ".ts", ".safetensors"})
+_UNREAD = "summary.json"  # nnU-Net's scores of every case and label, which may be larger than any text that is read
 _CHUNK = 2**20
 
 
@@ -90,7 +91,7 @@ def _unpack(archive: zipfile.ZipFile, path: Path, scratch: Path) -> None:
         _refuse(path, f"holds {twice!r} twice")
     left = LARGEST_TOTAL
     for member, name in zip(members, names, strict=True):
-        if member.is_dir() or name.suffix.lower() not in _TEXTS | _WEIGHTS:
+        if member.is_dir() or name.name == _UNREAD or name.suffix.lower() not in _TEXTS | _WEIGHTS:
             continue
         limit = min(left, LARGEST_TOTAL if name.suffix.lower() in _WEIGHTS else LARGEST_TEXT)
         left -= _write(archive, member, scratch / name, limit, path)

@@ -1,12 +1,15 @@
 """One window of noise through a new network: wrong shapes and numbers show now, not on a patient's scan."""
 
+from math import prod
+
 import torch
 from torch import nn
 
 from medseg.spec.errors import ManifestError, WeightsError
 from medseg.spec.manifest import ModelManifest
 
-_REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)
+_REFUSALS = (RuntimeError, ValueError, TypeError, IndexError, AssertionError, OverflowError, MemoryError)
+_MOST_NUMBERS = 2**29  # of a window: 2 GiB, far beyond what any network was trained with
 
 
 def dry_window(network: nn.Module, manifest: ModelManifest) -> None:
@@ -22,8 +25,11 @@ def dry_window(network: nn.Module, manifest: ModelManifest) -> None:
         WeightsError: when the answer is not finite.
     """
     shape = (1, manifest.network_channels, *manifest.network_shape)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    if prod(shape) > _MOST_NUMBERS:
+        msg = f"a window of {shape} holds more than {_MOST_NUMBERS} numbers, which none is trained with; mend its size"
+        raise ManifestError(msg)
     try:
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
             scores = network(noise)
     except _REFUSALS as error:

@@ -42,6 +42,12 @@ def configurations_in(path: Path) -> list[str]:
     return sorted({name.parent.name.rpartition("__")[2] for name in names if name.name == _PLANS and name.parent.name})
 
 
+def datasets_in(path: Path) -> list[str]:
+    """Folders of nnU-Net's data sets in a folder or an archive in which a configuration was trained, sorted."""
+    names = _names_in_folder(path) if path.is_dir() else _names_in_archive(path)
+    return sorted({name.parent.parent.name for name in names if name.name == _PLANS and name.parent.parent.name})
+
+
 def _names_in_folder(path: Path) -> list[PurePosixPath]:
     patterns = ["/".join(["*"] * depth) for depth in range(1, _DEPTH + 2)]
     return [PurePosixPath(found.relative_to(path).as_posix()) for pattern in patterns for found in path.glob(pattern)]

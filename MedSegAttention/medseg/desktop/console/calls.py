@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medseg.desktop.console.model_folders import find_model
+from medseg.desktop.console.model_import import ImportCall, import_order_from_call
 from medseg.desktop.console.orders import make_console_orders, make_settings
 from medseg.desktop.console.segmenting import BlockingProcess, ConsoleCall, OnFinished, SegmentCall
 from medseg.desktop.console.training import Cases, TrainingCall, order_from_call
@@ -82,6 +83,34 @@ def train_model(
     scene, order = order_from_call(cases, name, **more)
     python = ready_python(python, training_requirements(requirements), call="ensurePackages(forTraining=True)")
     return _call(partial(TrainingCall, scene, order), python, on_event, on_finished, wait=wait)
+
+
+def import_model(
+    source: str | Path,
+    name: str,
+    *,
+    requirements: Path,
+    on_finished: OnFinished | None,
+    on_event: Callable[[Event], None],
+    wait: bool = True,
+    python: str | None = None,
+    **more: Any,
+) -> Any:
+    """See ``MedSegAttentionLogic.importModel``, which raises what this raises.
+
+    Args:
+        source: folder, ZIP archive or file of weights.
+        name: of the new model.
+        requirements: everything the worker needs but torch.
+        on_finished: hears of the end.
+        on_event: hears the worker's events.
+        wait: whether to come back with the model's id.
+        python: the interpreter that computes.
+        more: as for ``import_order_from_call``.
+    """
+    order = import_order_from_call(source, name, **more)
+    python = ready_python(python, requirements)
+    return _call(partial(ImportCall, order), python, on_event, on_finished, wait=wait)
 
 
 def _call(

@@ -13,18 +13,25 @@ _ACTIVATIONS = {
 }  # fmt: skip
 _KEPT = (
     "n_stages", "features_per_stage", "kernel_sizes", "strides", "n_conv_per_stage", "n_blocks_per_stage",
-    "n_conv_per_stage_decoder", "conv_bias", "norm_op_kwargs", "nonlin_kwargs",
+    "n_conv_per_stage_decoder", "conv_bias", "norm_op_kwargs", "nonlin_kwargs", "nonlin_first", "stem_channels",
+    "bottleneck_channels",
 )  # fmt: skip
-_KNOWN = frozenset({*_KEPT, "conv_op", "norm_op", "nonlin", "dropout_op", "dropout_op_kwargs"})
+_KNOWN = frozenset({*_KEPT, "conv_op", "norm_op", "nonlin", "dropout_op", "dropout_op_kwargs", "block"})
+_DROPOUTS = dict.fromkeys(("Dropout", "Dropout1d", "Dropout2d", "Dropout3d"), True)
+_BLOCKS = {"BasicBlockD": "basic", "BottleneckD": "bottleneck"}
 
 
-def read_architecture(stated: Mapping[str, Any], channels: int, outputs: int) -> tuple[str, dict[str, Any]]:
+def read_architecture(
+    stated: Mapping[str, Any], channels: int, outputs: int, *, by_batch: bool = False
+) -> tuple[str, dict[str, Any]]:
     """Name the network that a configuration describes, and the arguments ``build_any`` takes.
 
     Args:
         stated: the configuration.
         channels: of the input.
         outputs: of the network.
+        by_batch: whether it was trained with batch normalisation in the place of what the plans say, as nnU-Net's
+            trainer ``nnUNetTrainerBN`` does it.
 
     Raises:
         ManifestError: for a network, a layer or an argument that is not known.
@@ -34,6 +41,8 @@ def read_architecture(stated: Mapping[str, Any], channels: int, outputs: int) ->
         name, arguments = _old(stated)
     else:
         name, arguments = _new(described)
+    if by_batch:
+        arguments |= {"norm": "batch", "norm_op_kwargs": {"eps": 1e-5, "affine": True}}
     return f"{PREFIX}{name}", {"in_channels": channels, "out_channels": outputs, **arguments}
 
 
@@ -44,14 +53,16 @@ def _new(described: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         _refuse("architecture.arch_kwargs", "the arguments of the network", stated)
     if unknown := sorted(set(stated) - _KNOWN):
         _refuse("architecture.arch_kwargs", f"arguments out of {', '.join(sorted(_KNOWN))}", unknown)
-    if stated.get("dropout_op") is not None and (stated.get("dropout_op_kwargs") or {}).get("p", 0):
-        _refuse("architecture.arch_kwargs.dropout_op", "none", stated["dropout_op"])
     dims = _known(stated, "conv_op", _DIMS)
     arguments = {key: stated[key] for key in _KEPT if stated.get(key) is not None}
     norm, activation = (
         None if stated.get(key) is None else _known(stated, key, table)
         for key, table in (("norm_op", _NORMS), ("nonlin", _ACTIVATIONS))
     )
+    if stated.get("dropout_op") is not None:
+        arguments["dropout"] = _known(stated, "dropout_op", _DROPOUTS)
+    if stated.get("block") is not None:
+        arguments["block"] = _known(stated, "block", _BLOCKS)
     return name, {"spatial_dims": dims, "norm": norm, "activation": activation, **arguments}
 
 

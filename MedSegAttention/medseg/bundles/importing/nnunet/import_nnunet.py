@@ -1,7 +1,7 @@
 """A folder or archive of nnU-Net v2 becomes a bundle: plans read, every weight checked, one window tried."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,13 +16,13 @@ from medseg.bundles.importing.checkpoint import read_content, weights_in
 from medseg.bundles.importing.choices import Choices, Imported
 from medseg.bundles.importing.nnunet.architecture import read_architecture
 from medseg.bundles.importing.nnunet.model_folder import (
+    CHECKPOINTS,
     ModelFolder,
     configuration,
     find_model_folders,
-    open_model_folder,
 )
 from medseg.bundles.importing.nnunet.preparation import read_channels, read_outputs, read_rule
-from medseg.bundles.importing.nnunet.several import ChangeManifest, choose, import_stages, previous_stage, unchanged
+from medseg.bundles.importing.nnunet.several import ChangeManifest, choose, import_stages, unchanged
 from medseg.bundles.importing.nnunet.totalsegmentator.find_task import find_task
 from medseg.bundles.importing.nnunet.totalsegmentator.import_task import import_task
 from medseg.bundles.importing.put_in_place import Watch, ignore_stage, put_in_place
@@ -33,7 +33,10 @@ from medseg.spec.manifest import IntensityRule, ModelManifest, SliceRule
 
 _READ = ("network_weights", "init_args", "trainer_name", "inference_allowed_mirroring_axes")  # of a checkpoint
 _WRAPPED = ("module.", "_orig_mod.")  # of networks trained on several cards, and compiled ones
-_ALIASES = (("decoder.encoder.", "encoder."), (".conv.", ".all_modules.0."), (".norm.", ".all_modules.1."))
+_ALIASES = (("decoder.encoder.", "encoder."), (".conv.", ".all_modules.0."))
+_NORMS = tuple(f".all_modules.{place}." for place in (1, 2, 3))  # after dropout or the activation, where there is one
+_FEW = 10**8  # weights that are allocated before they are compared one by one
+_NOT_UNDERSTOOD = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 
 
 def import_nnunet(
@@ -77,13 +80,13 @@ def import_nnunet(
         if theirs is not None:
             return import_task(theirs, path, output, choices, one, folds=folds, overwrite=overwrite, scratch=scratch)
         targets = choose(root, path, configuration_name)
-        if len(targets) == 1 and previous_stage(targets[0]) is None:
+        if len(targets) == 1 and targets[0].previous_stage is None:
             return one(targets[0], output, choices, folds=folds, overwrite=overwrite, source=path)
         return import_stages(targets, path, output, choices, one, folds=folds, overwrite=overwrite, scratch=scratch)
 
 
 def import_folder(
-    path: Path,
+    model: ModelFolder,
     output: Path,
     choices: Choices,
     *,
@@ -96,7 +99,7 @@ def import_folder(
     """Import the folder of one trained configuration; arguments and errors as of ``import_nnunet``.
 
     Args:
-        path: the folder.
+        model: the folder.
         output: as in ``import_nnunet``, and so are those that are not described here.
         choices: also.
         folds: also.
@@ -105,18 +108,25 @@ def import_folder(
         change: has the last word on the manifest.
         watch: also.
     """
-    model = open_model_folder(path, folds)
-    checkpoints = [_read_checkpoint(each) for each in model.checkpoints]
-    manifest, notes = _manifest(model, checkpoints[0], choices)
+    files, kind = model.checkpoints(folds)
+    checkpoints = [_read_checkpoint(each) for each in files]
+    try:
+        manifest, notes = _manifest(model, checkpoints[0], choices)
+    except _NOT_UNDERSTOOD as error:
+        msg = (
+            f"{model.path}: plans.json, dataset.json or {files[0].name} says something that is not understood "
+            f"({type(error).__name__}: {' '.join(str(error).split())}); get the model again"
+        )
+        raise ManifestError(msg) from error
+    if kind != CHECKPOINTS[0]:
+        notes.append(f"weights are those of {kind}, since no fold has {CHECKPOINTS[0]}")
     manifest = change(manifest)
     if manifest.nnunet is not None:
         manifest = replace(manifest, nnunet=replace(manifest.nnunet, folds=len(checkpoints)))
-    networks = [
-        _fill(manifest, content, each.parent.name) for content, each in zip(checkpoints, model.checkpoints, strict=True)
-    ]
+    networks = [_fill(manifest, content, each.parent.name) for content, each in zip(checkpoints, files, strict=True)]
     network = networks[0] if len(networks) == 1 else Ensemble(networks, apart=True).eval()
     return put_in_place(
-        source or path, "nnunet", output, manifest, network, notes,
+        source or model.path, "nnunet", output, manifest, network, notes,
         networks=len(networks), overwrite=overwrite, watch=watch,
     )  # fmt: skip
 
@@ -132,15 +142,20 @@ def _read_checkpoint(path: Path) -> Mapping[str, Any]:
 def _manifest(model: ModelFolder, checkpoint: Mapping[str, Any], choices: Choices) -> tuple[ModelManifest, list[str]]:
     notes: list[str] = []
     began = checkpoint.get("init_args") or {}
-    name = str(began.get("configuration") or model.path.name.rpartition("__")[2])
+    name = str(began.get("configuration") or model.name)
+    if name != model.name:
+        _check_renamed(model, name)
+        notes.append(f"configuration {name}, as its checkpoint says; the folder is called {model.path.name}")
     trainer = str(checkpoint.get("trainer_name") or model.path.name.partition("__")[0])
     stated = configuration(model.plans, name, model.path)
-    rule = read_rule(model.plans, stated, model.dataset)
+    rule = read_rule(model.plans, stated)
     outputs = read_outputs(model.dataset)
     channels = choices.channels or read_channels(model.dataset)
     if stated.get("previous_stage"):
         rule = replace(rule, previous_labels=len(outputs.names))
-    network, arguments = read_architecture(stated, len(channels) + rule.previous_labels, outputs.count)
+    by_batch = any(str(key).endswith(".running_mean") for key in checkpoint["network_weights"])
+    inputs = len(channels) + rule.previous_labels
+    network, arguments = read_architecture(stated, inputs, outputs.count, by_batch=by_batch)
     patch = [int(size) for size in stated["patch_size"]]
     is_flat = len(patch) == 2
     if is_flat:
@@ -181,27 +196,40 @@ def _fill(manifest: ModelManifest, checkpoint: Mapping[str, Any], source: str) -
     """Build the network and fill it; what a checkpoint repeats under other names must repeat it exactly."""
     state = {_plain_name(key): value for key, value in weights_in(checkpoint["network_weights"]).items()}
     try:
-        network = build_any(manifest.network, **manifest.arguments)
+        with torch.device("meta"):  # which takes no memory, whatever size the plans say
+            wanted = build_any(manifest.network, **manifest.arguments).state_dict()
     except ValueError as error:
         raise ManifestError(str(error)) from error
-    wanted = network.state_dict()
     stored: dict[str, Tensor] = {}
     for key, value in state.items():
-        name = key if key in wanted else _alias(key)
+        name = key if key in wanted else _alias(key, wanted)
         if name in stored and not torch.equal(stored[name], value):
             msg = f"{source}: {key} repeats {name} with other numbers; the checkpoint is damaged, get it again"
             raise WeightsError(msg)
         stored[name] = value
-    return fill_network(network, stored, source)
+    asked, held = (sum(each.numel() for each in tensors.values()) for tensors in (wanted, stored))
+    if asked > 2 * held + _FEW:
+        msg = f"{source}: the plans describe a network of {asked} weights, the checkpoint holds {held}; get it again"
+        raise WeightsError(msg)
+    return fill_network(build_any(manifest.network, **manifest.arguments), stored, source)
 
 
 def _plain_name(key: str) -> str:
-    for prefix in _WRAPPED:
+    while prefix := next((prefix for prefix in _WRAPPED if key.startswith(prefix)), ""):
         key = key.removeprefix(prefix)
     return key
 
 
-def _alias(key: str) -> str:
+def _alias(key: str, wanted: Container[str]) -> str:
     for shared, kept in _ALIASES:
         key = key.replace(shared, kept)
-    return key
+    names = [key.replace(".norm.", place) for place in _NORMS]
+    return next((name for name in names if name in wanted), key)
+
+
+def _check_renamed(model: ModelFolder, name: str) -> None:
+    """Refuse a cascade whose folders are called otherwise: its stages are found by their names."""
+    own = configuration(model.plans, name, model.path)
+    if own.get("previous_stage") or model.previous_stage:
+        msg = f"{model.path} holds the configuration {name} of a cascade; give the folder that name after '__'"
+        raise ManifestError(msg)

@@ -29,6 +29,7 @@ _USUAL = {
 _USUAL_OF_LABELS = {
     "resampling_fn_seg": {"is_seg": True, "order": 1, "order_z": 0, "force_separate_z": None},
 }
+_LABEL_MANAGER = "LabelManager"
 _PREPROCESSORS = ("DefaultPreprocessor", None)
 _MORE_THAN_HALF = 0.5000000596046448  # the next number of single precision after 0.5, which itself is not enough
 _MODALITIES = {"ct": "CT", "pet": "PT", "pt": "PT", "us": "US"}
@@ -54,22 +55,23 @@ class Outputs:
         return None if self.values is None else OverlapRule(threshold=_MORE_THAN_HALF, order=self.values)
 
 
-def read_rule(plans: Mapping[str, Any], stated: Mapping[str, Any], dataset: Mapping[str, Any]) -> NnunetRule:
+def read_rule(plans: Mapping[str, Any], stated: Mapping[str, Any]) -> NnunetRule:
     """Read how images are prepared.
 
     Args:
         plans: the whole of plans.json.
         stated: the configuration.
-        dataset: of dataset.json; it may name another reader.
 
     Raises:
         ManifestError: for a reader, a scheme or a resampling that is not known; nothing is put in its place.
     """
-    reader = dataset.get("overwrite_image_reader_writer") or plans.get("image_reader_writer")
+    reader = plans.get("image_reader_writer")  # nnU-Net's planner copies there what dataset.json asks for
     if reader not in _READERS:
         _refuse("image_reader_writer", f"one of {', '.join(_READERS)}", reader)
     if stated.get("preprocessor_name") not in _PREPROCESSORS:
         _refuse("preprocessor_name", "DefaultPreprocessor", stated.get("preprocessor_name"))
+    if plans.get("label_manager", _LABEL_MANAGER) != _LABEL_MANAGER:
+        _refuse("label_manager", _LABEL_MANAGER, plans["label_manager"])
     _check_resampling(stated, _USUAL)
     if stated.get("previous_stage"):
         _check_resampling(stated, _USUAL_OF_LABELS)  # those of the stage before

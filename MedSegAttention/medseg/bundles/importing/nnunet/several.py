@@ -8,7 +8,7 @@ from typing import Protocol, TypeAlias
 
 from medseg.bundles.compose import Words, composed_manifest, write_composed
 from medseg.bundles.importing.choices import Choices, Imported
-from medseg.bundles.importing.nnunet.model_folder import configuration, find_model_folders, open_model_folder
+from medseg.bundles.importing.nnunet.model_folder import ModelFolder, find_model_folders
 from medseg.bundles.importing.put_in_place import joint_record
 from medseg.bundles.model_id import model_id_of
 from medseg.bundles.write import refuse_existing
@@ -30,7 +30,7 @@ class ImportFolder(Protocol):
 
     def __call__(
         self,
-        path: Path,
+        model: ModelFolder,
         output: Path,
         choices: Choices,
         *,
@@ -42,7 +42,7 @@ class ImportFolder(Protocol):
         """Import it; arguments as of ``import_nnunet``, and ``change`` has the last word on the manifest."""
 
 
-def choose(root: Path, path: Path, wanted: str | None) -> list[Path]:
+def choose(root: Path, path: Path, wanted: str | None) -> list[ModelFolder]:
     """The folders of the configurations that a person wants.
 
     Args:
@@ -63,27 +63,18 @@ def choose(root: Path, path: Path, wanted: str | None) -> list[Path]:
     names = [] if wanted is None else [name.strip() for name in wanted.split(",") if name.strip()]
     if not names:
         return [_only(found, root, path)]
-    chosen = [_only([each for each in found if named(each) == name] or found, root, path) for name in names]
-    if len(set(chosen)) < len(chosen):
+    if missing := sorted(set(names) - {each.name for each in found}):
+        msg = f"{path} holds no configuration {listed(missing)}; its models are {_list(found, root)}"
+        raise ManifestError(msg)
+    chosen = [_only([each for each in found if each.name == name], root, path) for name in names]
+    if len(set(names)) < len(names):
         msg = f"{path}: each configuration is averaged once, got {wanted}; its models are {_list(found, root)}"
         raise ManifestError(msg)
     return chosen
 
 
-def named(folder: Path) -> str:
-    """The configuration in the name of its folder."""
-    return folder.name.rpartition("__")[2]
-
-
-def previous_stage(folder: Path) -> str | None:
-    """The configuration that a trained one continues; None where it is the first."""
-    stated = configuration(open_model_folder(folder).plans, named(folder), folder)
-    previous = stated.get("previous_stage")
-    return None if previous is None else str(previous)
-
-
 def import_stages(
-    targets: Sequence[Path],
+    targets: Sequence[ModelFolder],
     source: Path,
     output: Path,
     choices: Choices,
@@ -110,30 +101,30 @@ def import_stages(
         WeightsError, OutputExists: as ``import_nnunet``.
     """
     refuse_existing(output, overwrite=overwrite)  # before weights are read
-    folders: dict[str, Path] = {}
+    folders: dict[str, ModelFolder] = {}
     before: dict[str, str] = {}
     for target in targets:
-        previous = previous_stage(target)
+        previous = target.previous_stage
         if previous is not None:
             folders.setdefault(previous, _stage_before(target, previous))
-            before[named(target)] = previous
-    folders |= {named(target): target for target in targets}
+            before[target.name] = previous
+    folders |= {target.name: target for target in targets}
     with tempfile.TemporaryDirectory(prefix="medseg-stages-", dir=scratch) as unfinished:
         made = {}
         for name, folder in folders.items():
             own = replace(choices, model_id=f"{choices.model_id}-{model_id_of(Path(name))}", title=None)
             made[name] = import_folder(folder, Path(unfinished) / name, own, folds=folds)
-        answering = {named(target) for target in targets}
+        answering = {target.name for target in targets}
         models = {name: each.bundle.manifest for name, each in made.items()}
-        labels = models[named(targets[-1])].labels
+        labels = models[targets[-1].name].labels
         values = {label.name: label.value for label in labels}
         stages = tuple(
             StageSpec(name=name, previous=before.get(name, ""), answers=values if name in answering else {})
             for name in folders
         )
         composition = Composition(stages=stages, join="overwrite" if len(targets) == 1 else "mean")
-        dataset = models[named(targets[-1])].title.partition(" (")[0]
-        described = " and ".join(answering_names := [named(target) for target in targets])
+        dataset = models[targets[-1].name].title.partition(" (")[0]
+        described = " and ".join(answering_names := [target.name for target in targets])
         words = Words(
             model_id=choices.model_id,
             title=choices.title or f"{dataset} ({' + '.join(answering_names)})",
@@ -150,30 +141,29 @@ def import_stages(
     return Imported(bundle, notes)
 
 
-def _stage_before(target: Path, name: str) -> Path:
+def _stage_before(target: ModelFolder, name: str) -> ModelFolder:
     """The folder of the stage before, beside its own: of the same trainer and plans where there are several."""
-    found = [each for each in find_model_folders(target.parent) if named(each) == name]
-    own = target.name.rpartition("__")[0]
-    best = [each for each in found if each.name == f"{own}__{name}"] or found
+    found = [each for each in find_model_folders(target.path.parent) if each.name == name]
+    own = target.path.name.rpartition("__")[0]
+    best = [each for each in found if each.path.name == f"{own}__{name}"] or found
     if len(best) != 1:
         msg = (
-            f"{target.name} continues the answer of {name}, and beside it there are {len(best)} trained folders of "
-            f"that name; give the folder of the data set, which holds {own}__{name} too"
+            f"{target.path.name} continues the answer of {name}, and beside it there are {len(best)} trained folders "
+            f"of that name; give the folder of the data set, which holds {own}__{name} too"
         )
         raise ManifestError(msg)
     return best[0]
 
 
-def _only(found: Sequence[Path], root: Path, path: Path) -> Path:
+def _only(found: Sequence[ModelFolder], root: Path, path: Path) -> ModelFolder:
     if len(found) > 1:
-        stages = {each: previous_stage(each) for each in found}
-        last = [each for each, previous in stages.items() if previous is not None]
-        if len(last) == 1 and {stages[last[0]], named(last[0])} == set(map(named, found)):
+        last = [each for each in found if each.previous_stage is not None]
+        if len(last) == 1 and {last[0].previous_stage, last[0].name} == {each.name for each in found}:
             return last[0]
         msg = f"{path} holds several models: {_list(found, root)}; give one of these folders, or --configuration"
         raise ManifestError(msg)
     return found[0]
 
 
-def _list(found: Sequence[Path], root: Path) -> str:
-    return listed([str(each.relative_to(root)) for each in found], 10)
+def _list(found: Sequence[ModelFolder], root: Path) -> str:
+    return listed([str(each.path.relative_to(root)) for each in found], 10)

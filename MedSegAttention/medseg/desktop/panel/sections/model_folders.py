@@ -7,7 +7,7 @@ from pathlib import Path
 import qt
 
 from medseg.bundles.catalogue import Bundle
-from medseg.bundles.own import remove_bundle, removed_place, require_own
+from medseg.bundles.own import remove_bundle, removed_bundles, removed_place, require_own, restore_bundle
 from medseg.desktop.panel.controls import load_ui, show_text
 from medseg.desktop.panel.models import Models
 from medseg.desktop.queue.job_queue import JobQueue
@@ -51,6 +51,7 @@ class ModelFolders:
         ui.look.connect("clicked()", self._look)
         ui.open.connect("clicked()", self.open_folder)
         ui.remove.connect("clicked()", self.remove)
+        ui.restore.connect("clicked()", self.restore)
         self.refresh()
 
     def refresh(self) -> None:
@@ -62,6 +63,7 @@ class ModelFolders:
         show_text(self._ui.places, "\n".join([*self._models.lines(), *filter(None, [self._said])]))
         bundle = self._current()
         self._ui.remove.setEnabled(bundle is not None and bundle.origin == "own")
+        self._ui.restore.setEnabled(bool(removed_bundles()))
 
     def open_folder(self) -> None:
         """Show the folder of the user's own models in the system's file browser; it is made where it is not there."""
@@ -99,9 +101,28 @@ class ModelFolders:
             return
         if self._parameters.settings.model == bundle.manifest.model_id:
             self._parameters.change(model="")
-        self._said = _("{title} was removed; its folder is {place}: move it back, or delete it there.").format(
-            title=title, place=kept
-        )
+        self._said = _(
+            "{title} was removed; its folder is {place}: Restore brings it back, or delete it there."
+        ).format(title=title, place=kept)
+        self._on_change()
+
+    def restore(self) -> None:
+        """Bring a removed model back, after asking which."""
+        names = [each.folder.name for each in removed_bundles()]
+        if not names:
+            return
+        title, text = _("Restore a model"), _("Removed models, of one name the latest first:")
+        asked = [_("Choose a model"), *names]  # the first: what Qt answers for Cancel
+        chosen = str(qt.QInputDialog.getItem(self.widget, title, text, asked, 0, False) or "")
+        if chosen not in names:
+            return
+        try:
+            bundle = restore_bundle(chosen)
+        except (MedSegError, OSError) as error:
+            self._say(str(error))
+            return
+        self._said = _("{title} is in the list again.").format(title=bundle.manifest.title)
+        self._models.look()
         self._on_change()
 
     def _require_idle(self, bundle: Bundle) -> None:

@@ -1,13 +1,14 @@
 """The part of the panel that imports: what is handed over is looked at, asked about, queued, and its card shown."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import qt
 
-from medseg.bundles.importing.kind import configurations_in, kind_of
+from medseg.bundles.importing.kind import configurations_in, datasets_in, kind_of
+from medseg.bundles.importing.nnunet.totalsegmentator.whole_tasks import whole_tasks
 from medseg.cli import flag_values
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.requirements import MONAI, NNUNET
@@ -29,6 +30,15 @@ NETWORKS = ("dlka_net", "dlka_net_2d", "emf_former", "medical_transformer", "msl
 _NEEDS = {"nnunet": NNUNET, "monai": MONAI}
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What somebody handed over, by the names of its files."""
+
+    kind: SourceKind
+    configurations: tuple[str, ...] = ()  # of nnU-Net
+    tasks: tuple[str, ...] = ()  # of TotalSegmentator, whose data sets are all there
+
+
 class ModelImport:
     """Makes import orders; the worker does them.
 
@@ -45,7 +55,7 @@ class ModelImport:
         self._parameters, self._models, self._queue, self._installer = parameters, models, queue, installer
         self._kind: SourceKind | None = None
         self._looked_at = ""  # the text that kind and configurations are of
-        self._looking: InThread[tuple[SourceKind, Sequence[str]]] | None = None
+        self._looking: InThread[_Seen] | None = None
         self._row: Row | None = None  # the latest import
         self._shown: Row | None = None  # whose card is shown
         self._is_ordering = False
@@ -128,8 +138,10 @@ class ModelImport:
         waiting = [row.order for row in self._queue.rows if not (row.has_ended or row.is_stopping)]
         source, title = Path(self._source), str(ui.name.text)
         if kind != "weights":
-            chosen = selected(ui.configuration) if kind == "nnunet" else None
-            return make_import_order(source, title, Choices(model_id="new"), taken, waiting, configuration=chosen)
+            chosen, task = (selected(box) if kind == "nnunet" else None for box in (ui.configuration, ui.task))
+            return make_import_order(
+                source, title, Choices(model_id="new"), taken, waiting, configuration=chosen, task=task
+            )
         choices = Choices(
             model_id="new",
             labels=flag_values.read_labels(_text(ui.labelNames) or ""),
@@ -152,23 +164,27 @@ class ModelImport:
             self._ui.source.setText(str(path))
             self.look()
 
-    def _show_kind(self, found: tuple[SourceKind, Sequence[str]]) -> None:
-        self._kind, configurations = found
+    def _show_kind(self, found: _Seen) -> None:
+        self._kind = found.kind
         ui = self._ui
-        names: dict[SourceKind, str] = {
+        kinds: dict[SourceKind, str] = {
             "nnunet": _("This is a model of nnU-Net v2."),
             "monai": _("This is a MONAI bundle."),
             "weights": _("This is taken for a file of weights, which names neither its network nor its segments."),
         }
-        several = len(configurations) > 1
-        set_choices(ui.configuration, [(each, each) for each in configurations] if several else [])
-        for part in (ui.configuration, ui.configurationLabel):
-            part.setVisible(several)
+        configurations = found.configurations if len(found.configurations) > 1 and not found.tasks else ()
+        for box, label, names in (
+            (ui.configuration, ui.configurationLabel, configurations),
+            (ui.task, ui.taskLabel, found.tasks),
+        ):
+            set_choices(box, [(each, each) for each in names])
+            box.setVisible(bool(names))
+            label.setVisible(bool(names))
         ui.weightsFields.setVisible(self._kind == "weights")
         if not str(ui.name.text).strip():
             ui.name.setText(Path(self._source).stem)
         ui.importModel.setEnabled(True)
-        self._say(names[self._kind])
+        self._say(kinds[found.kind])
 
     def _refuse_source(self, reason: str) -> None:
         self._say(reason)
@@ -179,7 +195,7 @@ class ModelImport:
         self._kind, self._looked_at = None, ""
         self._forget_look()
         ui = self._ui
-        for part in (ui.configuration, ui.configurationLabel, ui.weightsFields):
+        for part in (ui.configuration, ui.configurationLabel, ui.task, ui.taskLabel, ui.weightsFields):
             part.setVisible(False)
         ui.importModel.setEnabled(False)
         self._say("")
@@ -201,9 +217,11 @@ class ModelImport:
         show_text(self._ui.kind, text)
 
 
-def _look_at(path: Path) -> tuple[SourceKind, Sequence[str]]:
+def _look_at(path: Path) -> _Seen:
     kind = kind_of(path)
-    return kind, configurations_in(path) if kind == "nnunet" else ()
+    if kind != "nnunet":
+        return _Seen(kind)
+    return _Seen(kind, tuple(configurations_in(path)), whole_tasks(datasets_in(path)))
 
 
 def _text(edit: Any) -> str | None:

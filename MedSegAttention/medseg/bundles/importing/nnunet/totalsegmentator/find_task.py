@@ -1,16 +1,16 @@
 """Which of TotalSegmentator's tasks a folder of trained models holds, by the numbers of its data sets."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.bundles.importing.nnunet.model_folder import ModelFolder
 from medseg.bundles.importing.nnunet.totalsegmentator.tasks import Task, all_tasks
+from medseg.bundles.importing.nnunet.totalsegmentator.whole_tasks import OURS, number_of
 from medseg.spec.errors import ManifestError
 from medseg.spec.fields import listed
 
 _USUAL = "3d_fullres"
-_OURS = re.compile(r"totalseg", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,10 @@ class FoundTask:
     """A task, and where each of its data sets was trained."""
 
     task: Task
-    folders: dict[int, Path]
+    folders: dict[int, ModelFolder]
 
 
-def find_task(found: Sequence[Path], path: Path, wanted: str | None) -> FoundTask | None:
+def find_task(found: Sequence[ModelFolder], path: Path, wanted: str | None) -> FoundTask | None:
     """Tell which task the trained configurations belong to.
 
     Without a name, only data sets that are called TotalSegmentator's are looked at: another's may have its number.
@@ -43,52 +43,47 @@ def find_task(found: Sequence[Path], path: Path, wanted: str | None) -> FoundTas
             msg = f"--task is one of {', '.join(tasks)}, got {wanted!r}; other models are imported without it"
             raise ManifestError(msg)
         return FoundTask(tasks[wanted], _folders(tasks[wanted], _by_number(found), path))
-    named = _by_number([folder for folder in found if _OURS.search(folder.parent.name)])
+    named = _by_number([folder for folder in found if OURS.search(folder.path.parent.name)])
     if not named:
         return None
-    whole = [task for task in tasks.values() if not task.around and _needed(task) <= set(named)]
+    whole = [task for task in tasks.values() if not task.around and task.datasets <= set(named)]
     if len(whole) == 1:
         return FoundTask(whole[0], _folders(whole[0], named, path))
     if whole:
         names = ", ".join(task.name for task in whole)
         msg = f"{path} holds several tasks of TotalSegmentator: {names}; choose one with --task"
         raise ManifestError(msg)
-    begun = next((task for task in tasks.values() if not task.around and _needed(task) & set(named)), None)
+    begun = next((task for task in tasks.values() if not task.around and task.datasets & set(named)), None)
     if begun is None:
         return None
     return FoundTask(begun, _folders(begun, named, path))  # which says what is missing
 
 
-def _needed(task: Task) -> set[int]:
-    rough = set() if task.rough is None else {task.rough}
-    return {part.dataset for part in task.parts} | rough
-
-
-def _by_number(found: Sequence[Path]) -> dict[int, list[Path]]:
-    numbered: dict[int, list[Path]] = {}
+def _by_number(found: Sequence[ModelFolder]) -> dict[int, list[ModelFolder]]:
+    numbered: dict[int, list[ModelFolder]] = {}
     for folder in found:
-        match = re.match(r"Dataset(\d{3,})_", folder.parent.name)
-        if match is not None:
-            numbered.setdefault(int(match[1]), []).append(folder)
+        number = number_of(folder.path.parent.name)
+        if number is not None:
+            numbered.setdefault(number, []).append(folder)
     return numbered
 
 
-def _folders(task: Task, numbered: dict[int, list[Path]], path: Path) -> dict[int, Path]:
-    missing = [str(number) for number in sorted(_needed(task)) if number not in numbered]
+def _folders(task: Task, numbered: dict[int, list[ModelFolder]], path: Path) -> dict[int, ModelFolder]:
+    missing = [str(number) for number in sorted(task.datasets) if number not in numbered]
     if missing:
         msg = (
             f"{path}: the task {task.name} of TotalSegmentator has the data sets "
-            f"{', '.join(map(str, sorted(_needed(task))))}, and {', '.join(missing)} are not there; unpack their "
+            f"{', '.join(map(str, sorted(task.datasets)))}, and {', '.join(missing)} are not there; unpack their "
             "weights into the same folder"
         )
         raise ManifestError(msg)
-    return {number: _one(numbered[number], path) for number in sorted(_needed(task))}
+    return {number: _one(numbered[number], path) for number in sorted(task.datasets)}
 
 
-def _one(folders: list[Path], path: Path) -> Path:
-    usual = [folder for folder in folders if folder.name.rpartition("__")[2] == _USUAL] or folders
+def _one(folders: list[ModelFolder], path: Path) -> ModelFolder:
+    usual = [folder for folder in folders if folder.name == _USUAL] or folders
     if len(usual) > 1:
-        names = listed([f"{folder.parent.name}/{folder.name}" for folder in usual], 10)
+        names = listed([f"{folder.path.parent.name}/{folder.path.name}" for folder in usual], 10)
         msg = f"{path} holds a data set that was trained several times: {names}; leave one of them"
         raise ManifestError(msg)
     return usual[0]

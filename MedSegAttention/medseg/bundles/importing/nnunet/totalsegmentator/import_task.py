@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medseg.bundles.compose import Words, composed_manifest, write_composed
 from medseg.bundles.importing.choices import Choices, Imported
-from medseg.bundles.importing.nnunet.model_folder import open_model_folder
+from medseg.bundles.importing.nnunet.model_folder import ModelFolder
 from medseg.bundles.importing.nnunet.preparation import read_outputs
 from medseg.bundles.importing.nnunet.several import ImportFolder
 from medseg.bundles.importing.nnunet.totalsegmentator.find_task import FoundTask
@@ -99,20 +99,20 @@ def _composition(task: Task) -> Composition:
     return Composition(stages=tuple(stages))
 
 
-def _own_names(part: Part, folder: Path) -> list[str]:
+def _own_names(part: Part, folder: ModelFolder) -> list[str]:
     """Names of a model's classes: TotalSegmentator's, and the data set's own where that has none."""
-    own = read_outputs(open_model_folder(folder).dataset).names
+    own = read_outputs(folder.dataset).names
     if len(own) != len(part.classes):
         msg = (
-            f"{folder.parent.name} has {len(own)} classes, and TotalSegmentator's data set {part.dataset} has "
+            f"{folder.path.parent.name} has {len(own)} classes, and TotalSegmentator's data set {part.dataset} has "
             f"{len(part.classes)}; it is another model, import it by itself"
         )
         raise ManifestError(msg)
     return [name or f"unused {theirs}" for name, theirs in zip(part.classes, own, strict=True)]
 
 
-def _folds(task: Task, folder: Path) -> list[str] | None:
-    return ["0"] if not task.all_folds and (folder / "fold_0").is_dir() else None
+def _folds(task: Task, folder: ModelFolder) -> list[str] | None:
+    return ["0"] if not task.all_folds and (folder.path / "fold_0").is_dir() else None
 
 
 def _as_run(part: Part, task: Task) -> Callable[[ModelManifest], ModelManifest]:

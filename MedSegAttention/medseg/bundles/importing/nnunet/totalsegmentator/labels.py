@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from medseg.bundles.anatomy import SIDES
-from medseg.bundles.importing.nnunet.totalsegmentator.codes import CODES, PLACES
+from medseg.bundles.anatomy import SIDES, get_term
+from medseg.bundles.importing.nnunet.totalsegmentator.codes import CODES, COLOURS, PLACES
 from medseg.bundles.label_specs import label_specs
 from medseg.spec.labels import Code, LabelSpec
 
@@ -24,14 +24,14 @@ def describe(names: Sequence[str]) -> tuple[LabelSpec, ...]:
 def _coded(spec: LabelSpec) -> LabelSpec:
     side = next((word for word in spec.name.split("_") if word in SIDES), None)
     base = "_".join(word for word in spec.name.split("_") if word != side)
-    if base not in CODES:
+    if base not in COLOURS:
         return spec
-    value, meaning, colours = CODES[base]
-    shown = colours.split()
+    code = Code("SCT", *CODES[base]) if base in CODES else get_term(base).type
+    shown = COLOURS[base].split()
     red, green, blue = bytes.fromhex(shown[-1 if side == "right" else 0])
-    said = side is None or side in meaning.lower()  # "Middle lobe of right lung"
+    said = side is None or side in code.meaning.lower()  # "Middle lobe of right lung"
     modifier = None if side is None or said else SIDES[side]
-    coded = replace(spec, color=(red, green, blue), category=_STRUCTURE, type=Code("SCT", value, meaning))
+    coded = replace(spec, color=(red, green, blue), category=_STRUCTURE, type=code)
     if base not in PLACES:
         return replace(coded, type_modifier=modifier)
     category, category_meaning, region, region_meaning = PLACES[base]

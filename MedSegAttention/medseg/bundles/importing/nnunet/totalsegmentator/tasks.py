@@ -45,6 +45,12 @@ class Task:
         """Every class that counts, from value 1."""
         return tuple(name for part in self.parts for name in part.classes if name)
 
+    @property
+    def datasets(self) -> frozenset[int]:
+        """Numbers of the data sets whose models it needs, the rough one's too."""
+        rough = set() if self.rough is None else {self.rough}
+        return frozenset({part.dataset for part in self.parts} | rough)
+
 
 def _sides(*names: str, first: str = "left") -> Iterator[str]:
     other = "right" if first == "left" else "left"
