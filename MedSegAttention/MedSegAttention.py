@@ -56,10 +56,9 @@ class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
-        from medseg.desktop.console.reports import program_versions
         from medseg.desktop.panel.start import start_panel
 
-        self.panel, self._watch = start_panel(slicer.mrmlScene, REQUIREMENTS, program_versions(slicer))
+        self.panel, self._watch = start_panel(slicer.mrmlScene, REQUIREMENTS, _versions())
         self.layout.addWidget(self.panel.widget)
 
     def enter(self) -> None:
@@ -129,12 +128,11 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             RuntimeError: the worker crashed.
         """
         from medseg.desktop.console.calls import segment_nodes
-        from medseg.desktop.console.reports import program_versions
         from medseg.desktop.console.telling import Teller
 
         volumes = list(volumeNode) if isinstance(volumeNode, list | tuple) else [volumeNode]
         options |= {"mode": mode, "all_time_points": allTimePoints, "wait": wait, "python": python}
-        heard = {"on_finished": onFinished, "on_event": onEvent or Teller(), "versions": program_versions(slicer)}
+        heard = {"on_finished": onFinished, "on_event": onEvent or Teller(), "versions": _versions()}
         return segment_nodes(volumes, model, outputSegmentation, requirements=REQUIREMENTS, **heard, **options)
 
     def segmentFolder(
@@ -175,8 +173,8 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
         from medseg.desktop.console.calls import ready_python
         from medseg.desktop.console.model_folders import find_model
         from medseg.desktop.console.orders import make_settings
-        from medseg.desktop.console.reports import print_case, program_versions
         from medseg.desktop.console.segmenting import segment_folder_in_worker
+        from medseg.desktop.console.telling import print_case
 
         return segment_folder_in_worker(
             Path(source),
@@ -189,7 +187,7 @@ class MedSegAttentionLogic(ScriptedLoadableModuleLogic):
             cancelled=cancelled or (lambda: False),
             suffix=suffix,
             overwrite=overwrite,
-            versions=program_versions(slicer),
+            versions=_versions(),
         )
 
     def train(self, cases: Any, name: str, *, startFrom: str | None = None, minutes: float = 30, **more: Any) -> Any:
@@ -284,6 +282,13 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
         from medseg.desktop.panel.self_check import sample_faults
 
         self.assertEqual(sample_faults(node, volume), [])
+
+
+def _versions() -> dict[str, str]:
+    import medseg
+
+    application = getattr(slicer, "app", None)  # MRML can be used without the application
+    return ({} if application is None else {"Slicer": application.applicationVersion}) | {"medseg": medseg.__version__}
 
 
 def ensurePackages(*, forTraining: bool = False) -> None:

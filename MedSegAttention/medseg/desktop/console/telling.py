@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from medseg.desktop.state.texts import describe_event
 from medseg.spec.events import End, Event, Progress
@@ -34,6 +35,11 @@ class Teller:
         if line != self._last or is_new:
             self._stage, self._last, self._said_at = stage, line, self._clock()
             self._write(line)
+
+
+def print_case(number: int, total: int, row: Any) -> None:
+    """Print the row of a report on a folder."""
+    _print(f"{number}/{total} {row.case}: {row.status} {row.error}")
 
 
 def _print(line: str) -> None:
