@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli.options import ModelId, with_options
+from medseg.cli.options import OUTPUT_HELP, ModelId, with_options
 from medseg.spec.job import Job, Options
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def segment(
         typer.Argument(metavar="INPUT...", help="File or DICOM folder; several are channels of one case."),
     ],
     model: ModelId,
-    output: Annotated[str, typer.Option("--output", "-o", help=".seg.nrrd, .nii.gz, .nii, .nrrd or .mha")],
+    output: Annotated[str, typer.Option("--output", "-o", help=f"{OUTPUT_HELP}.")],
     options: Options,
     frame: Annotated[int | None, typer.Option(help="Time point of a 4-D input, from 0.")] = None,
     probabilities: Annotated[str | None, typer.Option(help="Also write probabilities, one channel a label.")] = None,

@@ -52,7 +52,8 @@ def read_dicom(path: Path, *, frame: int | None = None) -> Stored:
     array = np.stack([read_voxels(piece)[:, :, 0] for piece in chosen], axis=-1)[None]
     known, modality = chosen[0].spacing is not None, chosen[0].modality
     said = (*warnings, *noticed, *seen)
-    return Stored(array, affine, said, shear_explained=tilted, spacing_known=known, modality=modality)
+    files = tuple(piece.path for piece in chosen)
+    return Stored(array, affine, said, shear_explained=tilted, spacing_known=known, modality=modality, sources=files)
 
 
 def _one_series(path: Path) -> tuple[list[DicomSlice], list[str]]:
@@ -209,7 +210,7 @@ def _multi_frame(path: Path, slices: Sequence[DicomSlice], warnings: list[str]) 
         raise refusal(piece.path, f"{rule}; convert it to NIfTI first, for example with dcm2niix")
     affine, seen, _ = _place(path, slices)
     array: NDArray[Any] = read_voxels(piece)[None]
-    return Stored(array, affine, (*warnings, *seen), modality=piece.modality)
+    return Stored(array, affine, (*warnings, *seen), modality=piece.modality, sources=(piece.path,))
 
 
 def _vector(axes: NDArray[np.float64]) -> str:

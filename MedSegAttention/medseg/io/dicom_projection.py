@@ -60,6 +60,7 @@ def read_projection(path: Path, pieces: Sequence[DicomSlice], *, frame: int | No
         (*warnings, *said, *_lut_shape(piece)),
         spacing_known=spacing is not None,
         modality=piece.modality,
+        sources=(piece.path,),
     )
 
 

@@ -37,10 +37,16 @@ def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec]) -
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
         "Segmentation_SourceRepresentation": "Binary labelmap",
     }
-    for index, spec in enumerate(specs):
-        for name, value in _segment_fields(labels, spec).items():
-            pairs[f"Segment{index}_{name}"] = value
-    encode_nrrd(path, labels, pairs, many="list")
+    encode_nrrd(path, labels, pairs | segment_pairs(labels, specs), many="list")
+
+
+def segment_pairs(labels: Image, specs: Sequence[LabelSpec]) -> dict[str, str]:
+    """What the header says of the segments; arguments as of ``encode_segmentation``."""
+    return {
+        f"Segment{index}_{name}": value
+        for index, spec in enumerate(specs)
+        for name, value in _segment_fields(labels, spec).items()
+    }
 
 
 def _segment_fields(labels: Image, spec: LabelSpec) -> dict[str, str]:

@@ -25,6 +25,7 @@ class Stored:
         fields: key/value pairs of the header that are not geometry.
         spacing_known: whether the file says how large a voxel is; where it does not, 1 mm stands for it.
         modality: of DICOM; "" where the file says nothing.
+        sources: of DICOM the files that were read, in any order; else none.
     """
 
     array: NDArray[Any]
@@ -34,6 +35,7 @@ class Stored:
     fields: dict[str, str] = field(default_factory=dict)
     spacing_known: bool = True
     modality: str = ""
+    sources: tuple[Path, ...] = ()
 
 
 def refusal(path: Path, rule: str) -> ImageError:

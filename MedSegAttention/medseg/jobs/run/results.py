@@ -14,7 +14,16 @@ from medseg.imaging.measure import SegmentMeasures
 from medseg.imaging.overlap import covered
 from medseg.io.atomic import check_target, replacing_all
 from medseg.io.dicom_slice import is_dicom
+from medseg.io.formats import LAYER_SUFFIXES, SEGMENT_SUFFIXES
 from medseg.io.write import check_grid, check_writable, write_image, write_segmentation
+from medseg.jobs.run.dicom_outputs import (
+    DicomOrigin,
+    check_dicom_input,
+    check_dicom_source,
+    is_dicom_name,
+    not_from_dicom,
+    segmentation_dataset,
+)
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import LabelSpec
 
@@ -27,8 +36,8 @@ class Outputs:
     """Where the results of a case go; None: they are not written.
 
     Attributes:
-        labels: .seg.nrrd, .nii, .nii.gz, .nrrd or .mha.
-        probabilities: the same but .seg.nrrd, which holds segments alone.
+        labels: .seg.nrrd, .nii, .nii.gz, .nrrd or .mha; of a DICOM series also .dcm or .labelmap.dcm (DICOM SEG).
+        probabilities: the same but .seg.nrrd and DICOM, which hold segments alone.
         preview: .png.
         overwrite: whether files that are there may be replaced. Inputs never are.
     """
@@ -78,7 +87,9 @@ class Outputs:
                 msg = f"{path}: a preview's name ends in .png, got {path.name!r}; choose such a name"
                 raise JobError(msg)
             check_target(path, overwrite=self.overwrite)
-        if self.probabilities is not None and self.probabilities.name.lower().endswith(".seg.nrrd"):
+        if self.labels is not None and is_dicom_name(self.labels) and inputs:
+            check_dicom_input(self.labels, inputs[0])
+        if self.probabilities is not None and self.probabilities.name.lower().endswith(SEGMENT_SUFFIXES):
             msg = f"{self.probabilities}: probabilities are an image, not segments; choose .nrrd, .nii.gz or .mha"
             raise JobError(msg)
 
@@ -88,9 +99,27 @@ class Outputs:
             if path is not None:
                 check_grid(path, image.shape, image.affine)
 
+    def check_source(self, origin: DicomOrigin, grid: Image, specs: Sequence[LabelSpec]) -> tuple[str, ...]:
+        """Refuse DICOM results that could not be written at the end; others need nothing of the source.
+
+        Args:
+            origin: the series and the model.
+            grid: an image on the grid of the result.
+            specs: the segments there will be.
+
+        Returns:
+            Sentences for the user.
+
+        Raises:
+            JobError: when the headers of the series do not allow a DICOM SEG.
+        """
+        if self.labels is None or not is_dicom_name(self.labels):
+            return ()
+        return check_dicom_source(self.labels, origin, grid, specs)
+
     def loses(self, labels: Image, specs: Sequence[LabelSpec]) -> tuple[str, ...]:
         """Names of the segments that the labels' file cannot hold whole, since others cover them."""
-        if self.labels is None or self.labels.name.lower().endswith(".seg.nrrd"):
+        if self.labels is None or self.labels.name.lower().endswith(LAYER_SUFFIXES):
             return ()
         return covered(labels, specs)
 
@@ -107,7 +136,12 @@ class Outputs:
         """
         with replacing_all(self.paths, overwrite=self.overwrite) as together:
             temporary = dict(zip(self.paths, together, strict=True))
-            if self.labels is not None:
+            if self.labels is not None and is_dicom_name(self.labels):
+                if result.origin is None:
+                    raise not_from_dicom(self.labels, "an image in memory")
+                segments = segmentation_dataset(self.labels, result.origin, result.labels, result.specs)
+                segments.save_as(temporary[self.labels])
+            elif self.labels is not None:
                 write_segmentation(temporary[self.labels], result.labels, result.specs)
             if self.probabilities is not None and result.probabilities is not None:
                 write_image(temporary[self.probabilities], result.probabilities)
@@ -139,6 +173,7 @@ class Segmentation:
         parts: seconds within the stage "windows": "engine" (getting it ready), "network", "stitch", "decode".
         inputs: files the case was read from.
         boxes: where the model was located; none where it went over the whole image.
+        origin: what DICOM results refer to; None: they cannot be made.
     """
 
     labels: Image
@@ -155,6 +190,7 @@ class Segmentation:
     parts: dict[str, float] = field(default_factory=dict)
     inputs: tuple[Path, ...] = ()
     boxes: tuple[LocatedBox, ...] = ()
+    origin: DicomOrigin | None = None
 
     def mask(self, name: str) -> NDArray[np.bool_]:
         """The voxels of a segment, ``(I, J, K)``.
@@ -169,10 +205,12 @@ class Segmentation:
         return np.asarray((self.labels.array == value).any(axis=0))
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
-        """Write the labels; the ending says the format, and ``.seg.nrrd`` keeps names, colours and codes.
+        """Write the labels; the ending says the format; ``.seg.nrrd`` and ``.dcm`` keep names, colours and codes.
 
         Raises:
-            JobError: when the file cannot be written there or so, or is an input of the case.
+            JobError: when the file cannot be written there or so, or is an input of the case; for ``.dcm`` (DICOM SEG)
+                also when the image did not come from DICOM.
+            MissingDependency: for ``.dcm`` when highdicom is not installed.
             OutputExists: when there is one and overwriting was not allowed.
         """
         outputs = Outputs(labels=Path(path), overwrite=overwrite)
