@@ -67,13 +67,14 @@ def read_case(files: CaseFiles) -> tuple[Image, Image]:
     Raises:
         ImageError: if a file cannot be read, or lies on another grid than the first image.
     """
-    channels = [read_image(path).image for path in files.images]
+    first, *others = [read_image(path) for path in files.images]
+    channels = [first.image, *(reading.image for reading in others)]
     for path, other in zip(files.more, channels[1:], strict=True):
         if not same_grid(channels[0], other):
             msg = f"{path} lies on another grid than {files.image}; resample it to that first"
             raise ImageError(msg)
     image = channels[0] if len(channels) == 1 else stack_channels(channels)
-    labels = read_labels(files.labels)
+    labels = read_labels(files.labels, first)  # a DICOM SEG lies on its grid
     if not same_grid(image, labels):
         msg = f"{files.labels} lies on another grid than {files.image}; resample the labels to the image first"
         raise ImageError(msg)

@@ -103,6 +103,23 @@ def read_segmentation_on(path: Path, grid: Image, files: Sequence[Path] = ()) ->
     return _stored((content, placed))
 
 
+def read_segment_specs(path: Path) -> tuple[LabelSpec, ...]:
+    """Names, colours and codes of the segments, with their numbers as values; voxels are not read.
+
+    Raises:
+        ImageError: if the header cannot be read.
+        MissingDependency: if highdicom is not installed.
+    """
+    require_highdicom(f"{path}: reading a DICOM SEG")
+    import pydicom
+
+    try:
+        with quiet_pydicom():
+            return _specs(pydicom.dcmread(path, stop_before_pixels=True))
+    except (OSError, pydicom.errors.InvalidDicomError, *LIBRARY_ERRORS) as error:
+        raise refusal(path, f"its segments cannot be read ({error}); export it again") from error
+
+
 def _stored(found: tuple[_Content, Image]) -> Stored:
     content, labels = found
     fields = segment_pairs(labels, content.specs)
@@ -149,11 +166,16 @@ def _understood(path: Path, data: Any, planes: NDArray[Any]) -> _Content:
                 _source_of(_macro(shared, group, "DerivationImageSequence")),
             )
         )
-    specs = tuple(_spec(item) for item in data.SegmentSequence if int(item.SegmentNumber) > 0)
+    specs = _specs(data)
     axes = None
     if orientation is not None:
         axes = np.array([float(value) for value in orientation.ImageOrientationPatient]).reshape(2, 3)
     return _Content(path, planes, frames, specs, axes, (rows, columns), None if not step else float(step), warnings)
+
+
+def _specs(data: Any) -> tuple[LabelSpec, ...]:
+    """The segments; 0 is the background of a label map."""
+    return tuple(_spec(item) for item in data.SegmentSequence if int(item.SegmentNumber) > 0)
 
 
 def _macro(shared: Any, own: Any, name: str) -> Any:

@@ -17,6 +17,7 @@ from medseg.imaging.geometry import same_grid
 from medseg.imaging.image import Image
 from medseg.imaging.measure import dice
 from medseg.io.atomic import replacing
+from medseg.io.dicom_results.aligned import on_one_grid
 from medseg.io.formats import image_files, image_name
 from medseg.io.read import read_labels
 from medseg.spec.errors import ImageError, JobError
@@ -104,6 +105,7 @@ def evaluate(predictions: Path, references: Path, labels: Sequence[int] | None =
     rows = []
     for case, (prediction, reference) in pairs.items():
         found, truth = read_labels(prediction), read_labels(reference)
+        found, truth = on_one_grid(found, truth, prediction, reference)
         check_same_grid(found, truth, str(prediction), str(reference))
         rows += [CaseScores(case, scores) for scores in evaluate_pair(found, truth, values)]
     return Evaluation(tuple(rows), summarise(row.scores for row in rows), unmatched)
