@@ -113,3 +113,21 @@ def by_dcmqi(path: Path, folder: Path) -> dict[str, Found]:
 def program(name: str) -> str:
     """A program of a package beside this Python."""
     return str(Path(sys.executable).with_name(name))
+
+
+def volumes_by_dcmqi(path: Path, folder: Path) -> dict[str, tuple[str, float, str]]:
+    """Volume in mL, the finding's code and the tracking UID of each group of an SR, by dcmqi's tid1500reader.
+
+    Returns:
+        By tracking identifier: code of the finding, millilitres, tracking UID.
+    """
+    target = folder / "report.json"
+    command = [program("tid1500reader"), "--inputDICOM", path, "--outputMetadata", target]
+    subprocess.run(command, check=True, capture_output=True)
+    found = {}
+    for group in json.loads(target.read_text())["Measurements"]:
+        (item,) = group["measurementItems"]
+        assert (item["quantity"]["CodeValue"], item["units"]["CodeValue"]) == ("118565006", "mL")
+        identifier, code = group["TrackingIdentifier"], group["Finding"]["CodeValue"]
+        found[identifier] = code, float(item["value"]), group["TrackingUniqueIdentifier"]
+    return found

@@ -26,6 +26,10 @@ def segment(
     frame: Annotated[int | None, typer.Option(help="Time point of a 4-D input, from 0.")] = None,
     probabilities: Annotated[str | None, typer.Option(help="Also write probabilities, one channel a label.")] = None,
     preview: Annotated[str | None, typer.Option(help="Also draw a .png: three planes and a surface.")] = None,
+    measures: Annotated[
+        str | None,
+        typer.Option(help="Also write sizes and codes: .csv or .json; beside a DICOM SEG also .dcm (DICOM SR)."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
     forecast: Annotated[bool, typer.Option("--forecast", help="Say what it will take, and stop there.")] = False,
 ) -> None:
@@ -37,6 +41,7 @@ def segment(
         options=options,
         probabilities=probabilities,
         preview=preview,
+        measures=measures,
         overwrite=overwrite,
         frame=frame,
     )
@@ -71,6 +76,6 @@ def _show(result: "Segmentation", job: Job) -> None:
     console.print(f"device: {result.device}", markup=False, soft_wrap=True)
     console.print(f"engine: {result.engine}", markup=False, soft_wrap=True)
     console.print(f"time: {sum(result.seconds.values()):.1f} s ({seconds})", markup=False)
-    for path in (job.output, job.probabilities, job.preview):
+    for path in (job.output, job.probabilities, job.preview, job.measures):
         if path is not None:
             console.print(f"wrote {Path(path)}", markup=False, soft_wrap=True)

@@ -82,7 +82,7 @@ def make_segmentation(
 
 def rehearse_segmentation(
     source: DicomSource, grid: Image, specs: Sequence[LabelSpec], algorithm: Algorithm, *, labelmap: bool, overlap: bool
-) -> None:
+) -> Any:
     """Make a SEG with one voxel, so that what would be refused at the end is refused before the work starts.
 
     Args:
@@ -93,12 +93,15 @@ def rehearse_segmentation(
         labelmap: whether it is to be a label map.
         overlap: whether segments may overlap.
 
+    Returns:
+        That SEG.
+
     Raises:
         JobError: as ``make_segmentation``.
     """
     array = np.zeros((2 if overlap else 1, *grid.shape), np.min_scalar_type(max(spec.value for spec in specs)))
     array[0, 0, 0, 0] = specs[0].value
-    make_segmentation(source, Image(array, grid.affine), specs, algorithm, labelmap=labelmap)
+    return make_segmentation(source, Image(array, grid.affine), specs, algorithm, labelmap=labelmap)
 
 
 def _pixel_measures(source: DicomSource) -> Any:

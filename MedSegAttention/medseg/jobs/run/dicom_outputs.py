@@ -11,6 +11,7 @@ from medseg.imaging.image import Image
 from medseg.io.dicom_results.optional import require_highdicom
 from medseg.io.dicom_results.source import DicomSource, open_source
 from medseg.io.dicom_results.write_seg import make_segmentation, rehearse_segmentation
+from medseg.io.dicom_results.write_sr import make_report
 from medseg.io.formats import LABELMAP_SUFFIX, stored_format
 from medseg.spec.algorithm import Algorithm
 from medseg.spec.errors import ImageError, JobError
@@ -84,29 +85,58 @@ def check_dicom_input(path: Path, first: Path | str | Image) -> None:
         raise not_from_dicom(path, f"{first} ({kind})")
 
 
-def check_dicom_source(path: Path, origin: DicomOrigin, grid: Image, specs: Sequence[LabelSpec]) -> tuple[str, ...]:
+def check_dicom_source(
+    path: Path, origin: DicomOrigin, grid: Image, specs: Sequence[LabelSpec], *, report: Path | None = None
+) -> tuple[str, ...]:
     """Refuse what could not be written at the end, before the network runs, by making a SEG of one voxel.
+
+    Args:
+        path: of the segments.
+        origin: the series and the model.
+        grid: an image on the grid of the result.
+        specs: the segments there will be.
+        report: of the measures as DICOM SR; None: it is not wanted.
 
     Returns:
         Sentences for the user.
 
     Raises:
-        JobError: if the series' headers do not allow a SEG, or the grid is not theirs.
+        JobError: if the series' headers do not allow a SEG or SR, or the grid is not theirs.
     """
     source, overlap = origin.source(path, grid), origin.bundle.manifest.overlapping is not None
-    labelmap = path.name.lower().endswith(LABELMAP_SUFFIX)
-    rehearse_segmentation(source, grid, specs, origin.algorithm(), labelmap=labelmap, overlap=overlap)
+    algorithm, labelmap = origin.algorithm(), path.name.lower().endswith(LABELMAP_SUFFIX)
+    rehearsed = rehearse_segmentation(source, grid, specs, algorithm, labelmap=labelmap, overlap=overlap)
+    if report is not None:
+        if grid.size_unit != "ml":
+            msg = f"{report}: a DICOM SR holds volumes, and this image has none; choose .csv or .json for the measures"
+            raise JobError(msg)
+        make_report(source, rehearsed, [0.0] * len(specs), specs, algorithm)
     return source.warnings
 
 
-def segmentation_dataset(path: Path, origin: DicomOrigin, labels: Image, specs: Sequence[LabelSpec]) -> Any:
-    """The SEG of a result, as pydicom's data set; raises ``JobError`` as ``check_dicom_source`` does.
+def dicom_results(
+    path: Path,
+    origin: DicomOrigin | None,
+    labels: Image,
+    specs: Sequence[LabelSpec],
+    volumes_ml: Sequence[float] | None = None,
+) -> tuple[Any, Any]:
+    """The SEG of a result and the SR that refers to it, as pydicom's data sets.
 
     Args:
-        path: its ending says which kind.
+        path: of the SEG; its ending says which kind.
         origin: where the result comes from.
         labels: ``(N, I, J, K)``.
         specs: the segments.
+        volumes_ml: of the segments; None: no SR is made.
+
+    Raises:
+        JobError: as ``check_dicom_source``.
     """
+    if origin is None:
+        raise not_from_dicom(path, "an image in memory")
+    source, algorithm = origin.source(path, labels), origin.algorithm()
     labelmap = path.name.lower().endswith(LABELMAP_SUFFIX)
-    return make_segmentation(origin.source(path, labels), labels, specs, origin.algorithm(), labelmap=labelmap)
+    segments = make_segmentation(source, labels, specs, algorithm, labelmap=labelmap)
+    report = None if volumes_ml is None else make_report(source, segments, volumes_ml, specs, algorithm)
+    return segments, report
