@@ -98,12 +98,15 @@ def by_dcmqi(path: Path, folder: Path) -> dict[str, Found]:
     command = [program("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", folder, "-t", "nrrd"]
     subprocess.run(command, check=True, capture_output=True)
     found = {}
-    for (said,) in json.loads((folder / "meta.json").read_text())["segmentAttributes"]:
-        image = SimpleITK.ReadImage(str(folder / f"{said['labelID']}.nrrd"))
+    groups = json.loads((folder / "meta.json").read_text())["segmentAttributes"]
+    for number, said in ((number, said) for number, group in enumerate(groups, start=1) for said in group):
+        alone = len(groups[number - 1]) == 1  # of a label map all are in one file
+        image = SimpleITK.ReadImage(str(folder / f"{said['labelID'] if alone else number}.nrrd"))
         affine = np.eye(4)
         affine[:3, :3] = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
         affine[:3, 3] = image.GetOrigin()
-        mask = SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0) > 0
+        values = SimpleITK.GetArrayFromImage(image).transpose(2, 1, 0)
+        mask = values > 0 if alone else values == said["labelID"]
         modifier = said.get("SegmentedPropertyTypeModifierCodeSequence", {}).get("CodeValue", "")
         code = said["SegmentedPropertyTypeCodeSequence"]["CodeValue"]
         found[said["SegmentLabel"]] = Found(points_of(mask, LPS_TO_RAS @ affine), code, modifier)
