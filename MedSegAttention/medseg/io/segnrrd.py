@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
-from medseg.io.nrrd import encode_nrrd
+from medseg.io.nrrd import encode_nrrd, read_nrrd
 from medseg.io.stored import refusal
 from medseg.spec.manifest import Code, LabelSpec
 
@@ -124,3 +124,44 @@ def read_terminology(entry: str) -> tuple[Code | None, ...]:
 def _code(text: str) -> Code | None:
     parts = text.split("^")
     return Code(*parts) if len(parts) == 3 and all(part.strip() for part in parts) else None
+
+
+def read_segments(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
+    """Read a .seg.nrrd with names, colours and codes.
+
+    Returns:
+        ``(N, I, J, K)`` labels, and the segments with their numbers 1..n in the order of the file; none where it
+        names none.
+
+    Raises:
+        ImageError: if the file is no NRRD, or a segment lies in a layer or has a value that there is not.
+    """
+    stored = read_nrrd(path, layers=True)
+    segments = segment_layers(path, stored.fields)
+    array = np.zeros(stored.array.shape, np.min_scalar_type(max(len(segments), 1)))
+    specs = []
+    numbers = sorted({int(found.group(1)) for key in stored.fields if (found := re.match(r"Segment(\d+)_", key))})
+    for value, (number, (name, layer, own)) in enumerate(zip(numbers, segments, strict=True), start=1):
+        if layer >= len(array):
+            raise refusal(path, f"segment {name!r} lies in layer {layer}, and there are {len(array)}; save it again")
+        array[layer][stored.array[layer] == own] = value
+        specs.append(_read_spec(value, name, stored.fields, number))
+    return Image(array, stored.affine, spacing_known=stored.spacing_known), tuple(specs)
+
+
+def _read_spec(value: int, name: str, pairs: Mapping[str, str], number: int) -> LabelSpec:
+    tags = pairs.get(f"Segment{number}_Tags", "").split("|")
+    entry = next((tag.partition(":")[2] for tag in tags if tag.startswith("TerminologyEntry:")), "")
+    category, kind, modifier, region, region_modifier = read_terminology(entry)
+    parts = [round(255 * float(part)) for part in pairs.get(f"Segment{number}_Color", "").split()]
+    red, green, blue = (min(255, max(0, part)) for part in (parts if len(parts) == 3 else (128, 128, 128)))
+    return LabelSpec(
+        value=value,
+        name=name.strip() or f"segment {value}",
+        color=(red, green, blue),
+        category=category or UNCODED,
+        type=kind or UNCODED,
+        type_modifier=modifier,
+        region=region,
+        region_modifier=region_modifier,
+    )

@@ -13,6 +13,7 @@ class Algorithm:
         version: of the model.
         weights_sha256: of its weights, in hexadecimal; "" where they could not be read.
         program: name and version of the program.
+        edited: whether a person may have changed what it answered.
     """
 
     name: str
@@ -20,3 +21,4 @@ class Algorithm:
     version: str
     weights_sha256: str = ""
     program: str = "MedSegAttention"
+    edited: bool = False

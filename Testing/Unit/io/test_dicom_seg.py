@@ -27,6 +27,7 @@ from medseg.io.dicom_results.write_seg import make_segmentation
 from medseg.io.read import read_image, read_labels, read_layers
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.labels import Code
+from radiographs import write_radiograph
 
 VOLUME = np.random.default_rng(0).integers(0, 1000, (10, 8, 7))
 EVEN = np.arange(7) * 2.5
@@ -299,3 +300,19 @@ def test_names_longer_than_dicom_allows_are_cut(tmp_path):
     segment = pydicom.dcmread(path).SegmentSequence[0]
     assert (segment.SegmentLabel, segment.SegmentedPropertyTypeCodeSequence[0].CodeMeaning) == ("n" * 64, "m" * 64)
     assert segment.SegmentedPropertyCategoryCodeSequence[0].CodeValue == ANATOMY.value
+
+
+def test_a_radiograph_which_has_no_place_in_the_patient_has_its_segments_on_its_pixels(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 4000, (20, 30)).astype(np.uint16)
+    known = {"PatientID": "1", "StudyDate": "20200101", "StudyTime": "101010", "StudyID": "1"}
+    path = write_radiograph(tmp_path / "chest.dcm", pixels, PixelSpacing=[0.2, 0.2], **known)
+    reading = read_image(path)
+    array = np.zeros((1, *reading.image.shape), np.uint8)
+    array[0, 3:9, 4:7] = 1
+    labels = Image(array, reading.image.affine)
+    seg = written(tmp_path / "labels.dcm", open_source(reading.sources, reading.image), labels)
+    assert validate(seg) == []
+    np.testing.assert_array_equal(pydicom.dcmread(seg).pixel_array.reshape(20, 30), array[0, :, :, 0].T)
+    np.testing.assert_array_equal(read_labels(seg, reading).array, array)
+    with pytest.raises(ImageError, match="only beside the image it was made from"):
+        read_labels(seg)

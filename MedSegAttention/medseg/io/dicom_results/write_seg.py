@@ -73,6 +73,8 @@ def make_segmentation(
                 pixel_measures=_pixel_measures(source),
             )
             made.ContentCreatorName = None  # of type 2, and highdicom leaves it out
+            if "ImagePositionPatient" not in first and source.order is None:  # a radiograph, whose sides are named
+                made.PatientOrientation = first.get("PatientOrientation")
             return made
     except LIBRARY_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -151,7 +153,7 @@ def _descriptions(specs: Sequence[LabelSpec], algorithm: Algorithm) -> list[Any]
             segment_label=spec.name[:LONGEST],
             segmented_property_category=concept(spec.category),
             segmented_property_type=concept(spec.type),
-            algorithm_type="AUTOMATIC",
+            algorithm_type="SEMIAUTOMATIC" if algorithm.edited else "AUTOMATIC",
             algorithm_identification=identification,
             tracking_uid=highdicom.UID(),
             tracking_id=f"{algorithm.model_id} {spec.name}"[:LONGEST],
