@@ -61,7 +61,7 @@ def write_mr_series(
         data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         data.file_meta.MediaStorageSOPClassUID = data.get("SOPClassUID", "")
         data.file_meta.MediaStorageSOPInstanceUID = data.get("SOPInstanceUID", "")
-        data.save_as(folder / f"im{(number * 5 + 3) % 101:03d}.dcm")
+        data.save_as(folder / f"im{(number * 5 + 3) % 1009:04d}.dcm")
     return folder
 
 

@@ -144,6 +144,7 @@ def test_a_source_that_is_not_dicom_is_refused_before_the_network_runs(scan_file
     [
         ("SOPInstanceUID", "", "SOPInstanceUID is missing here"),
         ("StudyInstanceUID", "", "StudyInstanceUID is missing here"),
+        ("PixelSpacing", None, "needs Pixel Spacing"),
         ("SeriesNumber", "3", "not a whole safetensors file"),  # nothing to refuse: the network is asked for
     ],
 )

@@ -70,6 +70,9 @@ def open_source(paths: Sequence[Path], grid: Image) -> DicomSource:
         ranks = _ranks(place, positions, axes, headers[0], grid)
         odd, _ = _irregular(place, positions, ranks, axes)
         return DicomSource((headers[0],), tuple(ranks), (*said, *odd), place)
+    if len(headers) > 1 and not headers[0].get("PixelSpacing"):
+        rule = "a DICOM SEG needs Pixel Spacing (0028,0030), which the headers lack"
+        raise refusal(place, f"{rule}; choose .seg.nrrd for the output")
     if "ImagePositionPatient" not in headers[0] or "ImageOrientationPatient" not in headers[0]:
         if len(headers) == 1 and grid.shape[2] == 1:  # a radiograph: the pixels of the one image
             _check_size(place, headers[0], grid)

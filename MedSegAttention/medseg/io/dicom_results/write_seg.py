@@ -1,6 +1,7 @@
 """DICOM SEG: the segments of a result as a hospital's archive and viewers take them, by highdicom."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -101,9 +102,19 @@ def rehearse_segmentation(
     Raises:
         JobError: as ``make_segmentation``.
     """
-    array = np.zeros((2 if overlap else 1, *grid.shape), np.min_scalar_type(max(spec.value for spec in specs)))
-    array[0, 0, 0, 0] = specs[0].value
-    return make_segmentation(source, Image(array, grid.affine), specs, algorithm, labelmap=labelmap)
+    layers, dtype = 2 if overlap else 1, np.min_scalar_type(max(spec.value for spec in specs))
+
+    def drawn(slices: int) -> Image:
+        array = np.zeros((layers, *grid.shape[:2], slices), dtype)
+        array[0, 0, 0, 0] = specs[0].value
+        return Image(array, grid.affine)
+
+    if source.order is not None:
+        return make_segmentation(source, drawn(grid.shape[2]), specs, algorithm, labelmap=labelmap)
+    # Every header with one segment, and every segment with one header: both together take seconds.
+    make_segmentation(source, drawn(grid.shape[2]), specs[:1], algorithm, labelmap=labelmap)
+    first = replace(source, headers=source.headers[:1])
+    return make_segmentation(first, drawn(1), specs, algorithm, labelmap=labelmap)
 
 
 def _pixel_measures(source: DicomSource) -> Any:
