@@ -23,7 +23,7 @@ def segment(
     model: ModelId,
     output: Annotated[str, typer.Option("--output", "-o", help=f"{OUTPUT_HELP}.")],
     options: Options,
-    frame: Annotated[int | None, typer.Option(help="Time point of a 4-D input, from 0.")] = None,
+    frame: Annotated[int | None, typer.Option(help="Time point or DICOM acquisition of the input, from 0.")] = None,
     probabilities: Annotated[str | None, typer.Option(help="Also write probabilities, one channel a label.")] = None,
     preview: Annotated[str | None, typer.Option(help="Also draw a .png: three planes and a surface.")] = None,
     measures: Annotated[

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging.image import Affine
-from medseg.io.dicom_slice import DicomSlice, read_voxels
+from medseg.io.dicom_slice import DicomSlice
+from medseg.io.dicom_voxels import read_voxels
 from medseg.io.grey import grey_of
 from medseg.io.stored import LPS_TO_RAS, Stored, pick_frame, refusal
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from medseg.io.dicom_file import looks_like_dicom
 from medseg.io.nifti_header import HEADER_BYTES, looks_like_nifti
 from medseg.io.packed import first_bytes
 from medseg.io.stored import refusal
@@ -32,11 +33,13 @@ def stored_format(path: Path) -> Format:
     head = first_bytes(path, HEADER_BYTES)
     if not head:
         raise refusal(path, "the file is empty (0 bytes); get a whole copy")
+    if head[128:132] == b"DICM":  # whatever stands before it: DICOM leaves these bytes to others
+        return "dicom"
     if looks_like_nifti(head):
         return "nifti"
     if head.startswith(b"NRRD000"):
         return "nrrd"
-    if head[128:132] == b"DICM" or head[:4] in {b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00"}:
+    if looks_like_dicom(head):
         return "dicom"
     if b"NDims" in head and b"=" in head:
         return "metaimage"

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from medseg.imaging.image import Affine, Image
 from medseg.io.checks import SHEAR_DEGREES, shear_degrees
-from medseg.io.nifti_header import DTYPES, HEADER_BYTES, NiftiHeader, header_affine, parse_header
+from medseg.io.nifti_affine import header_affine
+from medseg.io.nifti_header import DTYPES, HEADER_BYTES, NiftiHeader, parse_header
 from medseg.io.packed import first_bytes, is_gzip, read_gzip, read_plain
 from medseg.io.stored import Stored, pick_frame, refusal
 from medseg.spec.errors import JobError

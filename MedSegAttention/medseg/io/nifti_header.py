@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from medseg.imaging.image import Affine
 from medseg.io.stored import refusal
 
 HEADER_BYTES = 544  # enough for either version and its extension flag
@@ -153,67 +151,3 @@ def _scaling(path: Path, slope: float, intercept: float) -> tuple[float, float]:
         rule = f"scl_slope and scl_inter must be finite, got {slope:g} and {intercept:g}; export the image again"
         raise refusal(path, rule)
     return slope, intercept
-
-
-def header_affine(path: Path, header: NiftiHeader) -> tuple[Affine, list[str]]:
-    """Voxel -> RAS mm: the sform, else the qform, else the bare spacing; with what the user should know.
-
-    Returns:
-        ``(4, 4)`` affine, not yet checked to be invertible, and warnings.
-    """
-    with np.errstate(all="ignore"):  # what is not finite is refused by the checks that follow
-        return _chosen_affine(path, header)
-
-
-def _chosen_affine(path: Path, header: NiftiHeader) -> tuple[Affine, list[str]]:
-    warnings = []
-    scale = np.diag([header.unit_mm] * 3 + [1.0])
-    if header.unit_mm != 1.0:
-        warnings.append(f"{path}: its header counts in units of {header.unit_mm:g} mm; converted to mm")
-    if header.sform_code > 0:
-        sform = scale @ np.array([*header.rows, 0, 0, 0, 1], dtype=np.float64).reshape(4, 4)
-        if header.qform_code > 0:
-            apart = _largest_distance(sform, scale @ _qform(header), header.dims)
-            if apart > 0.1 * float(np.linalg.norm(sform[:3, :3], axis=0).min()) + 1e-6 * float(np.abs(sform).max()):
-                warnings.append(
-                    f"{path}: its two geometries (sform, qform) differ by up to {apart:.1f} mm; the sform is used"
-                )
-        return sform, warnings
-    if header.qform_code > 0:
-        return scale @ _qform(header), warnings
-    warnings.append(
-        f"{path}: the orientation is unknown (qform_code and sform_code are 0); i, j, k are taken as right, anterior, "
-        "superior: check left and right"
-    )
-    spacing = np.array(header.pixdim[1:4], dtype=np.float64)
-    if (spacing < 0).any():
-        warnings.append(f"{path}: the spacing {tuple(spacing.tolist())} mm has minus signs, which were left out")
-    return scale @ np.diag([*np.abs(spacing), 1.0]), warnings
-
-
-def _qform(header: NiftiHeader) -> Affine:
-    """The quaternion form, method 2 of nifti1.h."""
-    b, c, d = header.quaternion
-    length = b * b + c * c + d * d
-    if length > 1:  # rounding, or a broken header, whose columns then still have their spacing
-        b, c, d = (value / np.sqrt(length) for value in (b, c, d))
-    a = np.sqrt(max(0.0, 1 - (b * b + c * c + d * d)))
-    rotation: NDArray[np.float64] = np.array(
-        [
-            [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-            [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
-            [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
-        ]
-    )
-    handed = -1.0 if header.pixdim[0] < 0 else 1.0
-    affine = np.eye(4)
-    affine[:3, :3] = rotation * np.abs(np.array(header.pixdim[1:4])) @ np.diag([1.0, 1.0, handed])
-    affine[:3, 3] = header.offset
-    return affine
-
-
-def _largest_distance(first: Affine, second: Affine, dims: tuple[int, ...]) -> float:
-    """Millimetres between the places two affines give to a corner of the volume, at most."""
-    ends = [(0, size - 1) for size in dims[:3]]
-    corners = np.array([[i, j, k, 1] for i in ends[0] for j in ends[1] for k in ends[2]], dtype=np.float64).T
-    return float(np.linalg.norm((first @ corners - second @ corners)[:3], axis=0).max())

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg.io.dicom_slice import quiet_itk, sitk
 from medseg.io.formats import JPEG
 from medseg.io.grey import grey_of
+from medseg.io.itk import quiet_itk, sitk
 from medseg.io.stored import LPS_TO_RAS, Stored, refusal
 
 # a soft edge has more grey values than so many, and white has so many times its pixels

@@ -45,7 +45,7 @@ def read_image(path: Path, *, frame: int | None = None, colours: bool = False) -
 
     Args:
         path: file or folder.
-        frame: which volume of several (time points), counted from 0.
+        frame: which volume of several (time points, acquisitions of a DICOM series), counted from 0.
         colours: whether a picture is red, green and blue; else it must be grey.
 
     Returns:

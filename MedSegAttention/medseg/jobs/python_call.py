@@ -69,7 +69,7 @@ def segment(
         output: where to write the labels; None: nothing is written.
         overwrite: whether an existing output may be replaced. An input never is.
         probabilities: also return the probabilities.
-        frame: which time point of a 4-D file; not beside images in memory, which have one.
+        frame: which time point of a 4-D file, or acquisition of a DICOM series; not beside images in memory.
         on_event: hears progress and warnings.
         cancelled: asked between windows; True stops.
         **options: how and where to run it.
@@ -184,7 +184,7 @@ def read(path: Path | str, *, frame: int | None = None) -> Image:
 
     Args:
         path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, a DICOM slice or a folder of one series.
-        frame: which time point of a 4-D file.
+        frame: which time point of a 4-D file, or acquisition of a DICOM series, counted from 0.
 
     Raises:
         medseg.ImageError: when it cannot be read, or what it says about itself cannot be true.

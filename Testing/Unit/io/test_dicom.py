@@ -69,7 +69,10 @@ def test_a_dicom_file_that_lost_its_image_is_told(tmp_path):
     write_series(tmp_path, [2.0 * n * NORMAL for n in range(4)])
     whole = (tmp_path / "003.dcm").read_bytes()
     (tmp_path / "003.dcm").write_bytes(whole[:200])
-    assert "left out 1 DICOM files without an image, e.g. 003.dcm" in " ".join(read_image(tmp_path).warnings)
+    assert (
+        "1 file could not be read, so that slices may be missing: 003.dcm (DICOM that is cut off or damaged)"
+        in " ".join(read_image(tmp_path).warnings)
+    )
 
 
 def test_several_time_points_at_every_position_need_a_frame(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from medseg.io.dicom_slice import quiet_itk
+from medseg.io.itk import quiet_itk
 from medseg.io.read import read_image
 
 NIFTI = [

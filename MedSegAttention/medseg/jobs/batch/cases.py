@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from medseg.io.dicom_file import NOT_IMAGES, is_dicom
+from medseg.io.dicom_header import read_tags
 from medseg.io.dicom_projection import is_projection
-from medseg.io.dicom_slice import NOT_IMAGES, is_dicom, read_tags
 from medseg.io.formats import PICTURE_SUFFIXES, READ_SUFFIXES, image_files, image_name, output_suffix
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import ModelManifest

@@ -13,7 +13,7 @@ from medseg.imaging.locate import LocatedBox
 from medseg.imaging.measure import SegmentMeasures
 from medseg.imaging.overlap import covered
 from medseg.io.atomic import check_target, replacing_all
-from medseg.io.dicom_slice import is_dicom
+from medseg.io.dicom_file import is_dicom
 from medseg.io.formats import LAYER_SUFFIXES, SEGMENT_SUFFIXES
 from medseg.io.write import check_grid, check_writable, write_image, write_segmentation
 from medseg.jobs.run.dicom_outputs import (

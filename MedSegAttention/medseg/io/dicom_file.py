@@ -1,0 +1,114 @@
+"""Is this a DICOM file, and if no image can be read from it: what is it, and what became of it?"""
+
+import re
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+_HEAD_BYTES = 132
+_IMPLICIT_LENGTH = 256  # of the first element of a file without a preamble; longer ones are other formats
+NOT_IMAGES = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC", "PLAN", "FID", "RWV", "SMR"}
+_NAMES = {
+    "SEG": "a segmentation (DICOM SEG)",
+    "RTSTRUCT": "contours (RT Structure Set)",
+    "RTDOSE": "a dose",
+    "RTPLAN": "a plan of a radiotherapy",
+    "SR": "a structured report",
+    "PR": "a presentation state",
+    "KO": "a list of key objects",
+    "REG": "a registration",
+    "DOC": "a document",
+}
+
+
+@dataclass(frozen=True)
+class NoImage:
+    """A file of which no image was read."""
+
+    path: Path
+    why: Literal["empty", "not DICOM", "packed", "unreadable", "no image"]
+    said: str  # what there is to say about it, in words
+    series: str = ""  # where it still says so
+
+
+def looks_like_dicom(head: bytes) -> bool:
+    """Whether the first bytes of a file are DICOM's: the mark after any preamble, or without one a first element."""
+    if head[128:132] == b"DICM":
+        return True
+    if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\0":
+        return False
+    length = struct.unpack_from("<I", head, 4)[0]
+    return re.fullmatch(rb"[A-Z]{2}", head[4:6]) is not None or 0 < length < _IMPLICIT_LENGTH
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file has DICOM's mark after its preamble, or starts with group 2 or 8 as files without one do."""
+    with path.open("rb") as stream:
+        return looks_like_dicom(stream.read(_HEAD_BYTES))
+
+
+def describe_object(modality: str) -> str:
+    """What a DICOM object that is no image is, by its modality."""
+    return _NAMES.get(modality, f"an object without an image (modality {modality or 'unknown'})")
+
+
+def explain(path: Path) -> NoImage:
+    """Say why a file gives no image: it is empty, no DICOM, packed, another kind of object, or cut off."""
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    if not head:
+        return NoImage(path, "empty", "empty (0 bytes)")
+    if head[:2] == b"\x1f\x8b":
+        return NoImage(path, "packed", "packed by gzip: unpack it first")
+    if not head.strip(b"\0"):
+        return NoImage(path, "empty", f"{path.stat().st_size:,} bytes of which the first {len(head)} are zeros")
+    if not looks_like_dicom(head):
+        return NoImage(path, "not DICOM", "not DICOM")
+    return _explain_dicom(path)
+
+
+def _explain_dicom(path: Path) -> NoImage:
+    try:
+        tags = open_tags(path)
+    except (ImportError, OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, EOFError):
+        return NoImage(path, "unreadable", "DICOM that cannot be read (damaged or cut off)")
+    series, modality = str(tags.get("SeriesInstanceUID") or ""), str(tags.get("Modality") or "")
+    if "DirectoryRecordSequence" in tags:
+        return NoImage(path, "no image", "a list of DICOM files (DICOMDIR)")
+    if modality in NOT_IMAGES:
+        return NoImage(path, "no image", describe_object(modality), series)
+    if "Rows" not in tags and "SOPClassUID" in tags and _ends_whole(path) and modality:
+        return NoImage(path, "no image", describe_object(modality), series)
+    return NoImage(path, "unreadable", "DICOM that is cut off or damaged", series)
+
+
+def open_tags(path: Path) -> Any:
+    """The elements of a file up to its voxels, as pydicom reads them; what it warns of is no matter here.
+
+    Raises:
+        ImportError: without pydicom.
+        Exception: whatever pydicom raises for a damaged file.
+    """
+    import warnings
+
+    import pydicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+
+
+def _ends_whole(path: Path) -> bool:
+    """Whether all elements can be read to the end of the file."""
+    import warnings
+
+    import pydicom
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            whole = pydicom.dcmread(path, force=True)
+            return len(list(whole.iterall())) > 0
+    except Exception:
+        return False
