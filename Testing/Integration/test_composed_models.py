@@ -23,10 +23,12 @@ from medseg.bundles.metadata import read_manifest
 from medseg.bundles.stages import open_stages, weights_files
 from medseg.bundles.weights import load_network
 from medseg.cli.main import run
+from medseg.io.dataset import CaseFiles
 from medseg.io.read import read_image
-from medseg.jobs.run import asked
+from medseg.jobs.run import asked, loaded_networks
 from medseg.jobs.run.results import Outputs
 from medseg.jobs.run.segment import forecast_case, segment_case
+from medseg.jobs.scoring.validate import validate
 from medseg.spec.errors import Cancelled, JobError, ManifestError
 from medseg.spec.events import Progress
 from medseg.spec.job import Options
@@ -354,3 +356,24 @@ def test_a_stage_that_is_missing_is_named(merged, image):
         open_stages(merged)
     with pytest.raises(ManifestError, match=r"organs.*cannot be read"):
         segment_case([image], merged, TORCH)
+
+
+def test_validation_reads_the_weights_of_each_stage_once(merged, data, tmp_path, monkeypatch):
+    loads = []
+    load = loaded_networks.load_network
+
+    def counted(bundle):
+        loads.append(bundle.folder.name)
+        return load(bundle)
+
+    monkeypatch.setattr(loaded_networks, "load_network", counted)
+    picture = nibabel.load(data / "input" / "smaller_0000.nii.gz")
+    files = []
+    for number in range(2):
+        paths = [tmp_path / f"{kind}{number}.nii.gz" for kind in ("image", "labels")]
+        nibabel.save(picture, paths[0])
+        nibabel.save(nibabel.Nifti1Image(np.ones(picture.shape, np.uint8), picture.affine), paths[1])
+        files.append(CaseFiles(f"c{number}", *paths))
+    result = validate(merged, files, TORCH)
+    assert sorted(loads) == ["organs", "other"]
+    assert len(result.plain.rows) == 2 * len(merged.manifest.labels)

@@ -7,13 +7,13 @@ pydicom's dictionary.
 
 import csv
 import difflib
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from medseg.spec.errors import ManifestError
 from medseg.spec.labels import Code, IntTriple
+from medseg.spec.sides import name_words
 
 _TABLE = Path(__file__).with_name("anatomy.csv")
 _CATEGORIES = {
@@ -22,7 +22,6 @@ _CATEGORIES = {
     "49755003": "Morphologically Altered Structure",
 }
 SIDES = {"left": Code("SCT", "7771000", "Left"), "right": Code("SCT", "24028007", "Right")}
-_SHORT_SIDES = {"l": "left", "r": "right", "lt": "left", "rt": "right", "lh": "left", "rh": "right"}
 _UNSAID = frozenset({"of", "the", "and"})
 _ALIKE = 0.75  # of 1: below it two words are not taken for one
 
@@ -128,8 +127,7 @@ def _of_side(term: Term, side: str) -> Term:
 
 
 def _words(name: str) -> list[str]:
-    split = re.findall(r"[a-z]+\d*|\d+[a-z]*", name.lower())
-    return [_SHORT_SIDES.get(word, word) for word in split if word not in _UNSAID]
+    return [word for word in name_words(name) if word not in _UNSAID]
 
 
 def _key(words: list[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from medseg.bundles.metadata import read_manifest
 from medseg.spec.errors import ManifestError, ModelNotFound
 from medseg.spec.manifest import ModelManifest
+from medseg.spec.places import expanded, home_folder
 
 ENVIRONMENT_NAME = "MEDSEG_MODELS"  # the user's own, beside those in the home folder
 SHARED_NAME = "MEDSEG_SHARED_MODELS"  # others', only read
@@ -63,7 +64,7 @@ def built_in_folder() -> Path:
 
 def user_folder() -> Path:
     """Models a user adds: ``.medseg/models`` in the home folder, on every system; it need not exist."""
-    return Path.home() / ".medseg" / "models"
+    return home_folder() / ".medseg" / "models"
 
 
 def own_folders() -> tuple[Path, ...]:
@@ -209,7 +210,7 @@ def open_bundle(name: str) -> Bundle:
 
 def _named(variable: str) -> tuple[Path, ...]:
     names = os.environ.get(variable, "").split(os.pathsep)
-    return tuple(Path(name).expanduser() for name in names if name.strip())
+    return tuple(expanded(name) for name in names if name.strip())
 
 
 def _place(folder: Path, roots: Sequence[Path]) -> int:

@@ -18,7 +18,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     try:
         document = json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant
+            path.read_text(encoding="utf-8-sig"), object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant
         )
     except OSError as error:
         msg = f"{path} cannot be read ({error.strerror}); a bundle needs this file"

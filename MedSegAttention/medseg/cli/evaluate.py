@@ -9,6 +9,7 @@ import typer
 from medseg.spec.errors import JobError
 
 if TYPE_CHECKING:
+    from medseg.bundles.catalogue import Bundle
     from medseg.jobs.scoring.evaluate import Evaluation
 
 _SIZES = {
@@ -28,13 +29,15 @@ def evaluate(
 ) -> None:
     """Score predictions: Dice, surface Dice at 1 mm, 95 % Hausdorff distance, difference of sizes."""
     values = _values(labels)
+    from medseg.bundles.catalogue import open_bundle
     from medseg.cli.console import errors, output, table
     from medseg.io.atomic import check_target
     from medseg.jobs.scoring.evaluate import evaluate as score
 
     if csv is not None:
         check_target(csv, overwrite=overwrite)
-    result = score(predictions, references, values)
+    bundle = None if card is None else open_bundle(card)
+    result = score(predictions, references, values, () if bundle is None else bundle.manifest.labels)
     rows = [*((row.case, row.scores) for row in result.rows), *(("mean", scores) for scores in result.summary)]
     sizes = [
         (names, headings)
@@ -42,11 +45,13 @@ def evaluate(
         if not all(math.isnan(getattr(scores, names[0])) for _, scores in rows)
     ]
     headings = [heading for _, pair in sizes for heading in pair]
-    shown = table("", "case", "label", "Dice", "surface Dice 1 mm", "HD95 mm", *headings, "difference %")
+    segment = ["segment"] if result.names else []
+    shown = table("", "case", "label", *segment, "Dice", "surface Dice 1 mm", "HD95 mm", *headings, "difference %")
     for number, (case, scores) in enumerate(rows, start=1):
         shown.add_row(
             case,
             str(scores.label),
+            *([result.names.get(scores.label, "-")] if result.names else []),
             _number(scores.dice, 4),
             _number(scores.surface_dice, 4),
             _number(scores.hd95_mm, 2),
@@ -55,20 +60,19 @@ def evaluate(
             end_section=number == len(result.rows),
         )
     output().print(shown)
-    for path in result.unmatched:
-        errors().print(f"warning: {path} has no partner and was left out", style="yellow", markup=False)
+    left_out = [f"{path} has no partner and was left out" for path in result.unmatched]
+    for warning in (*left_out, *result.warnings):
+        errors().print(f"warning: {warning}", style="yellow", markup=False)
     if csv is not None:
         result.write_csv(csv, overwrite=overwrite)
-    if card is not None:
-        _write_card(card, result, dataset or references.name)
+    if bundle is not None:
+        _write_card(bundle, result, dataset or references.name)
 
 
-def _write_card(model: str, result: "Evaluation", dataset: str) -> None:
-    from medseg.bundles.catalogue import open_bundle
+def _write_card(bundle: "Bundle", result: "Evaluation", dataset: str) -> None:
     from medseg.cli.console import output
     from medseg.jobs.scoring.validate import write_evaluation
 
-    bundle = open_bundle(model)
     write_evaluation(bundle, result, dataset=dataset)
     output().print(f"{bundle.folder}/docs/README.md now says so", markup=False)
 

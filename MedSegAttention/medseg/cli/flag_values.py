@@ -178,7 +178,7 @@ def read_arguments(text: str | None) -> dict[str, Any]:
 
 def _json_file(path: Path, flag: str) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         msg = f"{flag}: {path} cannot be read ({error.strerror}); check the path"
         raise JobError(msg) from error

@@ -1,5 +1,6 @@
 """The command ``medseg``: its sub-commands and its exit codes. Nothing heavy is imported here."""
 
+import io
 import sys
 import traceback
 from functools import cache
@@ -71,6 +72,9 @@ def main(arguments: list[str] | None = None) -> None:
 
     Exit codes: 0 done; 2 the user can mend it, one line says how; 1 a bug, with its traceback; 130 interrupted.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for ends nothing
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(arguments))
 
 

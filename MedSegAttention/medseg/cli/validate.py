@@ -1,5 +1,6 @@
 """``medseg validate``: a model against experts, and the result in its model card."""
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,7 @@ def validate(
     for title, evaluation in (("as they are", result.plain), ("sides exchanged", result.mirrored)):
         for scores in evaluation.summary:
             figures = (scores.dice, scores.surface_dice, scores.hd95_mm, scores.volume_difference_percent)
-            shown.add_row(title, names[scores.label], *(f"{figure:.4f}" for figure in figures))
+            shown.add_row(title, names[scores.label], *("-" if isnan(each) else f"{each:.4f}" for each in figures))
         shown.add_row(title, "mean", f"{evaluation.mean_dice():.4f}", "", "", "", end_section=True)
     output().print(shown)
     timing = result.timing

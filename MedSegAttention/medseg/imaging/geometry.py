@@ -61,8 +61,17 @@ def voxel_corners(shape: Shape) -> NDArray[np.float64]:
     return np.array([(*corner, 1.0) for corner in itertools.product(*ends)])
 
 
-def same_grid(a: Image, b: Image, tolerance_mm: float = 1e-3) -> bool:
-    """Tell whether two images have the same voxels: equal shapes and no corner further apart than the tolerance."""
+SAME_PLACE_MM = 0.1
+"""How far apart the corners of two grids may lie that are one: programs round what they write to a few digits."""
+_OF_A_VOXEL = 0.1  # and never more than this part of one
+
+
+def same_grid(a: Image, b: Image) -> bool:
+    """Tell whether two images have the same voxels: equal shapes, and no corner further apart than rounding explains.
+
+    That is ``SAME_PLACE_MM``, or a tenth of the finest voxel where that is less.
+    """
+    tolerance_mm = min(SAME_PLACE_MM, _OF_A_VOXEL * min(*a.spacing, *b.spacing))
     return a.shape == b.shape and _same_place(a.shape, a.affine, b.affine, tolerance_mm)
 
 

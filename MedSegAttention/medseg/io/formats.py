@@ -69,6 +69,24 @@ def image_files(folder: Path) -> list[Path]:
     return volumes or pictures
 
 
+def image_files_by_name(folder: Path) -> dict[str, Path]:
+    """The same by name without ending.
+
+    Raises:
+        JobError: if two files have one name, as ``a.nii.gz`` and ``a.nrrd``: nobody could say which is meant.
+    """
+    found: dict[str, Path] = {}
+    for path in image_files(folder):
+        other = found.setdefault(image_name(path), path)
+        if other is not path:
+            msg = (
+                f"{folder}: every case has a name of its own, and {other.name} and {path.name} are both called "
+                f"{image_name(path)!r}; rename or remove one of them"
+            )
+            raise JobError(msg)
+    return found
+
+
 def output_suffix(path: Path) -> str:
     """The ending that says how to write, in lower case.
 

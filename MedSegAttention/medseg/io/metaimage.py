@@ -22,12 +22,13 @@ DTYPES = {
 NAMES = {np.dtype(code): name for name, code in DTYPES.items() if name not in {"MET_LONG", "MET_ULONG"}}
 
 
-def read_metaimage(path: Path, *, frame: int | None = None) -> Stored:
+def read_metaimage(path: Path, *, frame: int | None = None, channels: int | None = 1) -> Stored:
     """Read a .mha, or a .mhd with its one raw file.
 
     Args:
         path: the header.
         frame: which volume of a 4-D file, counted from 0.
+        channels: how many volumes are the channels of one image; None: any number.
 
     Returns:
         ``(C, I, J, K)``: ElementNumberOfChannels becomes the channels.
@@ -51,7 +52,7 @@ def read_metaimage(path: Path, *, frame: int | None = None) -> Stored:
         )
     array = array[..., 0] if sizes[3] == 1 else array[0].transpose(3, 0, 1, 2)
     if sizes[3] > 1 or frame is not None:
-        array = pick_frame(path, array, frame)
+        array = pick_frame(path, array, frame, channels=channels)
     affine, warnings = _affine(path, fields)
     return Stored(array.astype(array.dtype.newbyteorder("="), copy=False), affine, tuple(warnings))
 

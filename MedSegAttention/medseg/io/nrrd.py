@@ -24,13 +24,13 @@ from medseg.io.stored import LPS_TO_RAS, Stored, detached_file, pick_frame, refu
 from medseg.spec.errors import JobError
 
 
-def read_nrrd(path: Path, *, frame: int | None = None, layers: bool = False) -> Stored:
+def read_nrrd(path: Path, *, frame: int | None = None, channels: int | None = 1) -> Stored:
     """Read a .nrrd or a .nhdr with its one detached file.
 
     Args:
         path: the header.
         frame: which volume, counted from 0, when the file holds a list or a time course.
-        layers: keep the volumes of a list as channels instead.
+        channels: how many of them are the channels of one image; None: any number.
 
     Returns:
         ``(C, I, J, K)``: an axis of kind vector becomes the channels.
@@ -53,8 +53,8 @@ def read_nrrd(path: Path, *, frame: int | None = None, layers: bool = False) -> 
     if not others:
         array = array[None]
     is_list = bool(others) and roles[others[0]] == "frame"
-    if (is_list and not layers) or frame is not None:
-        array = pick_frame(path, array, frame)
+    if is_list or frame is not None:
+        array = pick_frame(path, array, frame, channels=channels)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     return Stored(native, affine, (*warnings, *extra), fields=header.pairs)
 

@@ -10,22 +10,24 @@ from numpy.typing import NDArray
 from medseg.imaging.image import Image
 from medseg.io.checks import check_affine, check_stored
 from medseg.io.dicom import read_dicom
-from medseg.io.dicom_results.read_seg import is_segmentation, read_segmentation, read_segmentation_on
+from medseg.io.dicom_results.read_seg import (
+    is_segmentation,
+    read_segment_specs,
+    read_segmentation,
+    read_segmentation_on,
+)
 from medseg.io.formats import image_name, stored_format
 from medseg.io.metaimage import read_metaimage
 from medseg.io.nifti import read_nifti
 from medseg.io.nrrd import read_nrrd
+from medseg.io.nrrd_header import parse_header
 from medseg.io.picture import picture_labels, read_picture
-from medseg.io.segnrrd import segment_layers
+from medseg.io.segnrrd import segment_layers, segment_specs
 from medseg.io.stored import Stored, refusal
+from medseg.spec.labels import LabelSpec
 
-_READERS = {
-    "nifti": read_nifti,
-    "nrrd": read_nrrd,
-    "metaimage": read_metaimage,
-    "dicom": read_dicom,
-    "picture": read_picture,
-}
+_READERS = {"dicom": read_dicom, "picture": read_picture}
+_OF_SEVERAL = {"nifti": read_nifti, "nrrd": read_nrrd, "metaimage": read_metaimage}  # volumes, perhaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ class Reading:
     sources: tuple[Path, ...] = ()  # of DICOM the files that were read, in any order
 
 
-def read_image(path: Path, *, frame: int | None = None, colours: bool = False) -> Reading:
+def read_image(path: Path, *, frame: int | None = None, colours: bool = False, channels: int | None = 1) -> Reading:
     """Read NIfTI, NRRD, MetaImage, PNG, JPEG, a DICOM folder, or the series one DICOM file belongs to.
 
     The format is found by content, not by name. Voxels that are not numbers are replaced by the lowest that is.
@@ -47,6 +49,8 @@ def read_image(path: Path, *, frame: int | None = None, colours: bool = False) -
         path: file or folder.
         frame: which volume of several (time points, acquisitions of a DICOM series), counted from 0.
         colours: whether a picture is red, green and blue; else it must be grey.
+        channels: how many volumes of a file, as Decathlon's data sets have them, are the channels of one image; None:
+            any number. Not of DICOM, whose volumes are time points.
 
     Returns:
         ``(C, I, J, K)`` image in the file's own voxel type and grid, never resampled.
@@ -54,10 +58,19 @@ def read_image(path: Path, *, frame: int | None = None, colours: bool = False) -
     Raises:
         ImageError: if the file is not whole, is no volume of real numbers, or its geometry is impossible.
     """
-    stored = _decode(path, frame, colours=colours)
+    stored = _decode(path, frame, colours=colours, channels=channels)
     image, warnings = check_stored(path, stored)
     name = image_name(path) if path.is_file() else path.resolve().name
     return Reading(image, warnings, name, stored.sources)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelReading:
+    """A labelmap that was read, and what its file calls the values."""
+
+    image: Image  # (1, I, J, K)
+    segments: tuple[LabelSpec, ...]  # with their values in the image; none where the file names none
+    warnings: tuple[str, ...] = ()  # one sentence each, naming the file
 
 
 def read_labels(path: Path, like: Reading | None = None) -> Image:
@@ -77,7 +90,32 @@ def read_labels(path: Path, like: Reading | None = None) -> Image:
     Raises:
         ImageError: if a value is negative, broken or not whole, or segments overlap.
     """
+    return _labels(path, _decode_labels(path, like))
+
+
+def read_named_labels(path: Path, like: Reading | None = None) -> LabelReading:
+    """Read a labelmap as ``read_labels`` does, which raises what this raises, and the names of its segments.
+
+    Raises:
+        ImageError: also if two segments have one value.
+    """
     stored = _decode_labels(path, like)
+    segments = segment_specs(path, stored.fields, len(stored.array))
+    return LabelReading(_labels(path, stored), segments, stored.warnings)
+
+
+def read_segments(path: Path) -> tuple[LabelSpec, ...]:
+    """Read what a labelmap calls its segments, without its voxels; none where it names none.
+
+    Raises:
+        ImageError: if the header cannot be read.
+    """
+    if is_segmentation(path):
+        return read_segment_specs(path)
+    return segment_specs(path, parse_header(path).pairs) if stored_format(path) == "nrrd" else ()
+
+
+def _labels(path: Path, stored: Stored) -> Image:
     check_affine(path, stored.affine, shear_explained=stored.shear_explained)
     array = stored.array
     if array.shape[0] > 1:
@@ -117,16 +155,25 @@ def _decode_labels(path: Path, like: Reading | None) -> Stored:
         raise refusal(path, f"the file cannot be read ({error.strerror or error}); check its permissions") from error
 
 
-def _decode(path: Path, frame: int | None, *, as_labels: bool = False, colours: bool = False) -> Stored:
+def _decode(
+    path: Path,
+    frame: int | None,
+    *,
+    as_labels: bool = False,
+    colours: bool = False,
+    channels: int | None = 1,
+) -> Stored:
     try:
         kind = stored_format(path)
         if kind == "nrrd" and as_labels:
-            return read_nrrd(path, layers=True)
+            return read_nrrd(path, channels=None)
         if kind == "picture" and as_labels:
             stored = read_picture(path)
             return replace(stored, array=picture_labels(path, stored.array))
         if kind == "picture" and colours:
             return read_picture(path, frame=frame, colours=True)
+        if kind in _OF_SEVERAL:
+            return _OF_SEVERAL[kind](path, frame=frame, channels=channels)
         return _READERS[kind](path, frame=frame)
     except OSError as error:
         raise refusal(path, f"the file cannot be read ({error.strerror or error}); check its permissions") from error

@@ -5,6 +5,7 @@ The tags are those of https://slicer.readthedocs.io/en/latest/developer_guide/mo
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from medseg.imaging.image import Image
 from medseg.io.nrrd import encode_nrrd, read_nrrd
 from medseg.io.stored import refusal
 from medseg.spec.manifest import Code, LabelSpec
+from medseg.spec.same_segment import UNCODED, named
 
 TYPES_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGIONS_CONTEXT = "Anatomic codes - DICOM master list"
-UNCODED = Code("SCT", "85756007", "Tissue")  # what Slicer itself gives a segment without a code
 NO_CODE = "^^"
 EMPTY_EXTENT = "0 -1 0 -1 0 -1"
 
@@ -101,7 +102,6 @@ def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int,
     Raises:
         ImageError: if a layer or value is not a whole number.
     """
-    numbers = sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
     try:
         return [
             (
@@ -109,10 +109,50 @@ def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int,
                 int(pairs.get(f"Segment{n}_Layer", "0")),
                 int(pairs.get(f"Segment{n}_LabelValue", "1")),
             )
-            for n in numbers
+            for n in _numbers(pairs)
         ]
     except ValueError as error:
         raise refusal(path, f"a segment's Layer and LabelValue are whole numbers ({error}); save it again") from error
+
+
+def segment_specs(path: Path, pairs: Mapping[str, str], layer_count: int = 1) -> tuple[LabelSpec, ...]:
+    """Name and codes of each segment, with the values that ``read_labels`` gives them; their colours are not read.
+
+    Args:
+        path: of the file, for messages.
+        pairs: of its header.
+        layer_count: volumes of the list; of several segments are numbered 1..n in the order of the file.
+
+    Raises:
+        ImageError: if a layer or value is not a whole number, or two segments of one layer have one value.
+    """
+    layers = segment_layers(path, pairs)
+    places = [(layer, value) for _name, layer, value in layers]
+    if twice := next((name for n, (name, *_) in enumerate(layers) if places[n] in places[:n]), None):
+        raise refusal(path, f"every segment has a value of its own, and {twice!r} has another one's; save it again")
+    numbered = layer_count > 1
+    return tuple(
+        _spec(place if numbered else value, name, pairs.get(f"Segment{number}_Tags", ""))
+        for place, (number, (name, _, value)) in enumerate(zip(_numbers(pairs), layers, strict=True), start=1)
+        if numbered or value > 0
+    )
+
+
+def _numbers(pairs: Mapping[str, str]) -> list[int]:
+    return sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
+
+
+def _spec(value: int, name: str, tags: str) -> LabelSpec:
+    entry = next((tag.partition(":")[2] for tag in tags.split("|") if tag.startswith("TerminologyEntry:")), "")
+    category, kind, modifier, region, region_modifier = read_terminology(entry)
+    return replace(
+        named(value, name),
+        category=category or UNCODED,
+        type=kind or UNCODED,
+        type_modifier=modifier,
+        region=region,
+        region_modifier=region_modifier,
+    )
 
 
 def read_terminology(entry: str) -> tuple[Code | None, ...]:

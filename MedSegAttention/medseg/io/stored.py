@@ -62,21 +62,24 @@ def detached_file(path: Path, name: str, *, whole: str) -> Path:
     return source
 
 
-def pick_frame(path: Path, frames: NDArray[Any], frame: int | None) -> NDArray[Any]:
-    """One of several time points as a single-channel array.
+def pick_frame(path: Path, frames: NDArray[Any], frame: int | None, *, channels: int | None = 1) -> NDArray[Any]:
+    """One of several time points as a single-channel array, or all of them where they are channels.
 
     Args:
         path: the file, for the message.
         frames: ``(T, I, J, K)``.
-        frame: which one, counted from 0; None is allowed when there is only one.
+        frame: which one, counted from 0; None is allowed when there is only one, or they are channels.
+        channels: how many volumes are the channels of one image; None: any number.
 
     Returns:
-        ``(1, I, J, K)``
+        ``(1, I, J, K)``, or ``(C, I, J, K)``
 
     Raises:
         ImageError: if there are several and none is chosen, or the chosen one does not exist.
     """
     count = frames.shape[0]
+    if frame is None and channels in (None, count):
+        return frames
     if frame is None and count > 1:
         rule = f"one volume is expected, got {count} (time points or channels); choose one with --frame 0..{count - 1}"
         raise refusal(path, rule)

@@ -25,6 +25,7 @@ from medseg.kernels.triton.selection import kernels_here
 from medseg.spec.errors import MedSegError
 from medseg.spec.job import Options
 from medseg.spec.manifest import ChannelSpec, Code, IntensityRule, LabelSpec, ModelManifest
+from medseg.spec.places import home_folder
 
 _PACKAGES = ("medsegattention", "torch", "monai", "SimpleITK", "numpy", "scipy", "safetensors", "pillow", "typer")
 _MB, _GB = 1e6, 1e9
@@ -36,7 +37,7 @@ def examine() -> str:
     The home folder is written as ``~``; no file, host or user is named.
     """
     lines = [*_software(), "", *_hardware(), "", *_engines(), "", *_models(), "", *_trials()]
-    return "\n".join(lines).replace(str(Path.home()), "~")
+    return "\n".join(lines).replace(str(home_folder()), "~")
 
 
 def self_test(device: str = "auto") -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import vtk
 
 from medseg.imaging.image import Image
-from medseg.io.segnrrd import UNCODED, read_terminology
+from medseg.io.segnrrd import read_terminology
 from medseg.io.write import write_image
 from medseg.mrml.cuts import Cut, cut_segment
 from medseg.mrml.grids import Node, ijk_to_world, parent_to_world
@@ -21,6 +21,7 @@ from medseg.mrml.segmentations import BINARY_LABELMAP, labels_from_segmentation
 from medseg.mrml.volumes import channel_view
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import LabelSpec
+from medseg.spec.same_segment import UNCODED
 
 FEWEST = 2  # one to learn from, one to score
 NAMELESS = "volume"  # what a volume is called in whose name nothing can be part of a file's

@@ -1,19 +1,27 @@
 """Which labels lie on the left or on the right, and which of them are each other's counterparts."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 from medseg.spec.labels import LabelSpec
 
-_WORDS = {"left": "right", "lh": "rh", "links": "rechts", "linke": "rechte", "gauche": "droit", "sin": "dex"}
-_OPPOSITE = _WORDS | {other: word for word, other in _WORDS.items()}
-_LETTERS = {"l": "r", "r": "l"}  # alone they are sides at the beginning or the end of a name only: "Kidney_L", "R lung"
-_CODES = {"7771000": "24028007", "24028007": "7771000"}  # SNOMED CT: left, right
+Side: TypeAlias = Literal["left", "right"]
+
+_WORDS: dict[Side, tuple[str, ...]] = {
+    "left": ("left", "lh", "lt", "links", "linke", "linker", "linkes", "gauche", "sin"),
+    "right": ("right", "rh", "rt", "rechts", "rechte", "rechter", "rechtes", "droit", "droite", "dex"),
+}
+_SIDES: dict[str, Side] = {word: side for side, words in _WORDS.items() for word in words}
+_LETTERS: dict[str, Side] = {"l": "left", "r": "right"}  # sides at the ends of a name only: "Kidney_L", "R lung"
+_OPPOSITE: dict[str, Side] = {"left": "right", "right": "left"}
+_CODES: dict[str, Side] = {"7771000": "left", "24028007": "right"}  # SNOMED CT
 
 
 def has_side(label: LabelSpec) -> bool:
     """Whether a label is of one side of the body, by its codes or its name."""
-    return _mirrored(label) != _key(label)
+    return _mirrored(name_key(label)) != name_key(label)
 
 
 def counterparts(labels: Sequence[LabelSpec]) -> dict[int, int]:
@@ -22,41 +30,46 @@ def counterparts(labels: Sequence[LabelSpec]) -> dict[int, int]:
     Sides are found in names as people write them ("Left kidney", "kidney_left", "Kidney_L", "ctx-lh-insula",
     "LeftLung") and in codes with laterality; a name with a side goes before a code.
     """
-    values = {_key(label): label.value for label in labels}
-    found = {label.value: values.get(_mirrored(label)) for label in labels if has_side(label)}
+    keys = {label.value: name_key(label) for label in labels}
+    often = Counter(keys.values())
+    values = {key: value for value, key in keys.items() if often[key] == 1}  # of two of one name none is the other's
+    found = {value: values.get(_mirrored(key)) for key, value in values.items() if _mirrored(key) != key}
     return {value: other for value, other in found.items() if other is not None}
 
 
-def _key(label: LabelSpec) -> tuple[str, ...]:
-    """What tells a label from others: the words of its name, and the side that its codes say where those do not."""
-    words = _words(label.name)
-    return words if _swapped(words) != words else (*words, _code(label))
+def name_key(label: LabelSpec) -> tuple[str, ...]:
+    """What a label is called, however it is spelt: its words, sorted, and the side that its codes say where they don't.
+
+    "Left kidney", "kidney_left" and "Kidney_L" have one key.
+    """
+    words = name_words(label.name)
+    if not set(words) & set(_OPPOSITE):
+        words = (*words, *filter(None, (_coded_side(label),)))
+    return tuple(sorted(words))
 
 
-def _mirrored(label: LabelSpec) -> tuple[str, ...]:
-    words = _words(label.name)
-    swapped = _swapped(words)
-    if swapped != words:
-        return swapped
-    return (*words, _CODES.get(_code(label), _code(label)))
+def name_words(name: str) -> tuple[str, ...]:
+    """Words of a name in lower case, those that are a side as "left" or "right".
 
+    A capital inside begins a word, and so do digits, but for those of one letter ("L1").
 
-def _words(name: str) -> tuple[str, ...]:
-    """Words in lower case; a capital inside begins one, and so do digits, but for those of one letter ("L1")."""
+    Example:
+        >>> name_words("Kidney_L"), name_words("ctx-rh-insula"), name_words("vertebrae_L1")
+        (('kidney', 'left'), ('ctx', 'right', 'insula'), ('vertebrae', 'l1'))
+    """
+    pattern = r"(?<![A-Za-z])[A-Za-z]\d+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+"
+    words = [part.lower() for part in re.findall(pattern, name)]
+    ends = {0, len(words) - 1} if len(words) > 1 else set()
     return tuple(
-        part.lower()
-        for part in re.findall(r"(?<![A-Za-z])[A-Za-z]\d+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+", name)
-    )
-
-
-def _swapped(words: tuple[str, ...]) -> tuple[str, ...]:
-    ends = {0, len(words) - 1}
-    return tuple(
-        _LETTERS[word] if word in _LETTERS and place in ends and len(words) > 1 else _OPPOSITE.get(word, word)
+        _LETTERS[word] if word in _LETTERS and place in ends else _SIDES.get(word, word)
         for place, word in enumerate(words)
     )
 
 
-def _code(label: LabelSpec) -> str:
+def _mirrored(key: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(_OPPOSITE.get(word, word) for word in key))
+
+
+def _coded_side(label: LabelSpec) -> Side | None:
     codes = (label.type_modifier, label.region_modifier)
-    return next((code.value for code in codes if code is not None and code.value in _CODES), "")
+    return next((_CODES[code.value] for code in codes if code is not None and code.value in _CODES), None)

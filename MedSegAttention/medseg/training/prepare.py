@@ -50,10 +50,16 @@ def prepare(
     fingerprint = take_fingerprint(dataset)
     for problem in fingerprint.problems:
         on_note(Warned(f"left out: {problem}"))
+    for warning in fingerprint.warnings:
+        on_note(Warned(warning))
     plan = override(_plan(config, dataset, fingerprint, source), _changes(config))
     plan = dataclasses.replace(plan, model=taught_by(plan.model, plan.training.teachers))
     usable = {case.name: dataset.cases[case.name] for case in fingerprint.cases}
-    return plan, *_divide(config, dataset, usable, plan.training.seed)
+    training, validation = _divide(config, dataset, usable, plan.training.seed)
+    if len(training) == 1:
+        scored = "" if validation else ", and none is held out to score what was learned"
+        on_note(Warned(f"only the case {training[0].name} trains{scored}: the model will know that one; add cases"))
+    return plan, training, validation
 
 
 def _prepare_synthetic(

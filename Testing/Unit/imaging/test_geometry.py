@@ -55,15 +55,16 @@ def test_a_code_that_is_no_orientation_is_refused(orientation):
         parse_orientation(orientation)
 
 
-def test_grids_are_the_same_up_to_a_micrometre_at_the_far_corner(make_affine):
-    affine = make_affine(spacing=(0.7, 0.8, 3.0), degrees=10)
-    image = Image(np.zeros((1, 101, 5, 5)), affine)
-    near, far = affine.copy(), affine.copy()
-    near[0, 0] += 0.5e-5  # 0.5 micrometres over 100 voxels
-    far[0, 0] += 2e-5
-    assert same_grid(image, Image(np.zeros((3, 101, 5, 5)), near))
-    assert not same_grid(image, Image(np.zeros((1, 101, 5, 5)), far))
-    assert not same_grid(image, Image(np.zeros((1, 100, 5, 5)), affine))
+def test_grids_are_the_same_up_to_the_rounding_of_a_header_at_the_far_corner(make_affine):
+    for spacing, tolerance_mm in (((1.0, 2.0, 3.0), 0.1), ((0.05, 0.05, 0.05), 0.005)):
+        affine = make_affine(spacing=spacing, degrees=10)
+        image = Image(np.zeros((1, 101, 5, 5)), affine)
+        near, far = affine.copy(), affine.copy()
+        near[0, 0] += 0.9 * tolerance_mm / 101  # corners lie half a voxel beyond the outermost centres
+        far[0, 0] += 1.2 * tolerance_mm / 100
+        assert same_grid(image, Image(np.zeros((3, 101, 5, 5)), near))
+        assert not same_grid(image, Image(np.zeros((1, 101, 5, 5)), far))
+        assert not same_grid(image, Image(np.zeros((1, 100, 5, 5)), affine))
 
 
 @pytest.mark.parametrize(

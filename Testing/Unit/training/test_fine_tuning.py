@@ -80,3 +80,22 @@ def test_a_data_set_of_other_channels_is_refused(two_labels, phantoms):
     rule = OverlapRule(order=tuple(label.value for label in two_labels.manifest.labels))
     with pytest.raises(JobError, match="has segments that overlap, which are not trained here"):
         adapt(replace(two_labels.manifest, overlapping=rule), dataset, fingerprint, "balls")
+
+
+def test_training_like_a_manifest_refuses_its_labels_under_other_numbers(phantoms):
+    dataset = describe_dataset(phantoms)
+    facts = take_fingerprint(dataset)
+    crossed = replace(dataset, label_names={1: "shell", 2: "core"})
+    with pytest.raises(JobError, match="numbers its labels 1 shell, 2 core, and phantom 1 core, 2 shell"):
+        adapt(a_manifest(label_names=("core", "shell")), crossed, facts, None)
+
+
+def test_a_fine_tuning_leaves_the_axis_of_sides_out_where_a_label_has_no_counterpart(phantoms):
+    dataset = describe_dataset(phantoms)
+    facts = take_fingerprint(dataset)
+    source = a_manifest(label_names=("ball",), mirror_axes=(0, 1))
+    plan = adapt(source, replace(dataset, label_names={1: "kidney_left"}), facts, "new")
+    assert plan.model.mirror_axes == (1,)
+    assert "kidney_left" in plan.reasons["model.mirror_axes"]
+    both = replace(dataset, label_names={1: "kidney_left", 2: "kidney_right"})
+    assert adapt(source, both, facts, "new").model.mirror_axes == (0, 1)

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle, find_bundle, scan
 from medseg.desktop.state.preferences import stored_preferences
+from medseg.spec.places import expanded
 
 
 def shared_places(more: Sequence[str | Path] | str | Path = ()) -> tuple[Path, ...]:
     """Folders that others share: those of the panel's setting, then those that a call names, one or several."""
     named = [more] if isinstance(more, str | Path) else list(more)
-    return (*stored_preferences().model_folders, *(Path(each).expanduser() for each in named))
+    return (*stored_preferences().model_folders, *(expanded(each) for each in named))
 
 
 def find_model(model: str, more: Sequence[str | Path] | str | Path = ()) -> Bundle:

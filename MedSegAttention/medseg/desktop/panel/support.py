@@ -13,6 +13,7 @@ from pathlib import Path
 from medseg.desktop.state.preferences import Preferences
 from medseg.io.atomic import replacing
 from medseg.spec.events import Device
+from medseg.spec.places import home_folder
 
 _PACKAGES = ("torch", "safetensors", "numpy", "scipy", "SimpleITK", "vtk")
 _SHORTEST_NAME = 3  # a shorter user name is a part of too many words
@@ -84,7 +85,7 @@ def without_names(text: str) -> str:
     """Take people and scans out of a text: home folder, user name, and every file that may be a scan."""
     text = _SCAN_QUOTED.sub(r"\1<scan>\1", text)
     text = _WORD.sub(_without_scan, text)
-    home = Path.home()
+    home = home_folder()
     written = {str(home), home.as_posix(), str(home.resolve()), str(home).replace("\\", "\\\\")}
     homes = [each for each in written if len(each) > 1]  # a service's home may be the root of everything
     for each in sorted(homes, key=len, reverse=True):

@@ -8,6 +8,7 @@ from medseg.bundles.catalogue import ENVIRONMENT_NAME, Bundle, metadata_path, us
 from medseg.bundles.model_id import model_id_of
 from medseg.desktop.state.texts import _
 from medseg.spec.errors import JobError, OutputExists
+from medseg.spec.places import expanded
 
 FEW = 10  # cases; with fewer a score says little
 _FOLDS = 5  # a fifth of the cases is held out
@@ -53,7 +54,7 @@ def chosen_start(value: str, bundles: Mapping[str, Bundle]) -> tuple[Bundle | No
 
 def models_folder() -> Path:
     """Where new models go: the first folder of MEDSEG_MODELS that holds models and is none, else the user's."""
-    named = (Path(each).expanduser() for each in os.environ.get(ENVIRONMENT_NAME, "").split(os.pathsep) if each.strip())
+    named = (expanded(each) for each in os.environ.get(ENVIRONMENT_NAME, "").split(os.pathsep) if each.strip())
     return next((each for each in named if not (each / "configs").is_dir()), user_folder())
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from medseg.spec.places import expanded
+
 IDLE_SECONDS = 300.0  # a worker stays warm so long, with torch and the last networks in memory
 MIN_IDLE_SECONDS, MAX_IDLE_SECONDS = 0.0, 86400.0
 _MEASUREMENTS = 200  # (model, device) pairs remembered; the oldest is dropped
@@ -83,7 +85,7 @@ class Preferences:
     def model_folders(self) -> tuple[Path, ...]:
         """Folders of models that others share; they are only read."""
         named = (self._text(MODEL_FOLDERS) or "").split(os.pathsep)
-        return tuple(dict.fromkeys(Path(name.strip()).expanduser() for name in named if name.strip()))
+        return tuple(dict.fromkeys(expanded(name.strip()) for name in named if name.strip()))
 
     @model_folders.setter
     def model_folders(self, folders: Sequence[Path]) -> None:

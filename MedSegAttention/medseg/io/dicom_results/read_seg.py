@@ -18,9 +18,10 @@ from medseg.imaging.lattice import SAME_PLACE_MM, place_on
 from medseg.io.dicom_results.codes import first_code
 from medseg.io.dicom_results.optional import LIBRARY_ERRORS, quiet_pydicom, require_highdicom
 from medseg.io.dicom_results.source import open_source
-from medseg.io.segnrrd import UNCODED, segment_pairs
+from medseg.io.segnrrd import segment_pairs
 from medseg.io.stored import LPS_TO_RAS, Stored, refusal
 from medseg.spec.labels import Code, LabelSpec
+from medseg.spec.same_segment import UNCODED
 
 SEGMENTATION, LABELMAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"  # SOP classes
 ANATOMY = Code("SCT", "123037004", "Anatomical Structure")

@@ -14,6 +14,7 @@ from medseg.io.dicom_projection import is_projection
 from medseg.io.formats import PICTURE_SUFFIXES, READ_SUFFIXES, image_files, image_name, output_suffix
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import ModelManifest
+from medseg.spec.places import expanded
 
 _NUMBERED = re.compile(r"(?P<case>.+)_(?P<channel>\d{4})")
 _BAD = set('/\\:*?"<>|') | set(map(chr, range(32)))  # in a file name, on one system or another
@@ -52,7 +53,7 @@ def find_cases(source: Path, manifest: ModelManifest, output_folder: Path, suffi
         found = [*_files(source, manifest), *_series(source, output_folder)]
         cases = [
             Case(name, inputs, PurePath(name + suffix), problem)
-            for name, inputs, problem in sorted(found, key=lambda case: case[0].casefold())
+            for name, inputs, problem in sorted(map(_as_text, found), key=lambda case: case[0].casefold())
         ]
     else:
         msg = f"{source}: there is no such folder or CSV file; check the path"
@@ -109,11 +110,18 @@ def _listed_case(path: Path, number: int, cells: dict[str, str], columns: Sequen
             msg = f"{place}: an output lies in the output folder, got {output!r}; leave the folder out"
             raise JobError(msg)
         output_suffix(Path(output))
-    inputs = tuple(str(path.parent / Path(cells[column]).expanduser()) for column in columns)
+    inputs = tuple(str(path.parent / expanded(cells[column])) for column in columns)
     return Case(name, inputs, PurePath(output or name + suffix))
 
 
 _Found = tuple[str, tuple[str, ...], str]  # name, inputs, problem
+
+
+def _as_text(found: _Found) -> _Found:
+    """Write bytes of a name that are no UTF-8, as old systems left them, as numbers: ``n%E4me``."""
+    name, inputs, problem = found
+    text = "".join(f"%{ord(sign) - 0xDC00:02X}" if "\udc80" <= sign <= "\udcff" else sign for sign in name)
+    return text, inputs, problem
 
 
 def _files(folder: Path, manifest: ModelManifest) -> Iterator[_Found]:

@@ -4,10 +4,11 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
+from medseg.jobs.batch.content import Content
 from medseg.spec.errors import JobError, OutputExists
 
 Status: TypeAlias = Literal["running", "done", "failed", "cancelled"]
@@ -15,7 +16,7 @@ SizeField: TypeAlias = Literal["volumes_ml", "areas_cm2", "voxels"]
 
 CSV_NAME, HTML_NAME = "report.csv", "report.html"
 _BEFORE = ("case", "status", "seconds", "device", "engine", "error", "warnings", "output")
-_AFTER = ("inputs", "model", "weights_sha256", "options")
+_AFTER = ("inputs", "contents", "model", "weights_sha256", "options")
 SIZES: dict[SizeField, str] = {"volumes_ml": "ml", "areas_cm2": "cm2", "voxels": "voxels"}
 """Where a row keeps the sizes of its segments -> their unit."""
 
@@ -38,6 +39,7 @@ class CaseRow:
     inputs: tuple[str, ...]
     output: str  # below the output folder, with forward slashes
     recipe: Recipe
+    contents: tuple[Content, ...] = ()  # of the inputs when they were read; none: not known
     seconds: float | None = None
     device: str = ""
     engine: str = ""  # "" also in a report written before there were engines
@@ -122,7 +124,8 @@ def write_rows(folder: Path, work: Path, rows: Sequence[CaseRow], labels: Sequen
     """
     for name, text in ((CSV_NAME, table_text(rows, labels)), (HTML_NAME, html)):
         try:
-            (work / name).write_text(text, encoding="utf-8", newline="")
+            # a path of an old system may be no text at all
+            (work / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
             (work / name).replace(folder / name)
         except OSError as error:
             reason = error.strerror or error
@@ -159,8 +162,9 @@ def table_text(rows: Sequence[CaseRow], labels: Sequence[str]) -> str:
             json.dumps(row.warnings) if row.warnings else "",
             row.output,
         ]
-        recipe = row.recipe
-        writer.writerow([*before, *sizes, json.dumps(row.inputs), recipe.model, recipe.weights_sha256, recipe.options])
+        contents = json.dumps([astuple(each) for each in row.contents])
+        recipe = (row.recipe.model, row.recipe.weights_sha256, row.recipe.options)
+        writer.writerow([*before, *sizes, json.dumps(row.inputs), contents, *recipe])
     return text.getvalue()
 
 
@@ -175,6 +179,7 @@ def _row(cells: dict[str, str]) -> CaseRow:
         status=status,  # type: ignore[arg-type] # just checked
         inputs=tuple(map(str, json.loads(cells["inputs"]))),
         output=cells["output"],
+        contents=tuple(Content(*each) for each in json.loads(cells.get("contents") or "[]")),
         recipe=Recipe(cells["model"], cells["weights_sha256"], cells["options"]),
         seconds=float(cells["seconds"]) if cells["seconds"] else None,
         device=cells["device"],

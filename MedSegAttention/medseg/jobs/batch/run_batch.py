@@ -70,7 +70,8 @@ def segment_folder(
 ) -> BatchReport:
     """Segment every case of a folder or a CSV list and keep a report beside the results.
 
-    A case that an earlier batch did with the same model, weights, options and images is not done again. Outputs
+    A case that an earlier batch did with the same model, weights, options and images, by what they hold, is not done
+    again. Outputs
     appear whole, and the report is replaced before and after each case, so that a batch which was ended in any way
     goes on where it stopped when it is run again. One batch at a time can use an output folder.
 
@@ -105,10 +106,10 @@ def segment_folder(
     _check_images_stay(cases, output_folder)
     state = BatchState(source, output_folder, cases, bundle, options, versions or {})
     runner = CaseRunner(bundle, run, options, overwrite, on_event, cancelled)
-    if not overwrite:
-        state.check_outputs()
     skipped = 0
     try:
+        if not overwrite:
+            state.check_outputs()
         for number, case in enumerate(cases, start=1):
             if cancelled():
                 break

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from medseg.bundles.catalogue import Bundle
 from medseg.bundles.digest import weights_digest
+from medseg.io.folder_lock import FolderLock
 from medseg.jobs.batch.cases import Case
+from medseg.jobs.batch.content import Content, contents_of
 from medseg.jobs.batch.page import page
 from medseg.jobs.batch.report import CaseRow, Recipe, read_rows, write_rows
 from medseg.spec.errors import JobError, OutputExists
 from medseg.spec.job import Options
 
 _WORK = ".unfinished"  # holds what is not whole yet; belongs to the batch and is emptied when one begins
+_LOCK = ".batch-lock"
 
 
 class BatchState:
@@ -30,7 +33,7 @@ class BatchState:
         versions: of the programs that take part.
 
     Raises:
-        JobError: if the folder cannot be made.
+        JobError: if the folder cannot be made, or another batch is writing to it.
         OutputExists: if the folder holds a report that is none of ours.
     """
 
@@ -55,15 +58,28 @@ class BatchState:
             _written(options),
         )
         self.work = folder / _WORK
+        self._lock = FolderLock(folder, _LOCK)
+        self._contents: dict[str, tuple[Content, ...]] = {}
+        self._write_error: JobError | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._rows = read_rows(folder)
-            shutil.rmtree(self.work, ignore_errors=True)
-            self.work.mkdir(exist_ok=True)
+            self._enter()
         except OSError as error:
             msg = f"{folder} cannot be used for results ({error.strerror or error}); choose another folder"
             raise JobError(msg) from error
-        self._write_error: JobError | None = None
+
+    def _enter(self) -> None:
+        """Keep other batches out, and read what an earlier one did."""
+        if not self._lock.acquire():
+            msg = f"another batch is writing to {self._folder}; wait for it, stop it, or choose another output folder"
+            raise JobError(msg)
+        try:
+            self._rows = read_rows(self._folder)
+            shutil.rmtree(self.work, ignore_errors=True)
+            self.work.mkdir(exist_ok=True)
+        except BaseException:
+            self._lock.release()
+            raise
 
     @property
     def rows(self) -> tuple[CaseRow, ...]:
@@ -75,7 +91,17 @@ class BatchState:
         row = self._rows.get(case.name)
         if row is None or row.status != "done" or not self.output(case).is_file():
             return None
-        return row if (row.recipe, row.inputs, row.output) == self._key(case) else None
+        return (
+            row if (row.recipe, row.inputs, row.output) == self._key(case) and self._is_unchanged(case, row) else None
+        )
+
+    def _is_unchanged(self, case: Case, row: CaseRow) -> bool:
+        """Whether the images are still those that were segmented, by what they hold."""
+        if case.name not in self._contents:
+            self._contents[case.name] = contents_of(case.inputs, row.contents)
+        now = self._contents[case.name]
+        same = (one.is_of(other) for one, other in zip(now, row.contents, strict=False))
+        return len(now) == len(row.contents) == len(case.inputs) and all(same)
 
     def check_outputs(self) -> None:
         """Refuse to begin where a result would take the place of a file that this batch has not made.
@@ -89,11 +115,15 @@ class BatchState:
             if self.output(case).exists() and self.done(case) is None and not self.is_ours(case)
         ]
         if strange:
-            first = self.output(strange[0])
+            case = strange[0]
             more = f" ({len(strange)} such files)" if len(strange) > 1 else ""
+            row = self._rows.get(case.name)
+            why = "was made from other images, by another model, with other options or by hand"
+            if row is not None and (row.recipe, row.inputs, row.output) == self._key(case):
+                why = f"was made from what {' '.join(case.inputs)} held before it was changed"
             msg = (
-                f"{first} was made from other images, by another model, with other options or by hand, and is kept"
-                f"{more}; choose another output folder, or allow overwriting (--overwrite)"
+                f"{self.output(case)} {why}, and is kept{more}; choose another output folder, or allow overwriting "
+                "(--overwrite)"
             )
             raise OutputExists(msg)
 
@@ -109,7 +139,8 @@ class BatchState:
     def begin(self, case: Case) -> CaseRow:
         """A row for a case that begins now."""
         recipe, inputs, output = self._key(case)
-        return CaseRow(case=case.name, status="running", inputs=inputs, output=output, recipe=recipe)
+        contents = contents_of(case.inputs, self._contents.get(case.name, ()))
+        return CaseRow(case=case.name, status="running", inputs=inputs, output=output, recipe=recipe, contents=contents)
 
     def put(self, row: CaseRow) -> None:
         """Take a row and write the report; where that is in use now, the next time will do."""
@@ -130,8 +161,9 @@ class BatchState:
         return [name for name in known if name in found] or [label.name for label in self._manifest.labels]
 
     def clear(self) -> None:
-        """Remove what is not whole."""
+        """Remove what is not whole, and let the next batch in."""
         shutil.rmtree(self.work, ignore_errors=True)
+        self._lock.release()
 
     def check_written(self) -> None:
         """Say so when the report could not be written the last time.

@@ -37,6 +37,7 @@ class Asked:
     progress: ProgressReporter
     wants_probabilities: bool
     previous: NDArray[Any] | None = None  # labels (I, J, K) of an earlier stage, for a stage that is shown them
+    keep_stages: bool = False  # whether stages, too, are loaded by ``load`` and run by ``engines``
 
     def answer(self, image: Image, plans: Sequence[RunPlan]) -> tuple[Answer, NDArray[np.float32] | None]:
         """Run the model, or its stages, over an image or the parts of it where it applies; a plan a stage."""
@@ -46,13 +47,14 @@ class Asked:
         return self.whole(image, plans[0]) if rule is None or not plans[0].boxes else self.located(image, rule)
 
     def staged(self, image: Image, plans: Sequence[RunPlan]) -> tuple[Answer, NDArray[np.float32] | None]:
-        """The same for a model of several stages, of which one is there at a time: none is kept."""
+        """The same for a model of several stages, of which one is there at a time, unless all are to be kept."""
+        kept = (self.load, self.engines) if self.keep_stages else None
         run = StagesRun(
             bundle=self.bundle,
             options=self.options,
             progress=self.progress,
             wants_probabilities=self.wants_probabilities,
-            ask=partial(ask_stage, device=self.device),
+            ask=partial(ask_stage, device=self.device, kept=kept),
         )
         return run.answer(image, plans)
 
@@ -93,21 +95,24 @@ class Asked:
             return found
 
 
-def ask_stage(question: Question, *, device: str) -> tuple[Answer, NDArray[np.float32] | None]:
-    """Load a stage, run it, and keep neither its network nor its engine."""
+def ask_stage(
+    question: Question, *, device: str, kept: tuple[Callable[[Bundle], nn.Module], KeptEngines] | None = None
+) -> tuple[Answer, NDArray[np.float32] | None]:
+    """Load a stage and run it; without ``kept`` neither its network nor its engine stays."""
+    load, engines = kept or (load_network, KeptEngines())
     asked = Asked(
         question.bundle,
         question.options,
         device,
-        load_network,
-        KeptEngines(),
+        load,
+        engines,
         question.progress,
         question.wants_probabilities,
         question.previous,
     )
     plans = plan_image(question.image, question.bundle, question.options, device=device)
     found = asked.answer(question.image, plans)
-    del asked
+    del asked, engines
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
     return found

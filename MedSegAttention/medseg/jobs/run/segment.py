@@ -51,6 +51,7 @@ def segment_case(
     want_probabilities: bool = False,
     load: Callable[[Bundle], nn.Module] = load_network,
     engines: KeptEngines | None = None,
+    keep_stages: bool = False,
     on_event: OnEvent = ignore_event,
     cancelled: IsCancelled = never,
     on_forecast: Callable[[Forecast], None] | None = None,
@@ -70,6 +71,7 @@ def segment_case(
         modality: as DICOM names it, of inputs that do not say it.
         want_probabilities: also return the probabilities; they are returned too where they are written.
         load: gives the bundle's network; replaced where networks are kept between cases.
+        keep_stages: whether those of a model's stages are given and kept so, too; else one is there at a time.
         engines: those of earlier cases, for the same networks; None: made for this one.
         on_event: hears Progress, Warned and, last, Finished; whatever it raises ends the work.
         cancelled: asked between windows and stages, and a last time before the outputs appear.
@@ -94,7 +96,9 @@ def segment_case(
             on_forecast(_forecast(plans, bundle, image, probabilities=want_probabilities))
         for remark in check_scan(image, bundle.manifest):
             progress.warn(remark)
-    asked = Asked(bundle, options, device, load, engines or KeptEngines(), progress, want_probabilities)
+    asked = Asked(
+        bundle, options, device, load, engines or KeptEngines(), progress, want_probabilities, keep_stages=keep_stages
+    )
     specs = result_labels(image.shape, image.affine, bundle.manifest, options)
     origin = DicomOrigin(files=files, bundle=bundle)
     for remark in outputs.check_source(origin, image, specs):
@@ -207,7 +211,8 @@ def _read(
             if isinstance(source, Image):
                 images.append(source)
                 continue
-            reading = read_image(Path(source), frame=frame, colours=len(inputs) < len(manifest.channels) == _COLOURS)
+            count = len(manifest.channels) if len(inputs) == 1 else 1
+            reading = read_image(Path(source), frame=frame, colours=count == _COLOURS, channels=count)
             for warning in reading.warnings:
                 progress.warn(warning)
             if not images:  # the result lies on the grid of the first

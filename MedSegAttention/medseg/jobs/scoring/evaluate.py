@@ -4,8 +4,8 @@ import csv
 import io
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from medseg.imaging.geometry import same_grid
 from medseg.imaging.image import Image
 from medseg.imaging.measure import dice
+from medseg.imaging.renumber import renumbered
 from medseg.io.atomic import replacing
 from medseg.io.dicom_results.aligned import on_one_grid
-from medseg.io.formats import image_files, image_name
-from medseg.io.read import read_labels
+from medseg.io.formats import image_files_by_name, image_name
+from medseg.io.read import read_named_labels
+from medseg.jobs.scoring.numbering import Numbering, compare
 from medseg.spec.errors import ImageError, JobError
+from medseg.spec.labels import LabelSpec
 
 SURFACE_TOLERANCE_MM = 1.0
 _BORDER = 2  # voxels of background around what is compared
@@ -62,11 +65,15 @@ class Evaluation:
         rows: every label of every case.
         summary: by label, the mean of each score over the cases; cases where a score is nan are left out of it.
         unmatched: files that have no partner.
+        names: of labels, where files or a model name them.
+        warnings: sentences about segments that were matched.
     """
 
     rows: tuple[CaseScores, ...]
     summary: tuple[LabelScores, ...]
     unmatched: tuple[str, ...] = ()
+    names: Mapping[int, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def mean_dice(self) -> float:
         """Mean over labels of the mean over cases."""
@@ -81,34 +88,74 @@ class Evaluation:
         """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["case", *(field.name for field in fields(LabelScores))])
+        writer.writerow(["case", *(each.name for each in fields(LabelScores)), "segment"])
         for case, scores in [*((row.case, row.scores) for row in self.rows), *(("mean", s) for s in self.summary)]:
-            writer.writerow([case, *("" if math.isnan(value) else round(value, 6) for value in astuple(scores))])
+            numbers = ("" if math.isnan(value) else round(value, 6) for value in astuple(scores))
+            writer.writerow([case, *numbers, self.names.get(scores.label, "")])
         with replacing(path, overwrite=overwrite) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
-def evaluate(predictions: Path, references: Path, labels: Sequence[int] | None = None) -> Evaluation:
+def evaluate(
+    predictions: Path, references: Path, labels: Sequence[int] | None = None, known: Sequence[LabelSpec] = ()
+) -> Evaluation:
     """Score a prediction file against a reference file, or all files of two folders, matched by name without ending.
+
+    Segments of files that name them (.seg.nrrd) are matched by name or code, whatever numbers they have.
 
     Args:
         predictions: file or folder.
         references: file or folder, the same kind.
         labels: values to score; None: every value found in any reference or prediction, background left out.
+        known: segments whose numbers are used; else those of the first reference that names its own.
 
     Raises:
         ImageError: when a file cannot be read or a pair does not lie on one grid.
-        JobError: when no prediction has a reference.
+        JobError: when no prediction has a reference, or the names of a pair have nothing in common.
     """
     pairs, unmatched = match_files(predictions, references)
-    values = labels if labels is not None else _values_of(path for pair in pairs.values() for path in pair)
-    rows = []
+    numbering = Numbering(list(known))
+    found_values = _learn(numbering, pairs.values())
+    values = labels if labels is not None else _to_score(found_values, numbering)
+    rows: list[CaseScores] = []
+    said: dict[str, None] = {}
     for case, (prediction, reference) in pairs.items():
-        found, truth = read_labels(prediction), read_labels(reference)
-        found, truth = on_one_grid(found, truth, prediction, reference)
-        check_same_grid(found, truth, str(prediction), str(reference))
-        rows += [CaseScores(case, scores) for scores in evaluate_pair(found, truth, values)]
-    return Evaluation(tuple(rows), summarise(row.scores for row in rows), unmatched)
+        found, truth = read_named_labels(prediction), read_named_labels(reference)
+        images = on_one_grid(found.image, truth.image, prediction, reference)
+        found, truth = replace(found, image=images[0]), replace(truth, image=images[1])
+        check_same_grid(found.image, truth.image, str(prediction), str(reference))
+        said |= dict.fromkeys(compare((prediction, found), (reference, truth), numbering))
+        prediction_numbered, reference_numbered = (
+            renumbered(each.image, numbering.table(each.segments)) if each.segments else each.image
+            for each in (found, truth)
+        )
+        scored = evaluate_pair(prediction_numbered, reference_numbered, values)
+        rows += [CaseScores(case, scores) for scores in scored]
+    return Evaluation(tuple(rows), summarise(row.scores for row in rows), unmatched, numbering.names(), tuple(said))
+
+
+def _learn(numbering: Numbering, pairs: Collection[tuple[Path, Path]]) -> list[tuple[tuple[LabelSpec, ...], set[int]]]:
+    """Segments and values of every file, the references first, which give the numbers."""
+    found = []
+    for path in [*(reference for _, reference in pairs), *(prediction for prediction, _ in pairs)]:
+        reading = read_named_labels(path)
+        values = {int(value) for value in np.unique(reading.image.array)} - {0}
+        found.append((reading.segments, values))
+    for segments, values in sorted(found, key=lambda each: bool(each[0])):  # files without names cannot give way
+        numbering.learn(segments, sorted(values))
+    return found
+
+
+def _to_score(found: Iterable[tuple[tuple[LabelSpec, ...], set[int]]], numbering: Numbering) -> tuple[int, ...]:
+    """Every value of any file, in the common numbers."""
+    every: set[int] = set()
+    for segments, values in found:
+        table = numbering.table(segments) if segments else {value: value for value in values}
+        every |= {table[value] for value in values if value in table}
+    if not every:
+        msg = "neither predictions nor references hold a label; name the labels to score (--labels 1,2)"
+        raise JobError(msg)
+    return tuple(sorted(every))
 
 
 def match_files(predictions: Path, references: Path) -> tuple[dict[str, tuple[Path, Path]], tuple[str, ...]]:
@@ -126,7 +173,7 @@ def match_files(predictions: Path, references: Path) -> tuple[dict[str, tuple[Pa
         raise JobError(msg)
     if predictions.is_file():
         return {image_name(predictions): (predictions, references)}, ()
-    found, truth = _images_in(predictions), _images_in(references)
+    found, truth = image_files_by_name(predictions), image_files_by_name(references)
     names = sorted(found.keys() & truth.keys())
     if not names:
         msg = f"no file of {predictions} has the name of one in {references}; predictions are matched by name"
@@ -149,7 +196,7 @@ def check_same_grid(found: Image, truth: Image, found_name: str, truth_name: str
             f"{found_name} has {found.shape} voxels and {truth_name} {truth.shape}; resample one onto the other's grid"
         )
         raise ImageError(msg)
-    if not same_grid(found, truth, tolerance_mm=1e-2):
+    if not same_grid(found, truth):
         first, second = (np.round(image.affine[:3], 4).tolist() for image in (found, truth))
         msg = (
             f"{found_name} and {truth_name} lie in different places, affines {first} and {second}; "
@@ -229,17 +276,3 @@ def _means(rows: Sequence[LabelScores]) -> list[float]:
     counts = np.isfinite(columns).sum(axis=0)
     sums = np.where(np.isfinite(columns), columns, 0.0).sum(axis=0)
     return [float(total / count) if count else math.nan for total, count in zip(sums, counts, strict=True)]
-
-
-def _values_of(paths: Iterable[Path]) -> tuple[int, ...]:
-    found: set[int] = set()
-    for path in paths:
-        found.update(int(value) for value in np.unique(read_labels(path).array))
-    if not found - {0}:
-        msg = "neither predictions nor references hold a label; name the labels to score (--labels 1,2)"
-        raise JobError(msg)
-    return tuple(sorted(found - {0}))
-
-
-def _images_in(folder: Path) -> Mapping[str, Path]:
-    return {image_name(path): path for path in image_files(folder)}

@@ -12,16 +12,18 @@ import torch
 
 from medseg.bundles.catalogue import Bundle
 from medseg.bundles.update import update_bundle
-from medseg.bundles.weights import load_network
 from medseg.imaging.grids import asked_region
 from medseg.imaging.image import Image
+from medseg.imaging.renumber import renumbered
 from medseg.inference.device import choose_device, device_title
 from medseg.inference.run_plan import needs_locating
 from medseg.io.atomic import replacing
-from medseg.io.dataset import CaseFiles, read_case
+from medseg.io.dataset import CaseFiles, read_whole_case
 from medseg.jobs.run.kept_engines import KeptEngines
+from medseg.jobs.run.loaded_networks import LoadedNetworks
 from medseg.jobs.run.segment import segment_case
 from medseg.jobs.scoring.evaluate import CaseScores, Evaluation, evaluate_pair, summarise
+from medseg.jobs.scoring.numbering import label_table
 from medseg.jobs.scoring.score_tables import area_bias_table, bias_table, score_table, worst_table
 from medseg.jobs.scoring.worst_cases import WorstCase, draw_worst, keep_worst
 from medseg.spec.errors import JobError
@@ -82,15 +84,24 @@ def validate(
             "segment the cases and compare the segments one by one"
         )
         raise JobError(msg)
-    staged = bundle.manifest.composition is not None  # whose stages are loaded one by one, and none is kept
-    network, engines = None if staged else load_network(bundle), KeptEngines()
-    values = [label.value for label in bundle.manifest.labels]
+    composition = bundle.manifest.composition
+    count = 1 if composition is None else len(composition.stages)  # all are kept, since every case needs them again
+    engines = KeptEngines(limit=max(4, count))
+    networks = LoadedNetworks(limit=count, dropped=engines.forget)
     rows: tuple[list[CaseScores], list[CaseScores]] = ([], [])
     seconds, paces = [], []
     worst: tuple[WorstCase, ...] = ()
     engine, warnings = "", dict[str, None]()
+    table, said = label_table([segment for files in cases[:1] for segment in files.segments], bundle.manifest.labels)
+    warnings |= dict.fromkeys(said)
+    values = [label.value for label in bundle.manifest.labels if table is None or label.value in table.values()]
     for done, files in enumerate(cases, start=1):
-        image, labels = read_case(files)
+        reading = read_whole_case(files)
+        image, labels = reading.image, reading.labels
+        warnings |= dict.fromkeys(f"{files.name}: {warning}" for warning in reading.warnings)
+        unseen = None if files.ignore is None else Image(labels.array == files.ignore, labels.affine)
+        if table is not None:
+            labels = renumbered(labels, table)
         if needs_locating(image.shape, image.affine, bundle.manifest, options):
             msg = (
                 f"{files.name} shows more than a crop, so {bundle.manifest.model_id} would be located in it and name "
@@ -98,25 +109,24 @@ def validate(
             )
             raise JobError(msg)
         for into in rows:
-            picture, truth, chosen = image, labels, options
+            picture, truth, chosen, left_out = image, labels, options, unseen
             if into is rows[1]:
                 picture, truth, chosen = (
                     exchange_sides(image),
                     _exchange_names(exchange_sides(labels), bundle.manifest.labels),
                     _exchange_region(options, image),
                 )
+                left_out = None if unseen is None else exchange_sides(unseen)
             begun = time.perf_counter()
-            found = segment_case(
-                [picture], bundle, chosen, load=lambda asked: network or load_network(asked), engines=engines
-            )
+            found = segment_case([picture], bundle, chosen, load=networks.load, engines=engines, keep_stages=True)
             seconds.append(time.perf_counter() - begun)
             if found.window_count:  # a volume of nothing but air needs none
                 paces.append(found.windows_seconds / found.window_count)
             engine = found.engine
             warnings |= dict.fromkeys(found.warnings)
             answer = found.labels
-            if files.ignore is not None:  # unlabelled voxels are left out on both sides
-                seen = truth.array != files.ignore
+            if left_out is not None:  # unlabelled voxels are left out on both sides
+                seen = ~left_out.array
                 answer, truth = (dataclasses.replace(each, array=each.array * seen) for each in (answer, truth))
             scored = [CaseScores(files.name, scores) for scores in evaluate_pair(answer, truth, values)]
             into.extend(scored)

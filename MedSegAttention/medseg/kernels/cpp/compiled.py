@@ -20,6 +20,7 @@ import torch
 
 from medseg.io.atomic import replacing
 from medseg.spec.errors import MedSegError
+from medseg.spec.places import home_folder
 
 logger = logging.getLogger(__name__)
 
@@ -98,5 +99,5 @@ def _kept(name: str, source: Path) -> Path:
     processor = next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
     parts = [torch.__version__, platform.python_version(), platform.machine(), processor, *_FLAGS]
     digest = hashlib.sha256("\n".join(parts).encode() + source.read_bytes()).hexdigest()[:16]
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or home_folder() / ".cache")
     return home / "medseg" / "kernels" / f"medseg_{name}-{digest}.so"

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import medseg.networks
+from medseg.spec.places import home_folder
 
 ENVIRONMENT_NAME = "MEDSEG_ENGINE_CACHE"
 _SUFFIX = ".compiled"
@@ -28,7 +29,7 @@ def default_folder() -> Path:
     """Where compiled networks are kept: MEDSEG_ENGINE_CACHE, else the system's place for a user's caches."""
     if chosen := os.environ.get(ENVIRONMENT_NAME):
         return Path(chosen)
-    home = Path.home()
+    home = home_folder()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "medseg" / "engines"
     if sys.platform == "darwin":

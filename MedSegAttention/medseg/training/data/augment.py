@@ -4,9 +4,13 @@ Whole batches are changed with the same ranges in :mod:`medseg.training.data.aug
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
+import numpy as np
+import torch
 from monai.transforms import (
     Compose,
     EnsureTyped,
@@ -20,9 +24,12 @@ from monai.transforms import (
     RandShiftIntensityd,
     RandSimulateLowResolutiond,
 )
+from numpy.typing import NDArray
+from torch import Tensor
 
 from medseg.spec.manifest import ModelManifest
 
+_MARK = "sides"  # what is flipped with a patch, and says so afterwards
 _LARGEST_TURN = math.pi / 8
 _THICK = 3.0  # an axis with voxels this many times longer than the others is not tilted
 
@@ -34,10 +41,14 @@ class Ranges:
     Attributes:
         turns: largest angle in radians about each axis; one angle in 2D.
         mirror_axes: axes that may be flipped; flipping axis 0 of a RAS model teaches it both sides of the body.
+        sides_axis: the one of them along which left and right lie, where labels have a side; None: none has.
+        exchange: for each label the one that it becomes when that axis is flipped.
     """
 
     turns: tuple[float, ...] = (_LARGEST_TURN,) * 3
     mirror_axes: tuple[int, ...] = ()
+    sides_axis: int | None = None
+    exchange: tuple[int, ...] = ()
     mirror: float = 0.5  # of each axis
     affine: float = 0.5
     scale: float = 0.2  # size of what is seen, times 1 - 0.2 to 1 + 0.2 along each axis
@@ -74,17 +85,24 @@ def ranges(mirror_axes: Sequence[int], *, spacing_mm: Sequence[float] = (1.0, 1.
     return Ranges(mirror_axes=tuple(mirror_axes), turns=turns)
 
 
-def ranges_for(manifest: ModelManifest) -> Ranges:
-    """Ranges along a model's own axes; sides are exchanged only where its manifest lists the axis.
+def ranges_for(manifest: ModelManifest, known: Iterable[NDArray[np.bool_]] = ()) -> Ranges:
+    """Ranges along a model's own axes; left and right change places only where its manifest lists the axis.
 
-    They are not where labels have a side: a flipped patch would be labelled wrongly.
+    Labels that have a side then become their counterparts, so that a flipped patch is labelled rightly.
+
+    Args:
+        manifest: of the model.
+        known: which labels the expert of each case looked for, ``(L,)``; where one looked for one side alone, left and
+            right stay where they are.
     """
     across = None if manifest.slices is None else manifest.slices.axis
     axes = [axis for axis in range(3) if axis != across]
     spacing = manifest.spacing_mm or (1.0, 1.0, 1.0)
-    sided = None if manifest.side_exchange is None else manifest.side_exchange[0]
-    mirrored = [axes.index(axis) for axis in manifest.mirror_axes if axis in axes and axis != sided]
-    return ranges(mirrored, spacing_mm=[spacing[axis] for axis in axes])
+    sided, order = manifest.side_exchange or (None, ())
+    lopsided = sided is not None and any((each != each[list(order)]).any() for each in known)
+    mirrored = [axis for axis in manifest.mirror_axes if axis in axes and not (lopsided and axis == sided)]
+    found = ranges([axes.index(axis) for axis in mirrored], spacing_mm=[spacing[axis] for axis in axes])
+    return found if sided not in mirrored else replace(found, sides_axis=axes.index(sided), exchange=tuple(order))
 
 
 def augmentation(ranges: Ranges) -> Compose:
@@ -93,7 +111,14 @@ def augmentation(ranges: Ranges) -> Compose:
     Takes and returns a dictionary with ``image`` ``(C, I, J, K)`` and ``labels`` ``(1, I, J, K)``, or both in 2D.
     """
     keys, dims = ("image", "labels"), ranges.dims
-    flips = [RandFlipd(keys, prob=ranges.mirror, spatial_axis=axis) for axis in ranges.mirror_axes]
+    flips: list[Any] = [RandFlipd(keys, prob=ranges.mirror, spatial_axis=axis) for axis in ranges.mirror_axes]
+    if ranges.sides_axis is not None:
+        marked = (*keys, _MARK)
+        flips = [
+            partial(_mark, axis=ranges.sides_axis, dims=dims),
+            *(RandFlipd(marked, prob=ranges.mirror, spatial_axis=axis) for axis in ranges.mirror_axes),
+            partial(_exchange, table=exchange_table(ranges.exchange)),
+        ]
     return Compose(
         [
             *flips,
@@ -123,3 +148,24 @@ def augmentation(ranges: Ranges) -> Compose:
             EnsureTyped(keys, track_meta=False),
         ]
     )
+
+
+def exchange_table(exchange: Sequence[int]) -> Tensor:
+    """``(256,)`` what each value of a labelmap becomes on the other side; those that are no label stay."""
+    table = torch.arange(256)
+    table[: len(exchange)] = torch.tensor(exchange)
+    return table
+
+
+def _mark(patch: dict[str, Any], *, axis: int, dims: int) -> dict[str, Any]:
+    """Add what is 0 at the beginning of an axis until it is flipped."""
+    return {**patch, _MARK: np.indices((2,) * dims)[axis][None].astype(np.float32)}
+
+
+def _exchange(patch: dict[str, Any], *, table: Tensor) -> dict[str, Any]:
+    """Let labels become their counterparts where left and right were flipped."""
+    mark = patch.pop(_MARK)
+    if float(mark.flatten()[0]) > 0:
+        labels = torch.as_tensor(patch["labels"])
+        patch["labels"] = table[labels.long()].to(labels.dtype)
+    return patch

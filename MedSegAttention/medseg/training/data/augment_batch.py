@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from medseg.training.data.augment import Ranges
+from medseg.training.data.augment import Ranges, exchange_table
 
 _BATCH_STREAM = 2  # patches draw where they lie from stream 1
 
@@ -52,6 +52,9 @@ class BatchAugmentation:
             rows, _ = _chosen(draws, ranges.mirror, lambda _: None)
             for both in (image, labels):
                 both[rows] = both[rows].flip(axis + 2)
+            if axis == ranges.sides_axis:
+                table = exchange_table(ranges.exchange).to(labels.device)
+                labels[rows] = table[labels[rows].long()].to(labels.dtype)
         rows, matrices = _chosen(draws, ranges.affine, lambda draw: _matrix(ranges, draw))
         if rows:
             image[rows] = _moved(image[rows], matrices, "bilinear")

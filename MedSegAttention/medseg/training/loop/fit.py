@@ -63,9 +63,10 @@ def fit(
         KeyboardInterrupt: when the user interrupts.
         JobError: when the loss does not stay finite.
     """
-    recipe, ranges = plan.training, ranges_for(plan.model)
-    _lay_out(network.train(), device)
     drawn = isinstance(cases, SyntheticImages)
+    looked_for = () if isinstance(cases, SyntheticImages) else (case.known for case in cases)
+    recipe, ranges = plan.training, ranges_for(plan.model, looked_for)
+    _lay_out(network.train(), device)
     in_batch = not drawn and changes_batches(recipe.augment_on, device)
     patches: Dataset[dict[str, Tensor]] = (
         cases

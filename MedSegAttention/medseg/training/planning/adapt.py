@@ -2,14 +2,18 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import torch
 
 from medseg.bundles.build import label_argument
 from medseg.io.dataset import Dataset
 from medseg.spec.errors import JobError
+from medseg.spec.labels import LabelSpec
 from medseg.spec.manifest import FOLDED, ModelManifest
+from medseg.spec.same_segment import listing, same_segments
 from medseg.training.planning.fingerprint import Fingerprint
+from medseg.training.planning.mirrored_labels import unmirrorable
 from medseg.training.planning.network_plan import CAREFUL_RATE, LEARNING_RATES
 from medseg.training.planning.plan import Plan, window_is_patch
 from medseg.training.planning.propose import propose_labels, propose_recipe, training_data
@@ -55,6 +59,8 @@ def adapt(
     reasons: dict[str, str] = {"model.network": f"as in {manifest.model_id}", "model.spacing_mm": "the same"}
     labels = propose_labels(dataset, fingerprint)
     known = {label.name.lower(): label for label in manifest.labels}
+    if model_id is None:
+        _check_order(labels, manifest)
     if model_id is None or [label.name.lower() for label in labels] == list(known):
         labels = manifest.labels
     else:  # colours and codes of labels that have a known name stay
@@ -73,6 +79,10 @@ def adapt(
         timings=(),
         imported=None,
     )
+    across = next(n for n, letter in enumerate(manifest.orientation) if letter in "RL")
+    if across in model.mirror_axes and labels != manifest.labels and (why := unmirrorable(labels, fingerprint)):
+        model = dataclasses.replace(model, mirror_axes=tuple(axis for axis in model.mirror_axes if axis != across))
+        reasons["model.mirror_axes"] = f"without the axis of left and right: {why}"
     if model_id is not None:
         history = f"{training_data(dataset, fingerprint)}. Started from {manifest.model_id}: {manifest.training_data}"
         model = dataclasses.replace(
@@ -94,3 +104,18 @@ def adapt(
         recipe = dataclasses.replace(recipe, learning_rate=rate)
         reasons["training.learning_rate"] = "smaller than for a beginning at random: most weights are good already"
     return Plan(model=model, training=recipe, reasons=reasons)
+
+
+def _check_order(labels: Sequence[LabelSpec], manifest: ModelManifest) -> None:
+    """Refuse a data set that has the manifest's labels under other numbers.
+
+    Raises:
+        JobError: names both.
+    """
+    table = same_segments(labels, manifest.labels)
+    if any(value != other for value, other in table.items()):
+        msg = (
+            f"the data set numbers its labels {listing(labels)}, and {manifest.model_id} {listing(manifest.labels)}; "
+            "give the same things the same numbers, or start from the model (--from) instead of training like it"
+        )
+        raise JobError(msg)

@@ -4,13 +4,13 @@ The idea of a fingerprint before a plan is nnU-Net's: Isensee et al., Nature Met
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from medseg.imaging.image import Image
 from medseg.imaging.steps import Reorient
-from medseg.io.dataset import CaseFiles, Dataset, read_case
+from medseg.io.dataset import CaseFiles, CaseReading, Dataset, read_whole_case
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import IntTriple, Triple
 
@@ -29,6 +29,14 @@ class ChannelFacts:
     std: float
 
 
+@dataclass(frozen=True)
+class LabelPlace:
+    """Where a label lies in an image turned to RAS."""
+
+    centre_mm: Triple  # from the first voxel, to the right, front and top
+    spread_mm: float  # standard deviation from left to right
+
+
 @dataclass(frozen=True, kw_only=True)
 class CaseFacts:
     """Grid and label sizes of one case, turned to RAS."""
@@ -37,6 +45,7 @@ class CaseFacts:
     shape: IntTriple
     spacing_mm: Triple
     voxels: dict[str, int]  # label value -> how many voxels
+    places: dict[str, LabelPlace] = field(default_factory=dict)  # label value -> where
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +56,7 @@ class Fingerprint:
     channels: tuple[ChannelFacts, ...]
     label_values: tuple[int, ...]  # found in any case, without background and ignored voxels
     problems: tuple[str, ...] = ()  # one sentence for each case that is left out
+    warnings: tuple[str, ...] = ()  # what reading the others noticed, each with the name of its case
 
     @property
     def median_spacing_mm(self) -> Triple:
@@ -90,17 +100,28 @@ def take_fingerprint(dataset: Dataset) -> Fingerprint:
     samples: list[list[np.ndarray]] = []
     extremes: list[list[tuple[float, float]]] = []
     problems: list[str] = []
+    warnings: list[str] = []
     counted = len(dataset.channel_names)
     for files in dataset.cases.values():
         try:
-            image, labels = _usable(files, dataset, counted)
+            reading = _usable(files, dataset, counted)
         except ImageError as error:
             problems.append(f"{files.name}: {error}")
         else:
+            image, labels = reading.image, reading.labels
+            warnings += [f"{files.name}: {warning}" for warning in reading.warnings]
             counted = counted or image.channel_count
             found = (each.tolist() for each in np.unique(labels.array, return_counts=True))
             sizes = {str(v): n for v, n in zip(*found, strict=True) if v not in (0, _ignored(files))}
-            facts.append(CaseFacts(name=files.name, shape=image.shape, spacing_mm=image.spacing, voxels=sizes))
+            facts.append(
+                CaseFacts(
+                    name=files.name,
+                    shape=image.shape,
+                    spacing_mm=image.spacing,
+                    voxels=sizes,
+                    places=_places(labels, sizes),
+                )
+            )
             foreground = (labels.array[0] > 0) & (labels.array[0] != _ignored(files))
             step = max(1, int(foreground.sum()) // _SAMPLED)  # evenly spread: a data set always gives the same numbers
             samples.append([channel[foreground][::step] for channel in image.array])
@@ -115,16 +136,23 @@ def take_fingerprint(dataset: Dataset) -> Fingerprint:
     channels = tuple(
         _channel_facts((each[n] for each in samples), [each[n] for each in extremes]) for n in range(counted)
     )
-    return Fingerprint(cases=tuple(facts), channels=channels, label_values=tuple(values), problems=tuple(problems))
+    return Fingerprint(
+        cases=tuple(facts),
+        channels=channels,
+        label_values=tuple(values),
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+    )
 
 
-def _usable(files: CaseFiles, dataset: Dataset, channel_count: int) -> tuple[Image, Image]:
+def _usable(files: CaseFiles, dataset: Dataset, channel_count: int) -> CaseReading:
     """Read a case in RAS.
 
     Raises:
         ImageError: names the file and everything about it that stands against using it.
     """
-    image, labels = read_case(files)
+    reading = read_whole_case(files)
+    image, labels = reading.image, reading.labels
     complaints = []
     if channel_count and image.channel_count != channel_count:
         complaints.append(f"{files.image} has {image.channel_count} channel(s), the data set {channel_count}")
@@ -136,7 +164,7 @@ def _usable(files: CaseFiles, dataset: Dataset, channel_count: int) -> tuple[Ima
         msg = f"{'; '.join(complaints)}; mend or remove the case"
         raise ImageError(msg)
     turn = Reorient.to_orientation(image, "RAS")
-    return turn.apply(image), turn.apply(labels)
+    return CaseReading(turn.apply(image), turn.apply(labels), reading.warnings)
 
 
 def _channel_facts(samples: Iterable[np.ndarray], extremes: list[tuple[float, float]]) -> ChannelFacts:
@@ -151,6 +179,24 @@ def _channel_facts(samples: Iterable[np.ndarray], extremes: list[tuple[float, fl
         mean=float(clipped.mean()),
         std=float(clipped.std()),
     )
+
+
+def _places(labels: Image, sizes: dict[str, int]) -> dict[str, LabelPlace]:
+    """Centre and spread of each label, from the sums over its voxels."""
+    voxels = np.nonzero(labels.array[0])
+    values = labels.array[0][voxels]
+    known, rows = np.unique(values, return_inverse=True)
+    counts = np.bincount(rows)
+    means = [np.bincount(rows, weights=along) / counts for along in voxels]
+    variance = np.bincount(rows, weights=voxels[0].astype(np.float64) ** 2) / counts - means[0] ** 2
+    spread = np.sqrt(np.maximum(variance, 0.0)) * labels.spacing[0]
+    centres = np.stack(means, axis=1) * labels.spacing
+    places = {}
+    for row, value in enumerate(known.tolist()):
+        if str(value) in sizes:
+            i, j, k = centres[row].tolist()
+            places[str(value)] = LabelPlace((i, j, k), float(spread[row]))
+    return places
 
 
 def _ignored(files: CaseFiles) -> int:

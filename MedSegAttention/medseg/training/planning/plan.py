@@ -130,7 +130,7 @@ def read_plan(path: Path) -> Plan:
         JobError: when the file is missing, not JSON, or a field is unknown, missing or impossible.
     """
     try:
-        return read_record(Plan, json.loads(path.read_text(encoding="utf-8")), "")
+        return read_record(Plan, json.loads(path.read_text(encoding="utf-8-sig")), "")
     except (OSError, ValueError, FieldError) as error:
         msg = f"{path} is not a plan ({error}); write one with: medseg train DATASET --dry-run"
         raise JobError(msg) from error

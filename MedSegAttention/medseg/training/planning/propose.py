@@ -16,6 +16,7 @@ from medseg.spec.manifest import ChannelSpec, IntensityRule, LabelSpec, ModelMan
 from medseg.spec.sides import has_side
 from medseg.training.planning.config import TrainingConfig
 from medseg.training.planning.fingerprint import Fingerprint
+from medseg.training.planning.mirrored_labels import mirrored_words
 from medseg.training.planning.network_plan import (
     CAREFUL_RATE,
     LEARNING_RATES,
@@ -93,7 +94,7 @@ def propose(dataset: Dataset, fingerprint: Fingerprint, config: TrainingConfig, 
         intensity=_intensity(dataset, fingerprint, reasons),
         window_shape=window,
         slices=None if axis is None else SliceRule(axis=axis, fit="resize" if fitted else "windows"),
-        mirror_axes=_mirror_axes(labels, axis, reasons),
+        mirror_axes=_mirror_axes(labels, fingerprint, axis, reasons),
         anatomy=dataset.title,
         intended_use="Research. Not a medical device: every result must be checked by a person who knows the anatomy.",
         licence=dataset.licence or "not stated; ask the owners of the training data before sharing",
@@ -210,16 +211,23 @@ def _intensity(dataset: Dataset, fingerprint: Fingerprint, reasons: dict[str, st
     return IntensityRule(kind="zscore")
 
 
-def _mirror_axes(labels: tuple[LabelSpec, ...], slice_axis: int | None, reasons: dict[str, str]) -> tuple[int, ...]:
+def _mirror_axes(
+    labels: tuple[LabelSpec, ...], fingerprint: Fingerprint, slice_axis: int | None, reasons: dict[str, str]
+) -> tuple[int, ...]:
     if sided := [label.name for label in labels if has_side(label)]:
         reasons["model.mirror_axes"] = (
             f"labels have a side ({listed(sided)}), so a mirrored patient would be labelled wrongly"
         )
         return ()
+    if found := mirrored_words(labels, fingerprint):
+        reasons["model.mirror_axes"] = f"{found}: if these are sides, a mirrored patient would be labelled wrongly"
+        return ()
     if slice_axis == 0:
         reasons["model.mirror_axes"] = "slices are sagittal, so left and right cannot be exchanged in them"
         return ()
-    reasons["model.mirror_axes"] = "no label has a side: left and right are exchanged half of the time"
+    reasons["model.mirror_axes"] = (
+        "no label has a side, by its name or in the data: left and right are exchanged half of the time"
+    )
     return (0,)
 
 

@@ -11,8 +11,7 @@ from medseg.bundles.label_specs import label_specs
 from medseg.bundles.model_id import model_id_of
 from medseg.imaging.image import Image
 from medseg.imaging.steps import Reorient
-from medseg.io.dataset import CaseFiles, Dataset
-from medseg.io.read import read_labels
+from medseg.io.dataset import CaseFiles, Dataset, read_case_labels
 from medseg.networks import NETWORKS
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import FOLDED, ChannelSpec, IntensityRule, IntTriple, LabelSpec, ModelManifest, Triple
@@ -58,7 +57,7 @@ def read_ras(files: CaseFiles) -> Image:
     Raises:
         ImageError: when they cannot be read.
     """
-    labels = read_labels(files.labels)
+    labels, _warnings = read_case_labels(files)
     return Reorient.to_orientation(labels, "RAS").apply(labels)
 
 

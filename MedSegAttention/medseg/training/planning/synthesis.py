@@ -131,7 +131,7 @@ def read_tissues(path: Path) -> TissueFile:
         JobError: when the file is missing, not JSON, or a field is unknown, missing or impossible.
     """
     try:
-        return read_record(TissueFile, json.loads(path.read_text(encoding="utf-8")), "")
+        return read_record(TissueFile, json.loads(path.read_text(encoding="utf-8-sig")), "")
     except (OSError, ValueError, FieldError) as error:
         msg = f"{path} does not say what label maps mean ({error}); see docs/how-to/train.md for an example"
         raise JobError(msg) from error

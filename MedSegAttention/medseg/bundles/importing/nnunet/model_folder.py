@@ -105,7 +105,7 @@ def _read(path: Path) -> Mapping[str, Any]:
         if path.stat().st_size > LARGEST_TEXT:
             msg = f"{path} is larger than {LARGEST_TEXT} bytes, which no file of that name is; get it again"
             raise ManifestError(msg)
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         msg = f"{path} cannot be read ({error}); a model of nnU-Net v2 has one, give the whole folder"
         raise ManifestError(msg) from error

@@ -12,6 +12,7 @@ from medseg.desktop.panel.support import write_support
 from medseg.desktop.state.preferences import IDLE_SECONDS, Preferences
 from medseg.desktop.state.texts import _
 from medseg.spec.errors import MedSegError
+from medseg.spec.places import home_folder
 
 _MINUTE = 60.0
 
@@ -108,7 +109,7 @@ class DiagnosticsSection(Section):
 
     def _write(self, title: str, name: str, text: Callable[[], str]) -> None:
         """Ask where, and write; the dialog has asked already whether a file may be replaced."""
-        start = str(Path.home() / name)
+        start = str(home_folder() / name)
         chosen = str(qt.QFileDialog.getSaveFileName(self.widget, title, start, _("Text") + " (*.txt)") or "")
         if not chosen:
             return

@@ -17,6 +17,7 @@ from medseg.desktop.state.parameters import Parameters
 from medseg.desktop.state.preferences import Preferences
 from medseg.desktop.state.texts import _
 from medseg.spec.errors import JobError, MedSegError
+from medseg.spec.places import expanded
 
 
 class ModelFolders:
@@ -118,7 +119,7 @@ class ModelFolders:
             self.refresh()
 
     def _store(self, text: str) -> None:
-        folders = [Path(each.strip()).expanduser() for each in text.split(os.pathsep) if each.strip()]
+        folders = [expanded(each.strip()) for each in text.split(os.pathsep) if each.strip()]
         self._preferences.model_folders = folders
 
     def _look(self) -> None:
