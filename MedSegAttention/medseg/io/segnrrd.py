@@ -176,7 +176,7 @@ def read_segments(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
     Raises:
         ImageError: if the file is no NRRD, or a segment lies in a layer or has a value that there is not.
     """
-    stored = read_nrrd(path, layers=True)
+    stored = read_nrrd(path, channels=None)
     segments = segment_layers(path, stored.fields)
     array = np.zeros(stored.array.shape, np.min_scalar_type(max(len(segments), 1)))
     specs = []

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.io.dicom_projection import is_projection
-from medseg.io.dicom_slice import is_dicom, read_tags
+from medseg.io.dicom_file import is_dicom
+from medseg.io.dicom_header import read_tags
 from medseg.spec.errors import ImageError
 
 _HEADERS = (".nhdr", ".mhd", ".hdr")  # whose voxels lie in another file
