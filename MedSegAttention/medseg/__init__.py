@@ -76,12 +76,9 @@ if not TYPE_CHECKING:  # a type checker would take every misspelt name for one o
     def __getattr__(name: str) -> Any:
         """Import a name when it is asked for: ``medseg --help`` and Slicer import this file and need none of them."""
         if name == "__version__":
-            from importlib import metadata
+            from medseg.spec.version import program_version
 
-            try:
-                return metadata.version("medsegattention")
-            except metadata.PackageNotFoundError:  # run from a source tree, or inside the Slicer extension
-                return "0.1.0"
+            return program_version()
         for home, names in _HOMES.items():
             if name in names:
                 from importlib import import_module

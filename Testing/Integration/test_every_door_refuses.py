@@ -237,3 +237,13 @@ def test_a_cancel_that_comes_while_results_are_written_leaves_none(models_folder
         run_job(job, hear, lambda: "write" in stages)  # "write" was told after the question before it
     assert stages[-1] == "write"
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("name", ["labels.dcm", "labels.labelmap.dcm"])
+def test_a_dicom_result_of_what_is_not_dicom_is_refused(doors, door, name, scan_file, tmp_path):
+    pytest.importorskip("highdicom", reason="without it another sentence comes first")
+    words = doors[door](scan_file, tmp_path / name, False, {})
+    assert "refers to the DICOM series it was made from" in words
+    assert "choose .seg.nrrd" in words
+    assert not (tmp_path / name).exists()

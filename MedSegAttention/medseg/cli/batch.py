@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli.options import ModelId, with_options
+from medseg.cli.options import OUTPUT_HELP, ModelId, with_options
 from medseg.spec.job import Options
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def batch(
     model: ModelId,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for the results and the report.")],
     options: Options,
-    suffix: Annotated[str, typer.Option(help=".seg.nrrd, .nii.gz, .nii, .nrrd or .mha")] = ".seg.nrrd",
+    suffix: Annotated[str, typer.Option(help=f"{OUTPUT_HELP}.")] = ".seg.nrrd",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace outputs made in another way.")] = False,
 ) -> None:
     """Segment every case of a folder or a list; the same command again goes on where it stopped."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from medseg.cli.batch import batch
+from medseg.cli.dicom import dicom
 from medseg.cli.doctor import doctor
 from medseg.cli.ensemble import ensemble
 from medseg.cli.evaluate import evaluate
@@ -35,6 +36,7 @@ app.command()(segment)
 app.command()(batch)
 app.add_typer(models, name="models")
 app.command()(networks)
+app.command()(dicom)
 app.command()(evaluate)
 app.command()(validate)
 app.command()(train)

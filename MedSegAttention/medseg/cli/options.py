@@ -16,6 +16,7 @@ ModelId = Annotated[
     str, typer.Option("--model", "-m", help="Id of a model, see 'medseg models', or the folder of one.")
 ]
 
+OUTPUT_HELP = ".seg.nrrd, .nii.gz, .nii, .nrrd or .mha; of a DICOM series also .dcm (DICOM SEG) or .labelmap.dcm"
 _EXAMPLES = {"roi": "-40,0,-50,10,-40,20", "roi_voxels": "10,60,20,80,0,40"}
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medseg.cli.options import ModelId, with_options
+from medseg.cli.options import OUTPUT_HELP, ModelId, with_options
 from medseg.spec.job import Job, Options
 
 if TYPE_CHECKING:
@@ -21,11 +21,15 @@ def segment(
         typer.Argument(metavar="INPUT...", help="File or DICOM folder; several are channels of one case."),
     ],
     model: ModelId,
-    output: Annotated[str, typer.Option("--output", "-o", help=".seg.nrrd, .nii.gz, .nii, .nrrd or .mha")],
+    output: Annotated[str, typer.Option("--output", "-o", help=f"{OUTPUT_HELP}.")],
     options: Options,
     frame: Annotated[int | None, typer.Option(help="Time point or DICOM acquisition of the input, from 0.")] = None,
     probabilities: Annotated[str | None, typer.Option(help="Also write probabilities, one channel a label.")] = None,
     preview: Annotated[str | None, typer.Option(help="Also draw a .png: three planes and a surface.")] = None,
+    measures: Annotated[
+        str | None,
+        typer.Option(help="Also write sizes and codes: .csv or .json; beside a DICOM SEG also .dcm (DICOM SR)."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
     forecast: Annotated[bool, typer.Option("--forecast", help="Say what it will take, and stop there.")] = False,
 ) -> None:
@@ -37,6 +41,7 @@ def segment(
         options=options,
         probabilities=probabilities,
         preview=preview,
+        measures=measures,
         overwrite=overwrite,
         frame=frame,
     )
@@ -71,6 +76,6 @@ def _show(result: "Segmentation", job: Job) -> None:
     console.print(f"device: {result.device}", markup=False, soft_wrap=True)
     console.print(f"engine: {result.engine}", markup=False, soft_wrap=True)
     console.print(f"time: {sum(result.seconds.values()):.1f} s ({seconds})", markup=False)
-    for path in (job.output, job.probabilities, job.preview):
+    for path in (job.output, job.probabilities, job.preview, job.measures):
         if path is not None:
             console.print(f"wrote {Path(path)}", markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from medseg.imaging.geometry import same_grid, stack_channels
 from medseg.imaging.image import Image
 from medseg.imaging.renumber import renumbered
 from medseg.io.dataset_layouts import CaseFiles, Dataset, describe_dataset, describe_label_maps
-from medseg.io.read import read_image, read_named_labels
+from medseg.io.read import Reading, read_image, read_named_labels
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.same_segment import listing, same_segments
 
@@ -100,7 +100,7 @@ def read_whole_case(files: CaseFiles) -> CaseReading:
             msg = f"{path} lies on another grid than {files.image}; resample it to that first"
             raise ImageError(msg)
     image = channels[0] if len(channels) == 1 else stack_channels(channels)
-    labels, warnings = read_case_labels(files)
+    labels, warnings = read_case_labels(files, readings[0])  # a DICOM SEG lies on its grid
     if not same_grid(image, labels):
         msg = f"{files.labels} lies on another grid than {files.image}; resample the labels to the image first"
         raise ImageError(msg)
@@ -108,13 +108,17 @@ def read_whole_case(files: CaseFiles) -> CaseReading:
     return CaseReading(image, replace(labels, affine=image.affine), (*said, *warnings))
 
 
-def read_case_labels(files: CaseFiles) -> tuple[Image, tuple[str, ...]]:
+def read_case_labels(files: CaseFiles, like: Reading | None = None) -> tuple[Image, tuple[str, ...]]:
     """Read the labels of a case in the data set's numbers, and what the user should know about them.
+
+    Args:
+        files: of the case.
+        like: the image, onto whose grid a DICOM SEG is put; None: it lies on its own.
 
     Raises:
         ImageError: if they cannot be read, or a voxel belongs to no segment of the data set.
     """
-    reading = read_named_labels(files.labels)
+    reading = read_named_labels(files.labels, like)
     if not reading.segments or not files.segments:
         return reading.image, reading.warnings
     table = same_segments(reading.segments, files.segments)

@@ -11,10 +11,13 @@ from medseg.spec.errors import JobError
 
 Format: TypeAlias = Literal["nifti", "nrrd", "metaimage", "dicom", "picture"]
 
-READ_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
+LABELMAP_SUFFIX = ".labelmap.dcm"  # DICOM SEG with one number a voxel; plain .dcm has a bit a segment
+READ_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".hdr", ".nrrd", ".nhdr", ".mha", ".mhd", LABELMAP_SUFFIX, ".dcm")
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"  # how such files begin
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
-WRITE_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha")  # the longer ones first
+WRITE_SUFFIXES = (".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", LABELMAP_SUFFIX, ".dcm")  # the longer ones first
+SEGMENT_SUFFIXES = (".seg.nrrd", LABELMAP_SUFFIX, ".dcm")  # of segments alone, with names and codes
+LAYER_SUFFIXES = (".seg.nrrd", ".dcm")  # keep segments that overlap
 
 
 def stored_format(path: Path) -> Format:

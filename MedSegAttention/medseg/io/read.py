@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 from medseg.imaging.image import Image
 from medseg.io.checks import check_affine, check_stored
 from medseg.io.dicom import read_dicom
+from medseg.io.dicom_results.read_seg import (
+    is_segmentation,
+    read_segment_specs,
+    read_segmentation,
+    read_segmentation_on,
+)
 from medseg.io.formats import image_name, stored_format
 from medseg.io.metaimage import read_metaimage
 from medseg.io.nifti import read_nifti
@@ -31,6 +37,7 @@ class Reading:
     image: Image
     warnings: tuple[str, ...]  # one sentence each, naming the file
     name: str  # of the file or folder, without its ending
+    sources: tuple[Path, ...] = ()  # of DICOM the files that were read, in any order
 
 
 def read_image(path: Path, *, frame: int | None = None, colours: bool = False, channels: int | None = 1) -> Reading:
@@ -53,7 +60,8 @@ def read_image(path: Path, *, frame: int | None = None, colours: bool = False, c
     """
     stored = _decode(path, frame, colours=colours, channels=channels)
     image, warnings = check_stored(path, stored)
-    return Reading(image, warnings, image_name(path) if path.is_file() else path.resolve().name)
+    name = image_name(path) if path.is_file() else path.resolve().name
+    return Reading(image, warnings, name, stored.sources)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,14 +73,16 @@ class LabelReading:
     warnings: tuple[str, ...] = ()  # one sentence each, naming the file
 
 
-def read_labels(path: Path) -> Image:
+def read_labels(path: Path, like: Reading | None = None) -> Image:
     """Read a labelmap: whole numbers from 0 up, in the smallest unsigned type that holds them.
 
     Segments of a .seg.nrrd that lie in several layers are numbered 1..n in the order of the file. In a picture of black
     and white alone white is label 1.
 
     Args:
-        path: any file ``read_image`` takes, or a .seg.nrrd.
+        path: any file ``read_image`` takes, a .seg.nrrd or a DICOM SEG.
+        like: the image the labels belong to. A DICOM SEG, which holds the slices with a segment alone, is put onto its
+            grid; all others lie on their own.
 
     Returns:
         ``(1, I, J, K)``
@@ -80,16 +90,16 @@ def read_labels(path: Path) -> Image:
     Raises:
         ImageError: if a value is negative, broken or not whole, or segments overlap.
     """
-    return _labels(path, _decode(path, None, as_labels=True))
+    return _labels(path, _decode_labels(path, like))
 
 
-def read_named_labels(path: Path) -> LabelReading:
+def read_named_labels(path: Path, like: Reading | None = None) -> LabelReading:
     """Read a labelmap as ``read_labels`` does, which raises what this raises, and the names of its segments.
 
     Raises:
         ImageError: also if two segments have one value.
     """
-    stored = _decode(path, None, as_labels=True)
+    stored = _decode_labels(path, like)
     segments = segment_specs(path, stored.fields, len(stored.array))
     return LabelReading(_labels(path, stored), segments, stored.warnings)
 
@@ -100,19 +110,21 @@ def read_segments(path: Path) -> tuple[LabelSpec, ...]:
     Raises:
         ImageError: if the header cannot be read.
     """
+    if is_segmentation(path):
+        return read_segment_specs(path)
     return segment_specs(path, parse_header(path).pairs) if stored_format(path) == "nrrd" else ()
 
 
 def _labels(path: Path, stored: Stored) -> Image:
-    check_affine(path, stored.affine)
+    check_affine(path, stored.affine, shear_explained=stored.shear_explained)
     array = stored.array
     if array.shape[0] > 1:
         array = _flatten(path, stored)
     return Image(_whole_numbers(path, array), stored.affine, spacing_known=stored.spacing_known)
 
 
-def read_layers(path: Path) -> Image:
-    """Read all layers of a .seg.nrrd, with segments that overlap.
+def read_layers(path: Path, like: Reading | None = None) -> Image:
+    """Read all layers of a .seg.nrrd or DICOM SEG, with segments that overlap; arguments as of ``read_labels``.
 
     Returns:
         ``(N, I, J, K)``; segments keep their numbers, but where two of different layers have the same, as Slicer
@@ -121,8 +133,8 @@ def read_layers(path: Path) -> Image:
     Raises:
         ImageError: as ``read_labels``, but for overlap.
     """
-    stored = _decode(path, None, as_labels=True)
-    check_affine(path, stored.affine)
+    stored = _decode_labels(path, like)
+    check_affine(path, stored.affine, shear_explained=stored.shear_explained)
     array = _whole_numbers(path, stored.array)
     segments = segment_layers(path, stored.fields)
     if len({value for _, _, value in segments}) < len(segments):
@@ -132,6 +144,15 @@ def read_layers(path: Path) -> Image:
             numbered[layer][array[layer] == value] = number
         array = numbered
     return Image(array, stored.affine, spacing_known=stored.spacing_known)
+
+
+def _decode_labels(path: Path, like: Reading | None) -> Stored:
+    try:
+        if not is_segmentation(path):
+            return _decode(path, None, as_labels=True)
+        return read_segmentation(path) if like is None else read_segmentation_on(path, like.image, like.sources)
+    except OSError as error:
+        raise refusal(path, f"the file cannot be read ({error.strerror or error}); check its permissions") from error
 
 
 def _decode(

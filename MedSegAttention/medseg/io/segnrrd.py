@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
-from medseg.io.nrrd import encode_nrrd
+from medseg.io.nrrd import encode_nrrd, read_nrrd
 from medseg.io.stored import refusal
 from medseg.spec.manifest import Code, LabelSpec
 from medseg.spec.same_segment import UNCODED, named
@@ -41,10 +41,16 @@ def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec]) -
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
         "Segmentation_SourceRepresentation": "Binary labelmap",
     }
-    for index, spec in enumerate(specs):
-        for name, value in _segment_fields(labels, spec).items():
-            pairs[f"Segment{index}_{name}"] = value
-    encode_nrrd(path, labels, pairs, many="list")
+    encode_nrrd(path, labels, pairs | segment_pairs(labels, specs), many="list")
+
+
+def segment_pairs(labels: Image, specs: Sequence[LabelSpec]) -> dict[str, str]:
+    """What the header says of the segments; arguments as of ``encode_segmentation``."""
+    return {
+        f"Segment{index}_{name}": value
+        for index, spec in enumerate(specs)
+        for name, value in _segment_fields(labels, spec).items()
+    }
 
 
 def _segment_fields(labels: Image, spec: LabelSpec) -> dict[str, str]:
@@ -171,3 +177,44 @@ def read_terminology(entry: str) -> tuple[Code | None, ...]:
 def _code(text: str) -> Code | None:
     parts = text.split("^")
     return Code(*parts) if len(parts) == 3 and all(part.strip() for part in parts) else None
+
+
+def read_segments(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
+    """Read a .seg.nrrd with names, colours and codes.
+
+    Returns:
+        ``(N, I, J, K)`` labels, and the segments with their numbers 1..n in the order of the file; none where it
+        names none.
+
+    Raises:
+        ImageError: if the file is no NRRD, or a segment lies in a layer or has a value that there is not.
+    """
+    stored = read_nrrd(path, channels=None)
+    segments = segment_layers(path, stored.fields)
+    array = np.zeros(stored.array.shape, np.min_scalar_type(max(len(segments), 1)))
+    specs = []
+    numbers = sorted({int(found.group(1)) for key in stored.fields if (found := re.match(r"Segment(\d+)_", key))})
+    for value, (number, (name, layer, own)) in enumerate(zip(numbers, segments, strict=True), start=1):
+        if layer >= len(array):
+            raise refusal(path, f"segment {name!r} lies in layer {layer}, and there are {len(array)}; save it again")
+        array[layer][stored.array[layer] == own] = value
+        specs.append(_read_spec(value, name, stored.fields, number))
+    return Image(array, stored.affine, spacing_known=stored.spacing_known), tuple(specs)
+
+
+def _read_spec(value: int, name: str, pairs: Mapping[str, str], number: int) -> LabelSpec:
+    tags = pairs.get(f"Segment{number}_Tags", "").split("|")
+    entry = next((tag.partition(":")[2] for tag in tags if tag.startswith("TerminologyEntry:")), "")
+    category, kind, modifier, region, region_modifier = read_terminology(entry)
+    parts = [round(255 * float(part)) for part in pairs.get(f"Segment{number}_Color", "").split()]
+    red, green, blue = (min(255, max(0, part)) for part in (parts if len(parts) == 3 else (128, 128, 128)))
+    return LabelSpec(
+        value=value,
+        name=name.strip() or f"segment {value}",
+        color=(red, green, blue),
+        category=category or UNCODED,
+        type=kind or UNCODED,
+        type_modifier=modifier,
+        region=region,
+        region_modifier=region_modifier,
+    )

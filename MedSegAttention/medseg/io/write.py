@@ -61,7 +61,7 @@ def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *,
     """Write a labelmap as .nii, .nii.gz, .nrrd, .mha, or with names, colours and codes as .seg.nrrd.
 
     Args:
-        path: its ending says the format.
+        path: its ending says the format; DICOM's has a writer of its own, ``dicom_results``.
         labels: ``(N, I, J, K)`` whole numbers from 0 up; stored in the smallest unsigned type. Layers of segments that
             overlap are kept by .seg.nrrd; in other formats a segment that is listed later covers those before.
         specs: the segments; only .seg.nrrd has a place for them.

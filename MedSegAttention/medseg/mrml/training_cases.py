@@ -53,7 +53,7 @@ def labels_of(pairs: Sequence[Pair]) -> tuple[LabelSpec, ...]:
                 msg = f"each node is in one pair, and {node.GetName()!r} is in two; remove one of them"
                 raise JobError(msg)
     first = pairs[0].segmentation
-    specs = tuple(_spec(value, segment) for value, (_id, segment) in enumerate(_segments(first), start=1))
+    specs = tuple(segment_spec(value, segment) for value, (_id, segment) in enumerate(_segments(first), start=1))
     names = [spec.name for spec in specs]
     for pair in pairs:
         own = [segment.GetName() for _id, segment in _segments(pair.segmentation)]
@@ -171,7 +171,8 @@ def _segments(node: Node) -> list[tuple[str, Any]]:
     return found
 
 
-def _spec(value: int, segment: Any) -> LabelSpec:
+def segment_spec(value: int, segment: Any) -> LabelSpec:
+    """Name, colour and codes of a ``vtkSegment``."""
     text = vtk.reference("")
     entry = str(text) if segment.GetTag(segment.GetTerminologyEntryTagName(), text) else ""
     category, kind, modifier, region, region_modifier = read_terminology(entry)

@@ -143,4 +143,5 @@ class Job:
     overwrite: bool = False
     frame: int | None = None  # which time point of a 4-D input
     modality: str = ""  # of inputs whose files do not say it, as DICOM names it
+    measures: str | None = None  # .csv, .json, or .dcm beside a DICOM SEG
     model_folder: str | None = None  # of the bundle, where who asks has found it; None: it is searched for by its id

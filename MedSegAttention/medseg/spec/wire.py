@@ -5,15 +5,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from medseg.spec.errors import FieldError, JobError
+from medseg.spec.export_job import ExportJob
 from medseg.spec.fields import read_record
 from medseg.spec.import_job import ImportJob
 from medseg.spec.job import Job
 from medseg.spec.training_job import TrainingJob
 
-AnyJob: TypeAlias = Job | TrainingJob | ImportJob
+AnyJob: TypeAlias = Job | TrainingJob | ImportJob | ExportJob
 """What a worker can be asked to do."""
-JobKind = TypeVar("JobKind", Job, TrainingJob, ImportJob)
-_KEYS: dict[str, type[AnyJob]] = {"run": Job, "train": TrainingJob, "import": ImportJob}
+JobKind = TypeVar("JobKind", Job, TrainingJob, ImportJob, ExportJob)
+_KEYS: dict[str, type[AnyJob]] = {"run": Job, "train": TrainingJob, "import": ImportJob, "export": ExportJob}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def decode_job(text: str | bytes) -> Job:
 def encode_request(request: Request) -> str:
     """Write a request as one line of JSON in ASCII, without the newline.
 
-    It is {"run": job}, {"train": training job}, {"import": import job}, "cancel", "describe" or "quit".
+    It is {"run": job}, {"train": training job}, {"import": import job}, {"export": export job},
+    "cancel", "describe" or "quit".
 
     Raises:
         JobError: as ``encode_job`` raises it.
@@ -100,6 +102,8 @@ def decode_request(line: str | bytes) -> Request:
             return _run(TrainingJob, job, rest, line)
         case {"import": job, **rest}:
             return _run(ImportJob, job, rest, line)
+        case {"export": job, **rest}:
+            return _run(ExportJob, job, rest, line)
         case _:
             raise _refusal(line)
 
@@ -112,7 +116,7 @@ def _run(kind: type[JobKind], job: object, rest: dict[Any, Any], line: str | byt
 
 
 def _refusal(line: str | bytes) -> JobError:
-    words = '{"run", "train" or "import": job, "name": text}, "cancel", "describe" or "quit"'
+    words = '{"run", "train", "import" or "export": job, "name": text}, "cancel", "describe" or "quit"'
     msg = f"a request is {words}, got {line[:80]!r}"
     return JobError(msg)
 

@@ -45,7 +45,9 @@ def test_an_existing_output_is_kept_and_replaced_only_on_request(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.png", "a", ".nii.gz", "a.mhd", "a.gz", "a.nii.bz2"])
 def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path, name):
-    with pytest.raises(JobError, match=r"ends in \.seg\.nrrd, \.nii\.gz, \.nii, \.nrrd, \.mha, got"):
+    with pytest.raises(
+        JobError, match=r"ends in \.seg\.nrrd, \.nii\.gz, \.nii, \.nrrd, \.mha, \.labelmap\.dcm, \.dcm, got"
+    ):
         check_writable(tmp_path / name, overwrite=False)
 
 

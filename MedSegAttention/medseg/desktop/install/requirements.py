@@ -36,6 +36,7 @@ class Requirement:
 
 NNUNET = Requirement("dynamic-network-architectures", "0.4")  # of models of nnU-Net alone
 MONAI = Requirement("monai", "1.4")  # of MONAI's networks alone
+HIGHDICOM = Requirement("highdicom", "0.28")  # of DICOM SEG and SR alone
 OPENVINO = Requirement("openvino", "2026.1")  # needed by nothing: networks run faster on a processor with it
 
 

@@ -71,6 +71,8 @@ class Panel:
             may_undo=lambda: not self.queue.is_busy,
             on_undo=self._undone,
             on_node=lambda: self.sections.refresh(),
+            make_process=make_process,
+            installer=installer,
         )
         self.sections = Sections(
             parameters,

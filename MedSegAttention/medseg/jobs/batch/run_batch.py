@@ -14,8 +14,8 @@ from medseg.bundles.catalogue import Bundle, open_bundle
 from medseg.imaging.overlap import covered, covered_words
 from medseg.inference.run_plan import result_labels
 from medseg.io.atomic import check_target
-from medseg.io.formats import WRITE_SUFFIXES, output_suffix
-from medseg.io.read import read_labels, read_layers
+from medseg.io.formats import SEGMENT_SUFFIXES, WRITE_SUFFIXES, output_suffix
+from medseg.io.read import read_image, read_labels, read_layers
 from medseg.io.write import write_segmentation
 from medseg.jobs.batch.cases import Case, find_cases
 from medseg.jobs.batch.report import SIZES, BatchReport, CaseRow
@@ -81,7 +81,8 @@ def segment_folder(
         output_folder: for the outputs, ``report.csv`` and ``report.html``; made when it is not there.
         run: does a job, as ``run_job`` does or in another process.
         options: for all cases.
-        suffix: how outputs are written: ".seg.nrrd", ".nii.gz", ".nii", ".nrrd" or ".mha".
+        suffix: how outputs are written: ".seg.nrrd", ".nii.gz", ".nii", ".nrrd", ".mha", or of DICOM series ".dcm"
+            (DICOM SEG) or ".labelmap.dcm".
         overwrite: whether outputs may be replaced that another model or other options made, or somebody else.
         versions: of the programs that take part, for the report.
         on_case: hears each row when it begins and when it ends.
@@ -176,9 +177,10 @@ def _run(
     output = state.output(case)
     output.parent.mkdir(parents=True, exist_ok=True)
     Outputs(labels=output, overwrite=may_replace).check(case.inputs)
-    overlap = runner.manifest.overlapping is not None
-    # Segments that overlap are measured whole: no other format has them.
-    unfinished = state.work / f"output{'.seg.nrrd' if overlap else output_suffix(output)}"
+    overlap, suffix = runner.manifest.overlapping is not None, output_suffix(output)
+    # Segments that overlap are measured whole; of DICOM the source says what can be written, before the work.
+    is_kept = not overlap or suffix in SEGMENT_SUFFIXES
+    unfinished = state.work / f"output{suffix if is_kept else '.seg.nrrd'}"
     unfinished.unlink(missing_ok=True)
     finished = Finished((), "", 0.0)
 
@@ -199,16 +201,19 @@ def _run(
     )
     runner.run(job, hear, runner.cancelled)
     # measured in the file as it was written, which cannot say what is unknown
-    labelmap = read_layers(unfinished) if overlap else read_labels(unfinished)
+    like = read_image(Path(case.inputs[0])) if suffix.endswith(".dcm") else None
+    labelmap = read_layers(unfinished, like) if overlap else read_labels(unfinished, like)
     image = replace(labelmap, spacing_known=finished.spacing_known)
     labels = result_labels(image.shape, image.affine, runner.manifest, runner.options)
+    if like is not None:  # DICOM numbers its segments
+        labels = tuple(replace(label, value=number) for number, label in enumerate(labels, start=1))
     counts = np.bincount(image.array.ravel(), minlength=max(label.value for label in labels) + 1)
     sizes = {label.name: image.size(counts[label.value]) for label in labels}
     measured = {field: sizes if unit == image.size_unit else {} for field, unit in SIZES.items()}
-    if overlap and output_suffix(output) != ".seg.nrrd":
+    if not is_kept:
         if lost := covered(labelmap, labels):
             warnings.append(covered_words(output.name, lost))
-        unfinished = state.work / f"output{output_suffix(output)}"
+        unfinished = state.work / f"output{suffix}"
         write_segmentation(unfinished, labelmap, labels, overwrite=True)
     check_target(output, overwrite=may_replace)  # a file that came meanwhile is kept
     unfinished.replace(output)

@@ -33,6 +33,7 @@ def run_job(
             labels=Path(job.output),
             probabilities=None if job.probabilities is None else Path(job.probabilities),
             preview=None if job.preview is None else Path(job.preview),
+            measures=None if job.measures is None else Path(job.measures),
             overwrite=job.overwrite,
         ),
         frame=job.frame,

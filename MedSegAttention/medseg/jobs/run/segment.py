@@ -27,6 +27,7 @@ from medseg.inference.run_plan import RunPlan, result_labels
 from medseg.inference.stages_forecast import forecast_plans, plan_image
 from medseg.io.read import read_image
 from medseg.jobs.run.asked import Asked
+from medseg.jobs.run.dicom_outputs import DicomOrigin
 from medseg.jobs.run.kept_engines import KeptEngines
 from medseg.jobs.run.progress import IsCancelled, OnEvent, ProgressReporter, ignore_event, never
 from medseg.jobs.run.results import Outputs, Segmentation, Source
@@ -83,7 +84,7 @@ def segment_case(
     progress = ProgressReporter(on_event, cancelled)
     outputs.check(inputs)
     device = str(choose_device(options.device))
-    images = _read(inputs, frame, progress, bundle.manifest)
+    images, files = _read(inputs, frame, progress, bundle.manifest)
     outputs.check_grid(images[0])
     want_probabilities = want_probabilities or outputs.probabilities is not None
     with progress.stage("preprocess"):
@@ -99,6 +100,9 @@ def segment_case(
         bundle, options, device, load, engines or KeptEngines(), progress, want_probabilities, keep_stages=keep_stages
     )
     specs = result_labels(image.shape, image.affine, bundle.manifest, options)
+    origin = DicomOrigin(files=files, bundle=bundle)
+    for remark in outputs.check_source(origin, image, specs):
+        progress.warn(remark)
     found, probabilities = asked.answer(image, plans)
     with progress.stage("postprocess"):
         rule = options.postprocess or bundle.manifest.postprocess
@@ -126,6 +130,7 @@ def segment_case(
         parts=found.parts,
         boxes=found.plan.boxes,
         inputs=tuple(Path(source) for source in inputs if not isinstance(source, Image)),
+        origin=origin,
     )
     if outputs.paths:
         with progress.stage("write"):
@@ -168,7 +173,7 @@ def forecast_case(
         MedSegError: one of its kinds, for what ``segment_case`` would refuse too.
     """
     device = str(choose_device(options.device))
-    image = _one_image(_read(inputs, frame, ProgressReporter(), bundle.manifest), bundle.manifest)
+    image = _one_image(_read(inputs, frame, ProgressReporter(), bundle.manifest)[0], bundle.manifest)
     plans = plan_image(image, bundle, options, device=device)
     return _forecast(plans, bundle, image, probabilities=probabilities)
 
@@ -189,8 +194,8 @@ def _segments(values: NDArray[Any], image: Image, manifest: ModelManifest, rule:
 
 def _read(
     inputs: Sequence[Source], frame: int | None, progress: ProgressReporter, manifest: ModelManifest
-) -> list[Image]:
-    """Read the inputs that are files and pass on what reading them warns of."""
+) -> tuple[list[Image], tuple[Path, ...]]:
+    """Read the inputs that are files and pass on what reading them warns of; also the DICOM files of the first."""
     if not inputs:
         msg = "a case has at least one image, got an empty sequence; give a file or DICOM folder a channel"
         raise ImageError(msg)
@@ -198,8 +203,9 @@ def _read(
         msg = f"a frame chooses a time point of a file, got frame {frame} and an image in memory; leave it out"
         raise JobError(msg)
     if all(isinstance(source, Image) for source in inputs):
-        return [source for source in inputs if isinstance(source, Image)]
-    images = []
+        return [source for source in inputs if isinstance(source, Image)], ()
+    images: list[Image] = []
+    files: tuple[Path, ...] = ()
     with progress.stage("read"):
         for source in inputs:
             if isinstance(source, Image):
@@ -209,8 +215,10 @@ def _read(
             reading = read_image(Path(source), frame=frame, colours=count == _COLOURS, channels=count)
             for warning in reading.warnings:
                 progress.warn(warning)
+            if not images:  # the result lies on the grid of the first
+                files = reading.sources
             images.append(reading.image)
-    return images
+    return images, files
 
 
 def _one_image(images: Sequence[Image], manifest: ModelManifest) -> Image:

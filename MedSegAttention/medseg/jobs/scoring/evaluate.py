@@ -18,6 +18,7 @@ from medseg.imaging.image import Image
 from medseg.imaging.measure import dice
 from medseg.imaging.renumber import renumbered
 from medseg.io.atomic import replacing
+from medseg.io.dicom_results.aligned import on_one_grid
 from medseg.io.formats import image_files_by_name, image_name
 from medseg.io.read import read_named_labels
 from medseg.jobs.scoring.numbering import Numbering, compare
@@ -120,6 +121,8 @@ def evaluate(
     said: dict[str, None] = {}
     for case, (prediction, reference) in pairs.items():
         found, truth = read_named_labels(prediction), read_named_labels(reference)
+        images = on_one_grid(found.image, truth.image, prediction, reference)
+        found, truth = replace(found, image=images[0]), replace(truth, image=images[1])
         check_same_grid(found.image, truth.image, str(prediction), str(reference))
         said |= dict.fromkeys(compare((prediction, found), (reference, truth), numbering))
         prediction_numbered, reference_numbered = (

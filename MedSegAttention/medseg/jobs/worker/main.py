@@ -21,6 +21,7 @@ from medseg.jobs.worker.process_tree import die_with_parent, end_with_children, 
 from medseg.jobs.worker.serve import Inbox, Refused, RunAny, bug_report, serve
 from medseg.spec.errors import JobError
 from medseg.spec.events import Described, Event, Failed, Progress, Stopped
+from medseg.spec.export_job import ExportJob
 from medseg.spec.import_job import ImportJob
 from medseg.spec.training_job import TrainingJob
 from medseg.spec.wire import AnyJob, Quit, Run, decode_job
@@ -93,6 +94,7 @@ def _load(emit: Callable[[Event], None]) -> Loaded | None:
     """
     try:
         from medseg.inference.device import choose_device, describe_devices
+        from medseg.jobs.export_job import run_export
         from medseg.jobs.import_job import run_import
         from medseg.jobs.run.kept_engines import KeptEngines
         from medseg.jobs.run.loaded_networks import LoadedNetworks
@@ -108,6 +110,9 @@ def _load(emit: Callable[[Event], None]) -> Loaded | None:
     def run(job: AnyJob, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> None:
         if isinstance(job, ImportJob):
             run_import(job, emit, cancelled)
+            return
+        if isinstance(job, ExportJob):
+            run_export(job, emit, cancelled)
             return
         if isinstance(job, TrainingJob):
             msg = f"this worker segments and does not train, got the training of {job.title!r}; start the other one"

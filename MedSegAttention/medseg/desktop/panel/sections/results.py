@@ -4,7 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.controls import call, load_ui, show_text
+from medseg.desktop.panel.sections.dicom_export import DicomExport
 from medseg.desktop.panel.sections.measurements_view import MeasurementsView
 from medseg.desktop.panel.sections.measuring import Measuring, ask_csv_path
 from medseg.desktop.panel.sections.surfaces import Surfaces
@@ -15,6 +17,7 @@ from medseg.desktop.scene.results import newest_result
 from medseg.desktop.scene.undo import UndoStack
 from medseg.desktop.state.parameters import REFERENCE, Parameters
 from medseg.desktop.state.texts import _
+from medseg.desktop.worker.job_process import MakeProcess
 from medseg.mrml.grids import Node
 from medseg.mrml.views import jump_to_segment
 from medseg.spec.errors import MedSegError
@@ -30,6 +33,8 @@ class ResultsView:
         on_undo: hears what was taken back or made again, or why it was not.
         on_node: called when another segmentation is looked at.
         ask_path: given a name, asks for the file of a table; None: the user does not want one.
+        make_process: makes the worker that exports to DICOM; None: nothing is exported.
+        installer: of what that needs; None: nothing is installed.
     """
 
     def __init__(
@@ -41,6 +46,8 @@ class ResultsView:
         on_undo: Callable[[str], None] = lambda _text: None,
         on_node: Callable[[], None] = lambda: None,
         ask_path: Callable[[str], Path | None] = ask_csv_path,
+        make_process: MakeProcess | None = None,
+        installer: DependencyInstaller | None = None,
     ) -> None:
         self.widget, self._ui = load_ui("Results")
         self._parameters = parameters
@@ -63,6 +70,7 @@ class ResultsView:
         self._surfaces = Surfaces(self._ui.show3dButton, self._task, lambda: self.node, self._say)
         table = MeasurementsView(self._ui.statisticsTable, self._go_to)
         self._measuring = Measuring(parameters, table, self._task, self._say, ask_path)
+        self._export = DicomExport(self._ui.dicomButton, lambda: self.node, make_process, installer, say=self._say)
         self._say("")
         self.widget.setVisible(False)
         self.set_scene(parameters.scene)
@@ -158,6 +166,7 @@ class ResultsView:
     def stop(self) -> None:
         """End what is under way and listen to no node any more: the panel is being closed."""
         self._task.stop()
+        self._export.close()
         self._watch(None)
 
     def refresh(self) -> None:
@@ -250,6 +259,7 @@ class ResultsView:
 
     def _show_state(self) -> None:
         ui, has_node = self._ui, self.node is not None
+        self._export.refresh()
         for button in (ui.goButton, ui.measureButton):
             button.setEnabled(has_node)
         show_text(ui.ownerLabel, whose(self.node, self._parameters.inputs(1)))
