@@ -49,8 +49,9 @@ def place_on(labels: Image, shape: Shape, affine: Affine) -> Image | None:
 
 def common_grid(first: Image, second: Image) -> tuple[Shape, Affine] | None:
     """The smallest grid on the first one's lattice that holds both; None where the second has other voxels."""
-    corners = voxel_corners(second.shape) @ (np.linalg.inv(first.affine) @ second.affine).T
-    found = np.round(corners[:, :3]).astype(int)
+    last = np.array(second.shape) - 1
+    centres = np.array([(*corner, 1.0) for corner in np.ndindex(2, 2, 2)]) * [*last, 1.0]
+    found = np.round((centres @ (np.linalg.inv(first.affine) @ second.affine).T)[:, :3]).astype(int)
     low = np.minimum(found.min(axis=0), 0)
     high = np.maximum(found.max(axis=0) + 1, first.shape)
     moved = np.eye(4)

@@ -277,6 +277,8 @@ def test_frames_of_one_file_are_put_in_the_order_of_the_grid(tmp_path):
     enhanced.save_as(tmp_path / "enhanced.dcm")
     turn = np.eye(4)
     turn[2, 2], turn[2, 3] = -1, 6
+    with pytest.raises(ImageError, match="one enhanced file with all frames, and the series lies in 2 of them"):
+        open_source([tmp_path / "enhanced.dcm"] * 2, reading.image)
     orders = set()
     for affine in (reading.image.affine, reading.image.affine @ turn):
         grid = replace(reading.image, affine=affine)

@@ -70,6 +70,9 @@ def open_source(paths: Sequence[Path], grid: Image) -> DicomSource:
         ranks = _ranks(place, positions, axes, headers[0], grid)
         odd, _ = _irregular(place, positions, ranks, axes)
         return DicomSource((headers[0],), tuple(ranks), (*said, *odd), place)
+    if len(headers) > 1 and any("PerFrameFunctionalGroupsSequence" in header for header in headers):
+        rule = f"a DICOM SEG refers to one enhanced file with all frames, and the series lies in {len(headers)} of them"
+        raise refusal(place, f"{rule}; choose .seg.nrrd for the output")
     if len(headers) > 1 and not headers[0].get("PixelSpacing"):
         rule = "a DICOM SEG needs Pixel Spacing (0028,0030), which the headers lack"
         raise refusal(place, f"{rule}; choose .seg.nrrd for the output")
