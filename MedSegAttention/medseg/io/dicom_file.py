@@ -78,7 +78,7 @@ def _explain_dicom(path: Path) -> NoImage:
         return NoImage(path, "no image", "a list of DICOM files (DICOMDIR)")
     if modality in NOT_IMAGES:
         return NoImage(path, "no image", describe_object(modality), series)
-    if "Rows" not in tags and "SOPClassUID" in tags and _ends_whole(path) and modality:
+    if "Rows" not in tags and not _may_be_image(tags) and _ends_whole(path):
         return NoImage(path, "no image", describe_object(modality), series)
     return NoImage(path, "unreadable", "DICOM that is cut off or damaged", series)
 
@@ -97,6 +97,12 @@ def open_tags(path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+
+
+def _may_be_image(tags: Any) -> bool:
+    """Whether a file says by its SOP Class (0008,0016) that it holds an image, or no longer says what it holds."""
+    kind = tags.get("SOPClassUID") or getattr(tags, "file_meta", {}).get("MediaStorageSOPClassUID")
+    return not kind or "Image Storage" in str(getattr(kind, "name", ""))
 
 
 def _ends_whole(path: Path) -> bool:
