@@ -2,10 +2,15 @@
 
 import re
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+# what pydicom raises for files that are damaged
+PYDICOM_ERRORS = (OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, EOFError, ArithmeticError)
 _HEAD_BYTES = 132
 _IMPLICIT_LENGTH = 256  # of the first element of a file without a preamble; longer ones are other formats
 NOT_IMAGES = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC", "PLAN", "FID", "RWV", "SMR"}
@@ -70,15 +75,19 @@ def explain(path: Path) -> NoImage:
 
 def _explain_dicom(path: Path) -> NoImage:
     try:
-        tags = open_tags(path)
-    except (ImportError, OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, EOFError):
+        with quiet_pydicom():
+            return _explain_tags(path, open_tags(path))
+    except (ImportError, *PYDICOM_ERRORS):
         return NoImage(path, "unreadable", "DICOM that cannot be read (damaged or cut off)")
+
+
+def _explain_tags(path: Path, tags: Any) -> NoImage:
     series, modality = str(tags.get("SeriesInstanceUID") or ""), str(tags.get("Modality") or "")
     if "DirectoryRecordSequence" in tags:
         return NoImage(path, "no image", "a list of DICOM files (DICOMDIR)")
     if modality in NOT_IMAGES:
         return NoImage(path, "no image", describe_object(modality), series)
-    if "Rows" not in tags and "SOPClassUID" in tags and _ends_whole(path) and modality:
+    if "Rows" not in tags and not _may_be_image(tags) and _ends_whole(path):
         return NoImage(path, "no image", describe_object(modality), series)
     return NoImage(path, "unreadable", "DICOM that is cut off or damaged", series)
 
@@ -90,19 +99,28 @@ def open_tags(path: Path) -> Any:
         ImportError: without pydicom.
         Exception: whatever pydicom raises for a damaged file.
     """
-    import warnings
-
     import pydicom
 
+    with quiet_pydicom():
+        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+
+
+@contextmanager
+def quiet_pydicom() -> Iterator[None]:
+    """Keep pydicom from warning of odd values, which it converts when they are looked at; they are checked here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        yield
+
+
+def _may_be_image(tags: Any) -> bool:
+    """Whether a file says by its SOP Class (0008,0016) that it holds an image, or no longer says what it holds."""
+    kind = tags.get("SOPClassUID") or getattr(tags, "file_meta", {}).get("MediaStorageSOPClassUID")
+    return not kind or "Image Storage" in str(getattr(kind, "name", ""))
 
 
 def _ends_whole(path: Path) -> bool:
     """Whether all elements can be read to the end of the file."""
-    import warnings
-
     import pydicom
 
     try:

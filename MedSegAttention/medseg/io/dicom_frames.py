@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg.io.dicom_file import PYDICOM_ERRORS, quiet_pydicom
 from medseg.io.dicom_header import top_tags
 from medseg.io.dicom_slice import DicomSlice
 from medseg.io.stored import refusal
@@ -29,7 +30,14 @@ def place_frames(piece: DicomSlice) -> tuple[list[DicomSlice], list[str]]:
     Raises:
         ImageError: if the file does not say where its frames lie.
     """
-    top = top_tags(piece)
+    try:
+        with quiet_pydicom():
+            return _placed(piece, top_tags(piece))
+    except PYDICOM_ERRORS as error:
+        raise refusal(piece.path, f"the geometry of its frames cannot be read ({error}); export it again") from error
+
+
+def _placed(piece: DicomSlice, top: Any) -> tuple[list[DicomSlice], list[str]]:
     detector = (top.get("DetectorInformationSequence") or [None])[0]
     position, axes = piece.position, piece.axes
     if detector is not None and position is None and detector.get("ImagePositionPatient"):

@@ -1,13 +1,11 @@
 """The tags of a DICOM file and of its frames: GDCM reads those at the top, pydicom those in functional groups."""
 
-import struct
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medseg.io.dicom_file import open_tags
+from medseg.io.dicom_file import NOT_IMAGES, PYDICOM_ERRORS, open_tags, quiet_pydicom
 from medseg.io.dicom_slice import DicomSlice, slice_from
 from medseg.io.itk import quiet_itk, sitk
 from medseg.io.stored import refusal
@@ -22,7 +20,6 @@ _BY_PLACE = {
     "0020|9116",
 }  # what a dimension may count beside groups
 _ENHANCED = {f"1.2.840.10008.5.1.4.1.1.{end}" for end in ("2.1", "2.2", "4.1", "4.3", "4.4", "6.2", "128.1", "130")}
-_DAMAGED = (OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, EOFError)
 
 
 def read_tags(path: Path) -> DicomSlice | None:
@@ -44,15 +41,11 @@ def read_tags(path: Path) -> DicomSlice | None:
     shape = (int(size[1]), int(size[0]), int(size[2]))
     samples = int(reader.GetNumberOfComponents())
     piece = slice_from(path, tags, shape, samples=samples)
-    if piece.frames == 1 and piece.position is not None and piece.axes is not None and piece.spacing is not None:
+    is_placed = piece.position is not None and piece.axes is not None and piece.spacing is not None
+    if (piece.frames == 1 and is_placed) or piece.modality in NOT_IMAGES:
         return piece
-    try:
-        groups = _functional_groups(path)
-    except ImportError as error:
-        if piece.frames == 1 and tags.get("0008|0016") not in _ENHANCED:
-            return piece
-        raise _without_pydicom(piece) from error
-    if len(groups) != piece.frames:
+    groups = _functional_groups(piece)
+    if not groups:
         return piece
     return replace(slice_from(path, tags | groups[0], shape, samples=samples), groups=groups)
 
@@ -81,7 +74,7 @@ def top_tags(piece: DicomSlice) -> Any:
         return open_tags(piece.path)
     except ImportError as error:
         raise _without_pydicom(piece) from error
-    except _DAMAGED as error:
+    except PYDICOM_ERRORS as error:
         raise refusal(piece.path, f"its tags cannot be read ({error}); export it again") from error
 
 
@@ -92,22 +85,36 @@ def _without_pydicom(piece: DicomSlice) -> Exception:
     return refusal(piece.path, f"{rule}; install pydicom, or convert the file to NIfTI with dcm2niix")
 
 
-def _functional_groups(path: Path) -> tuple[dict[str, str], ...]:
-    """For each frame the tags of its functional groups, those of all frames included; empty where there are none."""
+def _functional_groups(piece: DicomSlice) -> tuple[dict[str, str], ...]:
+    """For each frame the tags of its functional groups, those of all frames included; empty where there are none.
+
+    Raises:
+        ImageError: if the file must have them and they cannot be read, or there are more or fewer than frames.
+    """
+    is_enhanced = piece.tags.get("0008|0016") in _ENHANCED
     try:
-        return _groups_in(open_tags(path))
-    except _DAMAGED:
+        groups = _groups_in(open_tags(piece.path))
+    except ImportError as error:
+        if is_enhanced:
+            raise _without_pydicom(piece) from error
         return ()
+    except PYDICOM_ERRORS as error:
+        if not is_enhanced:
+            return ()
+        raise refusal(piece.path, f"its functional groups cannot be read ({error}); export it again") from error
+    if len(groups) != piece.frames and (groups or is_enhanced):
+        rule = f"a file has functional groups for each of its frames, {piece.frames}, got {len(groups)}"
+        raise refusal(piece.path, f"{rule}; export it again")
+    return groups
 
 
 def _groups_in(whole: Any) -> tuple[dict[str, str], ...]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # values are converted when they are looked at; what is no number is refused
+    with quiet_pydicom():
         shared = whole.get("SharedFunctionalGroupsSequence") or []
         per_frame = whole.get("PerFrameFunctionalGroupsSequence") or []
-        if not per_frame:
-            return ()
         common = dict(pair for item in shared for pair in _flat(item))
+        if not per_frame:
+            return (common,) if common else ()
         dimensions = [
             (f"{pointer.group:04x}|{pointer.element:04x}", number)
             for number, item in enumerate(whole.get("DimensionIndexSequence") or [])

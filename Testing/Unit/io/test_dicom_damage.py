@@ -109,6 +109,14 @@ def test_one_file_that_was_cut_is_not_called_without_an_image(tmp_path):
         refused(path, r"cut off or damaged|cannot be read|the file holds")
 
 
+def test_a_file_cut_anywhere_is_never_called_an_object_without_an_image(tmp_path):
+    (path,) = write_stack(tmp_path, STACK[:, :, :1])
+    whole = path.read_bytes()
+    for length in range(150, len(whole) - 84, 8):  # also between two tags
+        path.write_bytes(whole[:length])
+        refused(path, r"this is DICOM that (is cut off or damaged|cannot be read)|the file holds")
+
+
 def test_a_list_of_files_is_not_called_damaged(tmp_path):
     made = dataset(STACK[:, :, 0], Modality=None, Rows=None, Columns=None, PixelData=None, SOPClassUID=None)
     made.DirectoryRecordSequence = []

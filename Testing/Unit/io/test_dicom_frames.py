@@ -251,3 +251,20 @@ def test_without_pydicom_files_with_functional_groups_are_refused(tmp_path, monk
     path = save(enhanced(STACK[:, :, :frames], UPWARDS[:frames]), tmp_path / "a.dcm")
     monkeypatch.setitem(sys.modules, "pydicom", None)
     refused(path, "takes the package pydicom to read, and it is absent; install pydicom")
+
+
+def test_functional_groups_of_other_frames_than_there_are_are_refused(tmp_path):
+    made = enhanced(STACK, UPWARDS)
+    del made.PerFrameFunctionalGroupsSequence[4]
+    refused(save(made, tmp_path / "a.dcm"), "functional groups for each of its frames, 5, got 4; export")
+    del made.PerFrameFunctionalGroupsSequence
+    del made.SharedFunctionalGroupsSequence
+    refused(save(made, tmp_path / "b.dcm"), "functional groups for each of its frames, 5, got 0; export")
+
+
+def test_geometry_that_is_no_numbers_is_refused_in_words(tmp_path):
+    path = save(enhanced(STACK, UPWARDS), tmp_path / "a.dcm")
+    whole = path.read_bytes()
+    assert whole.count(b"0.5\\0.75") == 1
+    path.write_bytes(whole.replace(b"0.5\\0.75", b"0.5\\x.75"))
+    refused(path, r"; export")
