@@ -123,7 +123,7 @@ def test_without_openvino_the_command_says_how_to_get_it_and_pytorch_does_the_wo
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert "engine: PyTorch" in output
-    assert 'warning: OpenVINO is not installed (pip install "medsegattention[openvino]"); PyTorch runs it' in errors
+    assert 'warning: OpenVINO is not installed (pip install "openvino>=2026.1"); PyTorch runs it' in errors
 
 
 @needs_openvino

@@ -14,6 +14,7 @@ import medseg
 from Integration.tiny import write_tiny_slice_bundle
 from medseg.cli.main import run
 from medseg.imaging.image import Image
+from medseg.io.read import read_labels
 from medseg.io.write import write_image
 
 FLAT = "tiny-flat"
@@ -166,3 +167,18 @@ def test_the_legend_of_a_preview_has_the_unit_of_the_image(flat_model, scans, na
     front = (result.labels.array == 1).sum()
     size = result.image.size(front)
     assert (f"{size:.0f}" if unit == "voxels" or size >= 100 else f"{size:.2f}") in written
+
+
+def test_a_segmentation_of_a_picture_says_that_nobody_knows_how_large_a_pixel_is(tmp_path, capsys):
+    array = np.random.default_rng(0).integers(0, 255, (40, 30)).astype(np.uint8)
+    Picture.fromarray(array).save(tmp_path / "a.png")
+    output = tmp_path / "a.seg.nrrd"
+    assert run(["segment", str(tmp_path / "a.png"), "-m", "tiny", "-o", str(output), "--device", "cpu"]) == 0
+    assert not read_labels(output).spacing_known
+    capsys.readouterr()
+    assert run(["evaluate", str(output), str(output), "--csv", str(tmp_path / "scores.csv")]) == 0
+    row = (tmp_path / "scores.csv").read_text().splitlines()[1].split(",")
+    header = (tmp_path / "scores.csv").read_text().splitlines()[0].split(",")
+    scores = dict(zip(header, row, strict=True))
+    assert float(scores["dice"]) == 1
+    assert scores["hd95_mm"] == scores["volume_ml"] == scores["area_cm2"] == ""

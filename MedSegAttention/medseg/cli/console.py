@@ -1,5 +1,9 @@
 """Where words go: results to standard output, warnings and progress to standard error; colour only on a terminal."""
 
+import os
+from contextlib import suppress
+from typing import IO
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
@@ -22,15 +26,32 @@ _STAGES = {
 }
 
 
+class PatientConsole(Console):
+    """A console whose reader may go away, as ``| head`` does: the work goes on and what is said goes nowhere."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nobody from now on; rich would end the process with an error."""
+        self.quiet = True
+        write_nowhere(self.file)
+
+
+def write_nowhere(stream: IO[str]) -> None:
+    """Let a stream end at the null device, so that nothing complains of its reader when it is flushed."""
+    with suppress(OSError, ValueError):  # what is no file has no reader either
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
 def output() -> Console:
     """Console for results; never wraps or colours what is piped."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, no_color=True, width=160, emoji=False)
+    console = PatientConsole(highlight=False)
+    return console if console.is_terminal else PatientConsole(highlight=False, no_color=True, width=160, emoji=False)
 
 
 def errors() -> Console:
     """Console for warnings and progress."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+    return PatientConsole(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 def table(title: str, *columns: str, numbers_from: int = 1) -> Table:

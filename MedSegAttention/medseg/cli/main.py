@@ -75,13 +75,20 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for ends nothing
             stream.reconfigure(errors="backslashreplace")
-    sys.exit(run(arguments))
+    code = run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _stop_writing()
+    sys.exit(code)
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    if (place := _empty(sys.argv[1:] if arguments is None else arguments)) is not None:
+        return _complain(f"{place} is empty; write the file, folder or name that is meant (is a variable not set?)")
     try:
-        code = _command()(args=arguments, standalone_mode=False)
+        code = _carry_out(arguments)
     except MedSegError as error:
         return _complain(str(error))
     except OSError as error:  # a full disk, a folder that went away: not ours to mend
@@ -100,6 +107,34 @@ def run(arguments: list[str] | None = None) -> int:
     if code == EXIT_INTERRUPTED:
         return _interrupted(sys.argv[1:] if arguments is None else arguments)
     return code if isinstance(code, int) else 0
+
+
+def _carry_out(arguments: list[str] | None) -> Any:
+    """Run the command; whoever reads what it prints may have read enough, as ``| head`` has."""
+    try:
+        return _command()(args=arguments, standalone_mode=False)
+    except BrokenPipeError:
+        _stop_writing()
+    except SystemExit as error:  # what typer makes of that
+        if not isinstance(error.__context__, BrokenPipeError):
+            raise
+        _stop_writing()
+    return 0
+
+
+def _empty(arguments: list[str]) -> str | None:
+    """Where an argument is empty: a path of nothing would be the folder one is in."""
+    for number, word in enumerate(arguments):
+        if not word.strip():
+            return f"the argument after {arguments[number - 1]!r}" if number else "the command"
+    return None
+
+
+def _stop_writing() -> None:
+    """Let what is still written to standard output go nowhere, also when the process ends."""
+    from medseg.cli.console import write_nowhere
+
+    write_nowhere(sys.stdout)
 
 
 def _interrupted(arguments: list[str]) -> int:

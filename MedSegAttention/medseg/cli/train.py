@@ -13,6 +13,9 @@ from medseg.spec.errors import MissingDependency
 if TYPE_CHECKING:
     from medseg.training.planning.plan import Plan
 
+_PACKAGES = '"filelock>=3.12" "lightning-fabric>=2.4" ninja'
+"""What training needs beside the rest, as pyproject.toml has it: the program itself is on no package index."""
+
 
 @contextmanager
 def _terminated_as_by_ctrl_c() -> Iterator[None]:
@@ -99,7 +102,7 @@ def train(
         from medseg.training.train import PLAN, run_folder
         from medseg.training.train import train as carry_out
     except ModuleNotFoundError as error:
-        msg = f"training needs {error.name}, which is not installed: pip install 'medsegattention[train]'"
+        msg = f"training needs {error.name}, which is not installed: pip install {_PACKAGES}"
         raise MissingDependency(msg) from error
     from medseg.cli.console import output as console
     from medseg.cli.train_progress import TrainingReporter

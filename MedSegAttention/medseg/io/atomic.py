@@ -1,8 +1,9 @@
 """A file that appears whole or not at all, alone or together with others."""
 
+import errno
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from medseg.io.formats import WRITE_SUFFIXES
 from medseg.spec.errors import JobError, OutputExists
 
 NAME_BYTES = 255  # of every common file system
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
 
 
 def check_target(path: Path, *, overwrite: bool) -> None:
@@ -70,11 +72,38 @@ def replacing_all(paths: Sequence[Path], *, overwrite: bool) -> Iterator[tuple[P
             raise JobError(msg)
     temporaries = tuple(_beside(target) for target in targets)
     try:
-        yield temporaries
+        with _named(dict(zip(map(str, temporaries), paths, strict=True))):
+            yield temporaries
         _rename_all(list(zip(paths, targets, temporaries, strict=True)), overwrite=overwrite)
     finally:
         for temporary in temporaries:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(shown: Mapping[str, Path]) -> Iterator[None]:
+    """Say of a file that cannot be written the name that the user gave it, not that of the temporary.
+
+    Raises:
+        JobError: where the disk is full or the system refuses.
+    """
+    try:
+        yield
+    except JobError as error:
+        words = str(error)
+        for temporary, path in shown.items():
+            words = words.replace(temporary, str(path))
+        if words == str(error):
+            raise
+        raise JobError(words) from error
+    except OSError as error:
+        told = shown.get(str(error.filename))
+        if told is None and error.errno not in _NO_ROOM:
+            raise
+        names = ", ".join(map(str, [told] if told is not None else dict.fromkeys(shown.values())))
+        reason = error.strerror or error
+        msg = f"{names} cannot be written ({reason}) and what was there is kept; free space or choose another place"
+        raise JobError(msg) from error
 
 
 def _rename_all(moves: Sequence[tuple[Path, Path, Path]], *, overwrite: bool) -> None:

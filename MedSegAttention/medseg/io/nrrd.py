@@ -23,6 +23,8 @@ from medseg.io.packed import read_bzip2, read_gzip, read_plain
 from medseg.io.stored import LPS_TO_RAS, Stored, detached_file, pick_frame, refusal
 from medseg.spec.errors import JobError
 
+_VOXEL_SIZE, _UNKNOWN = "medseg voxel size", "unknown"  # key and value: NRRD itself has no word for it
+
 
 def read_nrrd(path: Path, *, frame: int | None = None, channels: int | None = 1) -> Stored:
     """Read a .nrrd or a .nhdr with its one detached file.
@@ -56,7 +58,8 @@ def read_nrrd(path: Path, *, frame: int | None = None, channels: int | None = 1)
     if is_list or frame is not None:
         array = pick_frame(path, array, frame, channels=channels)
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return Stored(native, affine, (*warnings, *extra), fields=header.pairs)
+    known = header.pairs.get(_VOXEL_SIZE) != _UNKNOWN
+    return Stored(native, affine, (*warnings, *extra), fields=header.pairs, spacing_known=known)
 
 
 def _voxels(path: Path, header: NrrdHeader, dtype: np.dtype[np.generic], count: int) -> tuple[NDArray[Any], list[str]]:
@@ -111,7 +114,7 @@ def _text_voxels(path: Path, source: Path, start: int, dtype: np.dtype[np.generi
 def encode_nrrd(
     path: Path, image: Image, pairs: Mapping[str, str] | None = None, *, many: Literal["vector", "list"] = "vector"
 ) -> None:
-    """Write NRRD with gzip; several channels become a first axis.
+    """Write NRRD with gzip; several channels become a first axis. Where nobody knows a voxel's size that is said.
 
     Args:
         path: where to.
@@ -144,6 +147,7 @@ def encode_nrrd(
         "endian: little",
         "encoding: gzip",
         f"space origin: {_vector(lps[:3, 3])}",
+        *([] if image.spacing_known else [f"{_VOXEL_SIZE}:={_UNKNOWN}"]),
         *(f"{escape(key)}:={escape(value)}" for key, value in (pairs or {}).items()),
     ]
     little = array.astype(dtype.newbyteorder("<"), copy=False)

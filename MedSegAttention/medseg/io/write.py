@@ -77,7 +77,8 @@ def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *,
         msg = f"labels are (N, I, J, K) integers from 0 up, got {array.shape} of type {array.dtype}"
         raise ValueError(msg)
     highest = max([int(array.max(initial=0)), *(spec.value for spec in specs)])
-    whole = Image(array.astype(np.min_scalar_type(highest), copy=False), labels.affine)
+    stored = array.astype(np.min_scalar_type(highest), copy=False)
+    whole = Image(stored, labels.affine, spacing_known=labels.spacing_known)
     if output_suffix(path) == ".seg.nrrd":
         _write(path, lambda temporary: encode_segmentation(temporary, whole, specs), overwrite=overwrite)
     else:

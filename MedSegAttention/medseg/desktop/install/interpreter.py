@@ -65,7 +65,8 @@ def examine_interpreter(path: str, wanted: Sequence[Requirement], *, time_limit_
     if lacking:
         has = _("{need} (it has {version})")
         unmet = [need.name if version is None else has.format(need=need, version=version) for need, version in lacking]
-        command = f'"{path}" -m pip install --upgrade medsegattention'
+        packages = " ".join(f'"{need}"' for need, _version in lacking)  # the program itself is on no package index
+        command = f'"{path}" -m pip install --upgrade {packages}'
         msg = _("{path} lacks what the worker needs: {names}; run {command}, or choose another Python")
         raise MissingDependency(msg.format(path=path, names=", ".join(unmet), command=command))
     return Interpreter(path, python, {need.name: found[need.name] or "" for need in wanted})

@@ -1,5 +1,6 @@
 """A whole folder, case by case: a failed case never stops the rest, and what was interrupted goes on. No torch."""
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -161,6 +162,8 @@ def _attempt(case: Case, state: BatchState, runner: CaseRunner, on_row: Callable
             raise
     except EXPECTED_ERRORS as error:
         words = str(error) if isinstance(error, MedSegError) else f"{type(error).__name__}: {error}"
+        hidden = re.escape(str(state.work)) + r"[\\/]output[.\w]*"  # a name that the user never gave
+        words = re.sub(hidden, lambda _: str(state.output(case)), words)
         row = replace(row, status="failed", error=words)
     row = replace(row, seconds=round(time.monotonic() - begun, 2), warnings=tuple(warnings))
     state.put(row)

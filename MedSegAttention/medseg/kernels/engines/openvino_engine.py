@@ -26,7 +26,7 @@ from medseg.spec.job import Precision
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 _CAPABILITIES = {"float32": "FP32", "bfloat16": "BF16"}
-_HOW_TO_INSTALL = 'pip install "medsegattention[openvino]"'
+_HOW_TO_INSTALL = 'pip install "openvino>=2026.1"'
 
 
 def openvino_is_installed() -> bool:

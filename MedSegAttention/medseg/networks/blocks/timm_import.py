@@ -17,4 +17,4 @@ def import_timm() -> ModuleType:
         return import_module("timm")
     except ImportError as error:
         msg = f"this network takes its encoder from timm, which cannot be imported ({error}): "
-        raise ImportError(msg + "pip install 'medsegattention[maxvit]'", name=error.name) from error
+        raise ImportError(msg + "pip install 'timm>=1.0'", name=error.name) from error

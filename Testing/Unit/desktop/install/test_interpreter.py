@@ -45,7 +45,7 @@ def test_asking_imports_nothing_heavy(tmp_path, program):
 def test_an_empty_environment_is_told_what_to_install(tmp_path):
     venv.create(tmp_path / "e", with_pip=False)
     python = str(tmp_path / "e" / "bin" / "python")
-    command = f'run "{python}" -m pip install --upgrade medsegattention'
+    command = f'run "{python}" -m pip install --upgrade "torch>='
     with pytest.raises(MissingDependency, match=r"lacks .*: torch, safetensors, numpy, scipy, SimpleITK; ") as told:
         examine_interpreter(python, NEEDS)
     assert command in str(told.value)
