@@ -925,6 +925,24 @@ def test_time_points_that_came_before_the_cancel_stay(panel, process, scene, spe
     assert output.GetNthDataNode(0).GetSegmentation().GetNumberOfSegments() == 3
 
 
+@pytest.mark.usefixtures("cine")
+def test_further_time_points_leave_the_views_where_the_user_has_put_them(
+    panel, process, scene, specs, array, affines, spin
+):
+    panel.apply()
+    answer(process, specs, array, affines[0])
+    spin(lambda: len(process.jobs) == 2)
+    view = scene.GetFirstNodeByClass("vtkMRMLSliceNode")
+    view.JumpSliceByCentering(500.0, 500.0, 500.0)
+    answer(process, specs, array, affines[0])
+    spin(lambda: len(process.jobs) == 3)
+    assert [view.GetSliceToRAS().GetElement(row, 3) for row in range(3)] == [500.0] * 3
+    node = panel.panel.results.node
+    assert not node.GetSegmentation().ContainsRepresentation("Closed surface")
+    panel.names.cancel.click()
+    process.tell(Stopped())
+
+
 def test_a_time_point_whose_sequence_was_removed_is_not_computed_again(panel, process, cine):
     panel.apply()
     panel.names.cancel.click()

@@ -83,21 +83,22 @@ def layer_affine(layer: Any) -> Affine:
     return affine_from_matrix(matrix) @ shifted(layer.GetExtent()[::2])
 
 
-def value_box(values: NDArray[Any], value: int) -> tuple[slice, slice, slice] | None:
-    """The smallest box around all voxels of one value.
+def value_box(values: NDArray[Any], value: int | None) -> tuple[slice, slice, slice] | None:
+    """The smallest box around all voxels of one value, or of any but 0.
 
     Args:
         values: ``(I, J, K)`` in VTK's order of memory; read slice by slice, so that one of 500 MB costs no second one.
-        value: which voxels.
+        value: which voxels; None: all that are not 0.
 
     Returns:
-        Slices along i, j, k; None where no voxel has the value.
+        Slices along i, j, k; None where there is no such voxel.
     """
     columns = np.zeros(values.shape[0], dtype=bool)
     rows = np.zeros(values.shape[1], dtype=bool)
     slices = np.zeros(values.shape[2], dtype=bool)
     for k in range(values.shape[2]):
-        hit: NDArray[np.bool_] = np.equal(values[:, :, k].T, value)
+        part = values[:, :, k].T
+        hit: NDArray[np.bool_] = np.not_equal(part, 0) if value is None else np.equal(part, value)
         if hit.any():
             slices[k] = True
             columns |= hit.any(axis=0)

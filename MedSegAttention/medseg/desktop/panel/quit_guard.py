@@ -8,8 +8,8 @@ import qt
 from medseg.desktop.state.texts import _
 
 
-class QuitGuard(qt.QObject):  # type: ignore[misc] # Qt's classes have no types
-    """Watches the main window.
+class QuitGuard(qt.QWidget):  # type: ignore[misc] # Qt's classes have no types
+    """Watches the main window; a widget that is never shown, as in Slicer's script repository ("customize closing").
 
     Args:
         window: the main window; None: there is none, and nothing is watched.
@@ -18,7 +18,7 @@ class QuitGuard(qt.QObject):  # type: ignore[misc] # Qt's classes have no types
     """
 
     def __init__(self, window: Any, running: Callable[[], str], confirm: Callable[[str], bool]) -> None:
-        qt.QObject.__init__(self)
+        qt.QWidget.__init__(self)
         self._window, self._running, self._confirm = window, running, confirm
         if window is not None:
             window.installEventFilter(self)

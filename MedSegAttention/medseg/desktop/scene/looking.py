@@ -114,15 +114,14 @@ def _hide(segmentation: Node) -> None:
 def _box(segmentation: Node) -> tuple[Point, Point] | None:
     """The box around all segments, RAS mm of the world; None where there are no voxels."""
     inside = segmentation.GetSegmentation()
+    layers = [inside.GetSegment(each).GetRepresentation(BINARY_LABELMAP) for each in inside.GetSegmentIDs()]
     corners = []
-    for segment_id in inside.GetSegmentIDs():
-        segment = inside.GetSegment(segment_id)
-        layer = segment.GetRepresentation(BINARY_LABELMAP)
-        found = None if layer is None or layer.IsEmpty() else value_box(voxels(layer), segment.GetLabelValue())
+    for layer in dict.fromkeys(layers):  # a hundred segments may share one, which is looked through once
+        found = None if layer is None or layer.IsEmpty() else value_box(voxels(layer), None)
         if found is None:
             continue
         start = np.array([[*(part.start for part in found), 0]])
-        shape = tuple(part.stop - part.start for part in found)
+        shape = found[0].stop - found[0].start, found[1].stop - found[1].start, found[2].stop - found[2].start
         here = voxel_corners(shape) + start
         corners.append((here @ (parent_to_world(segmentation) @ layer_affine(layer)).T)[:, :3])
     if not corners:

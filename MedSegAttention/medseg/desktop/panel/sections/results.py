@@ -19,6 +19,7 @@ from medseg.desktop.state.parameters import REFERENCE, Parameters
 from medseg.desktop.state.texts import _
 from medseg.desktop.worker.job_process import MakeProcess
 from medseg.mrml.grids import Node
+from medseg.mrml.sequences import sequence_of
 from medseg.mrml.views import jump_to_segment
 from medseg.spec.errors import MedSegError
 
@@ -120,7 +121,10 @@ class ResultsView:
 
         Until then it is hidden where it would lie over the image of another volume.
         """
+        is_next = segmentation is self.node and self._is_in_sequence()
         self.show(segmentation)
+        if is_next:  # a further time point: the views stay where the user has put them meanwhile
+            return
         self._is_unseen = True
         if self.widget.visible:
             self.enter()
@@ -132,7 +136,11 @@ class ResultsView:
         if self._is_unseen and self.node is not None:
             self._is_unseen = False
             self.look()
-            self._surfaces.make_unasked()
+            if not self._is_in_sequence():  # what is made of one time point would not be so of the next
+                self._surfaces.make_unasked()
+
+    def _is_in_sequence(self) -> bool:
+        return sequence_of(self._parameters.scene, self.node) is not None
 
     def follow(self, volume: Node) -> None:
         """Show a volume that was chosen, and its newest result where it has one."""
