@@ -64,8 +64,8 @@ def _check(stages: list[Stage], manifest: ModelManifest, composition: Compositio
         place = f"{path}: medseg.composition: the stage {spec.name!r}"
         if own.composition is not None:
             _refuse(place, "a model that is one network, since stages have no stages", own.model_id)
-        if own.overlapping is not None:
-            _refuse(place, "a model whose labels do not overlap", own.model_id)
+        if own.overlapping != manifest.overlapping:
+            _refuse(place, "labels that overlap as those of the whole do, or do not", own.model_id)
         if len(own.channels) != len(manifest.channels):
             _refuse(place, f"the {len(manifest.channels)} channel(s) of the whole", len(own.channels))
         if unknown := sorted(set(spec.answers) - set(stage.label_names)):

@@ -183,7 +183,8 @@ class ModelManifest(MedsegFields):
             self.locate.check_labels(len(self.labels))
             if self.overlapping is not None:
                 _refuse("locate", "nothing for labels that overlap", self.locate.template)
-        check_composition(self.composition, self.network, len(self.labels), (self.locate, self.overlapping))
+        values, overlap = [label.value for label in self.labels], self.overlapping is not None
+        check_composition(self.composition, self.network, values, is_located=self.locate is not None, overlap=overlap)
 
     def _check_grid(self) -> None:
         if not is_orientation(self.orientation):

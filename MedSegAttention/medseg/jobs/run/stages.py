@@ -126,7 +126,8 @@ class StagesRun:
         _add(self.progress.seconds, progress.seconds)
         specs = result_labels(part.shape, part.affine, stage.bundle.manifest, region)
         tidied = Image(found.values[None], part.affine, spacing_known=image.spacing_known)
-        labels = postprocess(tidied, stage.bundle.manifest.postprocess).array[0]
+        overlapping = stage.bundle.manifest.overlapping is not None  # then they are bits, and only averaged
+        labels = found.values if overlapping else postprocess(tidied, stage.bundle.manifest.postprocess).array[0]
         joined.add(stage, crop, specs, labels, probabilities)
         if composition is not None and composition.needs(spec.name, number + 1):
             self._labels[spec.name] = crop.undo(Image(labels[None], part.affine)).array[0]
