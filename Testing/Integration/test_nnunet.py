@@ -500,9 +500,57 @@ def test_configurations_of_regions_are_averaged_as_nnunet_averages_them(checkout
     np.testing.assert_array_equal(np.asarray(nibabel.load(outputs.labels).dataobj), painted)
 
 
-def test_a_cascade_of_regions_is_refused_with_its_reason(old, tmp_path):
+def write_second_stage(folder):
+    """Make a trained configuration one that continues 3d_lowres: its first layer sees three labels too."""
+    plans = json.loads((folder / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"]["previous_stage"] = "3d_lowres"
+    (folder / "plans.json").write_text(json.dumps(plans))
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    state = torch.load(path, weights_only=False)
+    for key, value in state["network_weights"].items():
+        if value.ndim == 5 and value.shape[1] == 1:  # under each of its names
+            torch.manual_seed(0)
+            more = torch.randn(len(value), 3, *value.shape[2:])
+            state["network_weights"][key] = torch.cat([value, more * value.std()], dim=1)
+    torch.save(state, path)
+
+
+def test_the_second_stage_of_a_cascade_of_regions_is_shown_the_labels_they_are_painted_with(checkout, old, tmp_path):
     change(old / "dataset.json", labels=REGIONS, regions_class_order=[3, 1, 2])
-    with pytest.raises(ManifestError, match="stages that all answer and are averaged, for labels that overlap"):
+    write_layout(old, old.parent, configuration="3d_lowres", share=-0.5)
+    write_second_stage(old)
+    bundle = import_nnunet(old.parent, tmp_path / "both", CHOICES, configuration_name="3d_fullres").bundle
+    first, second = open_stages(bundle)
+    image = read_image(checkout / "Testing" / "Data" / "nnunet" / "input" / "smaller_0000.nii.gz").image
+    options = Options(device="cpu", engine="torch")
+    outputs = Outputs(labels=tmp_path / "first.nii.gz")
+    segment_case([image], first.bundle, options, outputs=outputs)
+    previous = np.asarray(nibabel.load(outputs.labels).dataobj)
+    assert len(np.unique(previous)) > 2
+    found, answers = segment_case([image], bundle, options), []
+    for shown in (previous, np.zeros_like(previous)):
+        question = Question(
+            bundle=second.bundle,
+            image=image,
+            previous=shown,
+            options=options,
+            progress=ProgressReporter(),
+            wants_probabilities=True,
+        )
+        answers.append(ask_stage(question, device="cpu")[1] > 0.5)
+    for name, alone, unseen in zip(("whole", "core", "active"), *answers, strict=True):
+        np.testing.assert_array_equal(found.mask(name), alone)
+        assert (alone != unseen).any()
+    change(old / "dataset.json", regions_class_order=[3, 1, 7])
+    with pytest.raises(
+        ManifestError, match=r"regions_class_order \[3, 1, 7\] of a cascade: expected the labels 1 to 3"
+    ):
+        import_nnunet(old.parent, tmp_path / "refused", CHOICES, configuration_name="3d_fullres")
+
+
+def test_regions_of_stages_do_not_overwrite_each_other(old, tmp_path):
+    change(old / "dataset.json", labels=REGIONS, regions_class_order=[3, 1, 2])
+    with pytest.raises(ManifestError, match="stages over the whole image that are averaged, for labels that overlap"):
         write_composed_of_regions(import_nnunet(old, tmp_path / "one", CHOICES).bundle)
 
 

@@ -78,7 +78,8 @@ def _check(stages: list[Stage], manifest: ModelManifest, composition: Compositio
                 _refuse(f"{place}, within", f"labels of {spec.within.stage}: {', '.join(known)}", unknown)
         shown = 0 if own.nnunet is None else own.nnunet.previous_labels
         given = len(by_name[spec.previous].bundle.manifest.labels) if spec.previous else 0
-        if shown != given:
+        is_painted = own.overlapping is not None  # its stage's labels are those that its regions are painted with
+        if bool(shown) != bool(given) if is_painted else shown != given:
             _refuse(place, f"a network that is shown {given} label(s) of an earlier stage", shown)
 
 

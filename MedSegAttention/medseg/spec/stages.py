@@ -116,7 +116,7 @@ def check_composition(
         network: its name.
         values: of the labels.
         is_located: whether the model is located first, which one with stages is not.
-        overlap: whether its labels overlap, which only stages that are averaged, and nothing else, may have.
+        overlap: whether its labels overlap; then stages are averaged, be it one alone, and none looks around another.
     """
     if (rule is not None) != (network == STAGED):
         refuse("network", f"{STAGED!r} with a composition, and the name of a network without", network)
@@ -125,6 +125,6 @@ def check_composition(
     rule.check_labels(values)
     if is_located:
         refuse("composition", "no place for the whole", "locate")
-    if overlap and (rule.join != "mean" or len(rule.answering) < len(rule.stages)):
-        expected = "stages that all answer and are averaged, for labels that overlap"
+    if overlap and (rule.join != "mean" or any(stage.within is not None for stage in rule.stages)):
+        expected = "stages over the whole image that are averaged, for labels that overlap"
         refuse("composition", expected, [stage.name for stage in rule.stages])

@@ -165,6 +165,8 @@ class MeanOfOverlapping(Mean):
         probabilities: NDArray[np.float32] | None,
     ) -> None:
         """Add probabilities."""
+        if not stage.spec.answers:
+            return
         if probabilities is None:
             msg = f"the stage {stage.spec.name} is averaged and gave no probabilities"
             raise ValueError(msg)
