@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal, TypeAlias
 
-from medseg.spec.labels import refuse
+from medseg.spec.labels import LabelSpec, refuse
 
 STAGED = "stages"
 """What stands for the network of a model whose stages have networks of their own."""
@@ -107,24 +107,24 @@ class Composition:
 
 
 def check_composition(
-    rule: Composition | None, network: str, values: Sequence[int], *, is_located: bool, overlap: bool
+    rule: Composition | None, network: str, labels: Sequence[LabelSpec], located: object, overlapping: object
 ) -> None:
     """Refuse a composition that does not fit the rest of its manifest.
 
     Args:
         rule: of the manifest; None: it is one network.
         network: its name.
-        values: of the labels.
-        is_located: whether the model is located first, which one with stages is not.
-        overlap: whether its labels overlap; then stages are averaged, be it one alone, and none looks around another.
+        labels: of the result.
+        located: where the model is located first, which one with stages is not.
+        overlapping: how its labels overlap; then stages are averaged, be it one alone, and none looks around another.
     """
     if (rule is not None) != (network == STAGED):
         refuse("network", f"{STAGED!r} with a composition, and the name of a network without", network)
     if rule is None:
         return
-    rule.check_labels(values)
-    if is_located:
+    rule.check_labels([label.value for label in labels])
+    if located is not None:
         refuse("composition", "no place for the whole", "locate")
-    if overlap and (rule.join != "mean" or any(stage.within is not None for stage in rule.stages)):
+    if overlapping is not None and (rule.join != "mean" or any(stage.within is not None for stage in rule.stages)):
         expected = "stages over the whole image that are averaged, for labels that overlap"
         refuse("composition", expected, [stage.name for stage in rule.stages])

@@ -1,9 +1,9 @@
 """What a call from the console says in Slicer's log while it is under way, and the versions it writes down."""
 
 import logging
+import sys
 from typing import Any
 
-import medseg
 from medseg.desktop.state.texts import describe_event
 
 
@@ -25,4 +25,5 @@ def program_versions(slicer: Any) -> dict[str, str]:
     """
     application = getattr(slicer, "app", None)
     slicers = {} if application is None else {"Slicer": str(application.applicationVersion)}
-    return slicers | {"medseg": medseg.__version__}
+    package = sys.modules["medseg"]  # its own; imported by name it would seem to need all that it can give
+    return slicers | {"medseg": str(package.__version__)}
