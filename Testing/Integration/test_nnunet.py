@@ -15,6 +15,7 @@ import torch
 pytest.importorskip("dynamic_network_architectures", reason="needs nnU-Net's networks: pip install medseg[nnunet]")
 
 from medseg.bundles.catalogue import find_bundle
+from medseg.bundles.compose import Words, composed_manifest
 from medseg.bundles.ensemble import combine
 from medseg.bundles.importing.choices import Choices
 from medseg.bundles.importing.nnunet.import_nnunet import import_nnunet
@@ -33,6 +34,8 @@ from medseg.jobs.run.segment import segment_case
 from medseg.jobs.run.stages import Question
 from medseg.spec.errors import ImageError, JobError, ManifestError, WeightsError
 from medseg.spec.job import Options
+from medseg.spec.stages import Composition, StageSpec
+from nnunet_layouts import write_layout
 
 CASES = ["01-mriso", "02-mrsagittalaniso", "04-t1flair", "05-ctorgans", "07-mr2d", "10-mrignore", "11-ctoldplans"]
 CHOICES = Choices(model_id="theirs")
@@ -472,6 +475,93 @@ def test_regions_are_segments_that_overlap_and_a_labelmap_of_them_is_painted_as_
     found.save(tmp_path / "all.seg.nrrd")
     layers = read_layers(tmp_path / "all.seg.nrrd").array
     assert [int((layers == value).sum()) for value in (3, 1, 2)] == [row.voxels for row in sort_by_name(found)]
+
+
+def test_configurations_of_regions_are_averaged_as_nnunet_averages_them(checkout, old, tmp_path):
+    change(old / "dataset.json", labels=REGIONS, regions_class_order=[3, 1, 2])
+    second = write_layout(old, old.parent, configuration="3d_lowres", share=-0.5)  # another answer of the same network
+    assert second.parent == old.parent
+    both = import_nnunet(old.parent, tmp_path / "both", CHOICES, configuration_name="3d_fullres,3d_lowres").bundle
+    scan = [checkout / "Testing" / "Data" / "nnunet" / "input" / "smaller_0000.nii.gz"]
+    options = Options(device="cpu", engine="torch")
+    one, other, mean = (
+        segment_case(scan, bundle, options, want_probabilities=True)
+        for bundle in (*(stage.bundle for stage in open_stages(both)), both)
+    )
+    expected = (one.probabilities.array + other.probabilities.array) / 2
+    np.testing.assert_allclose(mean.probabilities.array, expected, atol=1e-6)
+    outputs = Outputs(labels=tmp_path / "painted.nii.gz")
+    found = segment_case(scan, both, options, outputs=outputs)
+    painted = np.zeros(expected.shape[1:], dtype=np.uint8)
+    for value, name, probability in zip((3, 1, 2), ("whole", "core", "active"), expected, strict=True):
+        np.testing.assert_array_equal(found.mask(name), probability > 0.5)
+        assert 0 < found.mask(name).sum() < probability.size
+        painted[probability > 0.5] = value
+    np.testing.assert_array_equal(np.asarray(nibabel.load(outputs.labels).dataobj), painted)
+
+
+def write_second_stage(folder):
+    """Make a trained configuration one that continues 3d_lowres: its first layer sees three labels too."""
+    plans = json.loads((folder / "plans.json").read_text())
+    plans["configurations"]["3d_fullres"]["previous_stage"] = "3d_lowres"
+    (folder / "plans.json").write_text(json.dumps(plans))
+    path = folder / "fold_0" / "checkpoint_final.pth"
+    state = torch.load(path, weights_only=False)
+    for key, value in state["network_weights"].items():
+        if value.ndim == 5 and value.shape[1] == 1:  # under each of its names
+            torch.manual_seed(0)
+            more = torch.randn(len(value), 3, *value.shape[2:])
+            state["network_weights"][key] = torch.cat([value, more * value.std()], dim=1)
+    torch.save(state, path)
+
+
+def test_the_second_stage_of_a_cascade_of_regions_is_shown_the_labels_they_are_painted_with(checkout, old, tmp_path):
+    change(old / "dataset.json", labels=REGIONS, regions_class_order=[3, 1, 2])
+    write_layout(old, old.parent, configuration="3d_lowres", share=-0.5)
+    write_second_stage(old)
+    bundle = import_nnunet(old.parent, tmp_path / "both", CHOICES, configuration_name="3d_fullres").bundle
+    first, second = open_stages(bundle)
+    image = read_image(checkout / "Testing" / "Data" / "nnunet" / "input" / "smaller_0000.nii.gz").image
+    options = Options(device="cpu", engine="torch")
+    outputs = Outputs(labels=tmp_path / "first.nii.gz")
+    segment_case([image], first.bundle, options, outputs=outputs)
+    previous = np.asarray(nibabel.load(outputs.labels).dataobj)
+    assert len(np.unique(previous)) > 2
+    found, answers = segment_case([image], bundle, options), []
+    for shown in (previous, np.zeros_like(previous)):
+        question = Question(
+            bundle=second.bundle,
+            image=image,
+            previous=shown,
+            options=options,
+            progress=ProgressReporter(),
+            wants_probabilities=True,
+        )
+        answers.append(ask_stage(question, device="cpu")[1] > 0.5)
+    for name, alone, unseen in zip(("whole", "core", "active"), *answers, strict=True):
+        np.testing.assert_array_equal(found.mask(name), alone)
+        assert (alone != unseen).any()
+    change(old / "dataset.json", regions_class_order=[3, 1, 7])
+    with pytest.raises(
+        ManifestError, match=r"regions_class_order \[3, 1, 7\] of a cascade: expected the labels 1 to 3"
+    ):
+        import_nnunet(old.parent, tmp_path / "refused", CHOICES, configuration_name="3d_fullres")
+
+
+def test_regions_of_stages_do_not_overwrite_each_other(old, tmp_path):
+    change(old / "dataset.json", labels=REGIONS, regions_class_order=[3, 1, 2])
+    with pytest.raises(ManifestError, match="stages over the whole image that are averaged, for labels that overlap"):
+        write_composed_of_regions(import_nnunet(old, tmp_path / "one", CHOICES).bundle)
+
+
+def write_composed_of_regions(bundle):
+    """Describe a model in which a stage with regions takes the place of another's."""
+    labels = bundle.manifest.labels
+    answers = {label.name: label.value for label in labels}
+    stages = (StageSpec(name="first"), StageSpec(name="second", answers=answers))
+    words = Words(model_id="cascade", title="Cascade", description="Of regions.")
+    models = {"first": bundle.manifest, "second": bundle.manifest}
+    return composed_manifest(words, Composition(stages=stages), labels, models)
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".seg.nrrd"])

@@ -66,6 +66,7 @@ def composed_manifest(
         overlap=main.overlap,
         mirror_axes=tuple(sorted({axis for model in used for axis in model.mirror_axes} - _across(main))),
         composition=composition,
+        overlapping=main.overlapping,
         anatomy=words.anatomy or _each([model.anatomy for model in used]),
         licence=words.licence or _each([model.licence for model in used]),
         intended_use=words.intended_use or _each([model.intended_use for model in used]),

@@ -64,8 +64,8 @@ def _check(stages: list[Stage], manifest: ModelManifest, composition: Compositio
         place = f"{path}: medseg.composition: the stage {spec.name!r}"
         if own.composition is not None:
             _refuse(place, "a model that is one network, since stages have no stages", own.model_id)
-        if own.overlapping is not None:
-            _refuse(place, "a model whose labels do not overlap", own.model_id)
+        if own.overlapping != manifest.overlapping:
+            _refuse(place, "labels that overlap as those of the whole do, or do not", own.model_id)
         if len(own.channels) != len(manifest.channels):
             _refuse(place, f"the {len(manifest.channels)} channel(s) of the whole", len(own.channels))
         if unknown := sorted(set(spec.answers) - set(stage.label_names)):
@@ -78,7 +78,8 @@ def _check(stages: list[Stage], manifest: ModelManifest, composition: Compositio
                 _refuse(f"{place}, within", f"labels of {spec.within.stage}: {', '.join(known)}", unknown)
         shown = 0 if own.nnunet is None else own.nnunet.previous_labels
         given = len(by_name[spec.previous].bundle.manifest.labels) if spec.previous else 0
-        if shown != given:
+        is_painted = own.overlapping is not None  # its stage's labels are those that its regions are painted with
+        if bool(shown) != bool(given) if is_painted else shown != given:
             _refuse(place, f"a network that is shown {given} label(s) of an earlier stage", shown)
 
 

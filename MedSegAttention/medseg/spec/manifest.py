@@ -173,9 +173,8 @@ class ModelManifest(MedsegFields):
             _refuse("overlap", "a number 0..0.9", self.overlap)
         if not set(self.mirror_axes) <= {0, 1, 2} or _repeated(self.mirror_axes):
             _refuse("mirror_axes", "axes out of 0, 1, 2, each at most once", list(self.mirror_axes))
-        if self.air_below is not None and not (
-            len(self.air_below) == len(self.channels) and all(map(isfinite, self.air_below))
-        ):
+        air = self.air_below
+        if air is not None and not (len(air) == len(self.channels) and all(map(isfinite, air))):
             _refuse("air_below", f"{len(self.channels)} finite number(s), one a channel, or nothing", self.air_below)
         if self.slices is not None:
             self._check_slices(self.slices)
@@ -183,7 +182,7 @@ class ModelManifest(MedsegFields):
             self.locate.check_labels(len(self.labels))
             if self.overlapping is not None:
                 _refuse("locate", "nothing for labels that overlap", self.locate.template)
-        check_composition(self.composition, self.network, len(self.labels), (self.locate, self.overlapping))
+        check_composition(self.composition, self.network, self.labels, self.locate, self.overlapping)
 
     def _check_grid(self) -> None:
         if not is_orientation(self.orientation):

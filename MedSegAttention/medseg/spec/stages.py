@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal, TypeAlias
 
-from medseg.spec.labels import refuse
+from medseg.spec.labels import LabelSpec, refuse
 
 STAGED = "stages"
 """What stands for the network of a model whose stages have networks of their own."""
@@ -82,15 +82,15 @@ class Composition:
                     expected = f"a stage before {stage.name!r}, of {', '.join(names[:number]) or 'none'}"
                     refuse(f"stages[{number}].{word}", expected, other)
 
-    def check_labels(self, count: int) -> None:
-        """Refuse answers that are none of a model's labels 1..count, and labels that no stage gives."""
-        wanted = set(range(1, count + 1))
+    def check_labels(self, values: Sequence[int]) -> None:
+        """Refuse answers that are none of a model's labels, and labels that no stage gives."""
         given = {value for stage in self.stages for value in stage.answers.values()}
-        if given != wanted:
-            refuse("composition.stages", f"answers that are the values 1..{count}, each by a stage", sorted(given))
+        if given != set(values):
+            expected = f"answers that are the values {sorted(values)}, each by a stage"
+            refuse("composition.stages", expected, sorted(given))
         for stage in self.stages if self.join == "mean" else ():
-            if stage.answers and sorted(stage.answers.values()) != sorted(wanted):
-                expected = f"each of the values 1..{count} once in every stage that answers, to average them"
+            if stage.answers and sorted(stage.answers.values()) != sorted(values):
+                expected = f"each of the values {sorted(values)} once in every stage that answers, to average them"
                 refuse("composition.stages", expected, dict(stage.answers))
 
     def needs(self, name: str, after: int) -> bool:
@@ -106,19 +106,25 @@ class Composition:
         return [stage for stage in self.stages if stage.answers]
 
 
-def check_composition(rule: Composition | None, network: str, count: int, others: Sequence[object]) -> None:
+def check_composition(
+    rule: Composition | None, network: str, labels: Sequence[LabelSpec], located: object, overlapping: object
+) -> None:
     """Refuse a composition that does not fit the rest of its manifest.
 
     Args:
         rule: of the manifest; None: it is one network.
         network: its name.
-        count: of the labels.
-        others: rules that a model with stages does not have: where it is located, how its labels overlap.
+        labels: of the result.
+        located: where the model is located first, which one with stages is not.
+        overlapping: how its labels overlap; then stages are averaged, be it one alone, and none looks around another.
     """
     if (rule is not None) != (network == STAGED):
         refuse("network", f"{STAGED!r} with a composition, and the name of a network without", network)
     if rule is None:
         return
-    rule.check_labels(count)
-    if found := [type(other).__name__ for other in others if other is not None]:
-        refuse("composition", "neither a place nor overlapping labels for the whole", found)
+    rule.check_labels([label.value for label in labels])
+    if located is not None:
+        refuse("composition", "no place for the whole", "locate")
+    if overlapping is not None and (rule.join != "mean" or any(stage.within is not None for stage in rule.stages)):
+        expected = "stages over the whole image that are averaged, for labels that overlap"
+        refuse("composition", expected, [stage.name for stage in rule.stages])

@@ -19,7 +19,8 @@ def joining(manifest: ModelManifest, image: Image, *, wants_probabilities: bool)
     """Begin the joined answer of a model with stages on the grid of an image."""
     composition = manifest.composition
     if composition is not None and composition.join == "mean":
-        return Mean(manifest, image, len(composition.answering), wants_probabilities=wants_probabilities)
+        kind = Mean if manifest.overlapping is None else MeanOfOverlapping
+        return kind(manifest, image, len(composition.answering), wants_probabilities=wants_probabilities)
     return Overwrite(manifest, image, wants_probabilities=wants_probabilities)
 
 
@@ -114,8 +115,8 @@ class Mean(Joined):
     wants_probabilities = True
 
     def __init__(self, manifest: ModelManifest, image: Image, count: int, *, wants_probabilities: bool) -> None:
-        self._count, self._returned = count, wants_probabilities
-        self._dtype = answer_dtype(manifest.label_count, overlap=False)
+        self._manifest, self._count, self._returned = manifest, count, wants_probabilities
+        self._dtype = answer_dtype(manifest.label_count, overlap=manifest.overlapping is not None)
         self._sum = np.zeros((manifest.label_count, *image.shape), dtype=np.float32)
 
     def add(
@@ -147,6 +148,50 @@ class Mean(Joined):
         """Give the label of the largest mean, the lower where two are equal."""
         self._sum /= np.float32(self._count)
         return self._sum.argmax(axis=0).astype(self._dtype), self._sum if self._returned else None
+
+
+class MeanOfOverlapping(Mean):
+    """Probabilities of labels that overlap are averaged; a voxel belongs to those whose mean reaches the threshold.
+
+    The labels are bits, as of every model whose labels overlap. Beyond the part that a stage was shown is none of them.
+    """
+
+    def add(
+        self,
+        stage: Stage,
+        crop: Crop,
+        specs: Sequence[LabelSpec],
+        labels: NDArray[Any],  # noqa: ARG002 - probabilities say more
+        probabilities: NDArray[np.float32] | None,
+    ) -> None:
+        """Add probabilities."""
+        if not stage.spec.answers:
+            return
+        if probabilities is None:
+            msg = f"the stage {stage.spec.name} is averaged and gave no probabilities"
+            raise ValueError(msg)
+        outputs = {label.value: number for number, label in enumerate(self._manifest.labels)}
+        own = stage.bundle.manifest
+        for spec in specs:
+            number = outputs[stage.spec.answers[spec.name]]
+            self._sum[(number, *_box(crop))] += probabilities[own.output_of(_of_value(own, spec.value))]
+
+    def skip(self, stage: Stage) -> None:
+        """It found none of them."""
+
+    def finish(self) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+        """Give the bits of the labels whose mean is large enough."""
+        self._sum /= np.float32(self._count)
+        found = np.zeros(self._sum.shape[1:], dtype=self._dtype)
+        rule = self._manifest.overlapping
+        for number, mean in enumerate(self._sum):
+            if rule is not None:
+                found |= (mean >= rule.threshold).astype(found.dtype) << number
+        return found, self._sum if self._returned else None
+
+
+def _of_value(manifest: ModelManifest, value: int) -> LabelSpec:
+    return next(label for label in manifest.labels if label.value == value)
 
 
 def _pairs(stage: Stage, specs: Sequence[LabelSpec]) -> Iterator[tuple[int, int]]:

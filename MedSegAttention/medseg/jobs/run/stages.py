@@ -12,6 +12,7 @@ from medseg.bundles.catalogue import Bundle
 from medseg.bundles.stages import Stage, open_stages
 from medseg.imaging.image import Image
 from medseg.imaging.label_box import around_labels, region_inside
+from medseg.imaging.overlap import as_layers, painted, postprocess_members
 from medseg.imaging.postprocess import postprocess
 from medseg.imaging.steps import Crop
 from medseg.inference.run_plan import RunPlan, result_labels
@@ -126,7 +127,12 @@ class StagesRun:
         _add(self.progress.seconds, progress.seconds)
         specs = result_labels(part.shape, part.affine, stage.bundle.manifest, region)
         tidied = Image(found.values[None], part.affine, spacing_known=image.spacing_known)
-        labels = postprocess(tidied, stage.bundle.manifest.postprocess).array[0]
+        own = stage.bundle.manifest
+        if own.overlapping is None:
+            labels = postprocess(tidied, own.postprocess).array[0]
+        else:  # a later stage is shown what a file of one number a voxel would hold
+            layers = as_layers(postprocess_members(tidied, own.postprocess, own.label_count), own)
+            labels = painted(layers, own.painted_labels).array[0]
         joined.add(stage, crop, specs, labels, probabilities)
         if composition is not None and composition.needs(spec.name, number + 1):
             self._labels[spec.name] = crop.undo(Image(labels[None], part.affine)).array[0]

@@ -152,7 +152,13 @@ def _manifest(model: ModelFolder, checkpoint: Mapping[str, Any], choices: Choice
     outputs = read_outputs(model.dataset)
     channels = choices.channels or read_channels(model.dataset)
     if stated.get("previous_stage"):
-        rule = replace(rule, previous_labels=len(outputs.names))
+        if outputs.values is not None and set(outputs.values) != set(range(1, outputs.foreground + 1)):
+            msg = (
+                f"{model.path}: regions_class_order {list(outputs.values)} of a cascade: expected the labels 1 to "
+                f"{outputs.foreground} in any order, which its second stage is shown; this model is not imported"
+            )
+            raise ManifestError(msg)
+        rule = replace(rule, previous_labels=outputs.foreground)
     by_batch = any(str(key).endswith(".running_mean") for key in checkpoint["network_weights"])
     inputs = len(channels) + rule.previous_labels
     network, arguments = read_architecture(stated, inputs, outputs.count, by_batch=by_batch)

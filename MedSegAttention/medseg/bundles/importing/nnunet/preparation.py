@@ -42,11 +42,13 @@ class Outputs:
     Attributes:
         names: of the labels, in the order of the outputs, the background left out.
         count: outputs, the background included where there is one.
+        foreground: labels of the data set beside the background, of which regions are made; shown to a next stage.
         values: of regions, which may overlap, in a labelmap; None: 1, 2, ... of labels that do not.
     """
 
     names: tuple[str, ...]
     count: int
+    foreground: int
     values: tuple[int, ...] | None = None
 
     @property
@@ -116,7 +118,7 @@ def read_outputs(dataset: Mapping[str, Any]) -> Outputs:
     values = {value: name for value, name in values.items() if name != "ignore"}
     if sorted(values) != list(range(len(values))) or len(values) < 2:
         _refuse("dataset.json: labels", "the background 0 and labels 1, 2, ... without gaps", stated)
-    return Outputs(tuple(values[value] for value in range(1, len(values))), len(values))
+    return Outputs(tuple(values[value] for value in range(1, len(values))), len(values), len(values) - 1)
 
 
 def _regions(stated: Mapping[str, Any], order: Any) -> Outputs:
@@ -126,7 +128,13 @@ def _regions(stated: Mapping[str, Any], order: Any) -> Outputs:
         _refuse("dataset.json: regions_class_order", f"{len(names)} values from 1, one a region", order)
     if len(set(values)) != len(values):
         _refuse("dataset.json: regions_class_order", "values that differ: two regions of one are one segment", order)
-    return Outputs(names, len(names), tuple(values))
+    return Outputs(names, len(names), len(_foreground(stated)), tuple(values))
+
+
+def _foreground(stated: Mapping[str, Any]) -> set[int]:
+    """Every label of the data set that some region holds, the background and what is ignored left out."""
+    held = [value if isinstance(value, list) else [value] for name, value in stated.items() if name != "ignore"]
+    return {int(label) for labels in held for label in labels} - {0}
 
 
 def _channels(plans: Mapping[str, Any], stated: Mapping[str, Any]) -> tuple[NnunetChannel, ...]:

@@ -122,7 +122,8 @@ def import_stages(
             StageSpec(name=name, previous=before.get(name, ""), answers=values if name in answering else {})
             for name in folders
         )
-        composition = Composition(stages=stages, join="overwrite" if len(targets) == 1 else "mean")
+        is_one = len(targets) == 1 and models[targets[0].name].overlapping is None
+        composition = Composition(stages=stages, join="overwrite" if is_one else "mean")
         dataset = models[targets[-1].name].title.partition(" (")[0]
         described = " and ".join(answering_names := [target.name for target in targets])
         words = Words(
