@@ -7,6 +7,7 @@ from typing import Any
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.controls import call, load_ui, show_text
 from medseg.desktop.panel.sections.dicom_export import DicomExport
+from medseg.desktop.panel.sections.editing import edit_in_segment_editor
 from medseg.desktop.panel.sections.measurements_view import MeasurementsView
 from medseg.desktop.panel.sections.measuring import Measuring, ask_csv_path
 from medseg.desktop.panel.sections.surfaces import Surfaces
@@ -85,6 +86,7 @@ class ResultsView:
         for button, action in (
             (ui.goButton, self.go),
             (ui.measureButton, self.measure),
+            (ui.editButton, self.edit),
             (ui.tableNodeButton, self._measuring.add_table),
             (ui.saveButton, self._measuring.save_csv),
         ):
@@ -208,6 +210,13 @@ class ResultsView:
         elif self.node is not None:
             self._say(_("Choose a segment in the table first."))
 
+    def edit(self) -> None:
+        """Go on by hand in Slicer's Segment Editor."""
+        try:
+            edit_in_segment_editor(self.node)
+        except RuntimeError as error:
+            self._say(_("The Segment Editor could not be opened: {error}").format(error=error))
+
     def _node_changed(self) -> None:
         self._task.stop()
         self._measuring.forget()
@@ -268,7 +277,7 @@ class ResultsView:
     def _show_state(self) -> None:
         ui, has_node = self._ui, self.node is not None
         self._export.refresh()
-        for button in (ui.goButton, ui.measureButton):
+        for button in (ui.goButton, ui.measureButton, ui.editButton):
             button.setEnabled(has_node)
         show_text(ui.ownerLabel, whose(self.node, self._parameters.inputs(1)))
         self._surfaces.refresh()
