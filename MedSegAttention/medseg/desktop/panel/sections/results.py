@@ -6,10 +6,9 @@ from typing import Any
 
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.controls import call, load_ui, show_text
-from medseg.desktop.panel.sections.dicom_export import DicomExport
-from medseg.desktop.panel.sections.editing import edit_in_segment_editor
 from medseg.desktop.panel.sections.measurements_view import MeasurementsView
 from medseg.desktop.panel.sections.measuring import Measuring, ask_csv_path
+from medseg.desktop.panel.sections.onward import Onward
 from medseg.desktop.panel.sections.surfaces import Surfaces
 from medseg.desktop.panel.sections.task import Task
 from medseg.desktop.panel.sections.undo_buttons import UndoButtons
@@ -72,7 +71,8 @@ class ResultsView:
         self._surfaces = Surfaces(self._ui.show3dButton, self._task, lambda: self.node, self._say)
         table = MeasurementsView(self._ui.statisticsTable, self._go_to)
         self._measuring = Measuring(parameters, table, self._task, self._say, ask_path)
-        self._export = DicomExport(self._ui.dicomButton, lambda: self.node, make_process, installer, say=self._say)
+        edit, export = self._ui.editButton, self._ui.dicomButton
+        self._onward = Onward(edit, export, lambda: self.node, make_process, installer, self._say)
         self._say("")
         self.widget.setVisible(False)
         self.set_scene(parameters.scene)
@@ -86,7 +86,6 @@ class ResultsView:
         for button, action in (
             (ui.goButton, self.go),
             (ui.measureButton, self.measure),
-            (ui.editButton, self.edit),
             (ui.tableNodeButton, self._measuring.add_table),
             (ui.saveButton, self._measuring.save_csv),
         ):
@@ -176,7 +175,7 @@ class ResultsView:
     def stop(self) -> None:
         """End what is under way and listen to no node any more: the panel is being closed."""
         self._task.stop()
-        self._export.close()
+        self._onward.close()
         self._watch(None)
 
     def refresh(self) -> None:
@@ -209,13 +208,6 @@ class ResultsView:
             self._go_to(chosen[0])
         elif self.node is not None:
             self._say(_("Choose a segment in the table first."))
-
-    def edit(self) -> None:
-        """Go on by hand in Slicer's Segment Editor."""
-        try:
-            edit_in_segment_editor(self.node)
-        except RuntimeError as error:
-            self._say(_("The Segment Editor could not be opened: {error}").format(error=error))
 
     def _node_changed(self) -> None:
         self._task.stop()
@@ -276,8 +268,8 @@ class ResultsView:
 
     def _show_state(self) -> None:
         ui, has_node = self._ui, self.node is not None
-        self._export.refresh()
-        for button in (ui.goButton, ui.measureButton, ui.editButton):
+        self._onward.refresh()
+        for button in (ui.goButton, ui.measureButton):
             button.setEnabled(has_node)
         show_text(ui.ownerLabel, whose(self.node, self._parameters.inputs(1)))
         self._surfaces.refresh()
