@@ -14,13 +14,10 @@ from numpy.typing import NDArray
 from medseg.imaging.image import Image
 from medseg.io.nrrd import encode_nrrd, read_nrrd
 from medseg.io.stored import refusal
+from medseg.io.terminology import types_context
 from medseg.spec.manifest import Code, LabelSpec
 from medseg.spec.same_segment import UNCODED, named
 
-GENERAL_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
-MASTER_CONTEXT = "Segmentation category and type - DICOM master list"
-# Of the types in Slicer's general list the master list lacks these two, and has all others with all their modifiers.
-_ONLY_GENERAL = frozenset({"119406000", "289925000"})  # thalamus, waste material
 REGIONS_CONTEXT = "Anatomic codes - DICOM master list"
 NO_CODE = "^^"
 EMPTY_EXTENT = "0 -1 0 -1 0 -1"
@@ -74,16 +71,6 @@ def terminology_entry(spec: LabelSpec) -> str:
     own = [spec.category, spec.type, spec.type_modifier]
     region = [spec.region, spec.region_modifier]
     return "~".join([types_context(spec), *map(_triplet, own), REGIONS_CONTEXT, *map(_triplet, region)])
-
-
-def types_context(spec: LabelSpec) -> str:
-    """The list of Slicer's that holds the type of a segment: its editor of terminology opens on None in another one.
-
-    Compared with the lists of Slicer 5.11 to 5.13 (its module Terminologies).
-    """
-    if spec.type.value in _ONLY_GENERAL:
-        return GENERAL_CONTEXT
-    return MASTER_CONTEXT
 
 
 def _triplet(code: Code | None) -> str:
