@@ -52,4 +52,4 @@ class TryIt:
             self._parameters.change(model=SAMPLE_MODEL)
         self._parameters.set_inputs([node])
         look_at_volume(self._parameters.scene, node)
-        self._say(_("This is a part of a head in MR. Press Apply: the hippocampus is found in some seconds."))
+        self._say(_("A part of a head in MR is loaded. Press Apply to find its hippocampus."))
