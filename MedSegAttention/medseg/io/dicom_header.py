@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medseg.io.dicom_file import NOT_IMAGES, PYDICOM_ERRORS, open_tags, quiet_pydicom
+from medseg.io.dicom_file import NOT_IMAGES, open_tags, quiet_pydicom
 from medseg.io.dicom_slice import DicomSlice, slice_from
 from medseg.io.itk import quiet_itk, sitk
 from medseg.io.stored import refusal
@@ -74,7 +74,7 @@ def top_tags(piece: DicomSlice) -> Any:
         return open_tags(piece.path)
     except ImportError as error:
         raise _without_pydicom(piece) from error
-    except PYDICOM_ERRORS as error:
+    except ValueError as error:
         raise refusal(piece.path, f"its tags cannot be read ({error}); export it again") from error
 
 
@@ -98,7 +98,7 @@ def _functional_groups(piece: DicomSlice) -> tuple[dict[str, str], ...]:
         if is_enhanced:
             raise _without_pydicom(piece) from error
         return ()
-    except PYDICOM_ERRORS as error:
+    except ValueError as error:
         if not is_enhanced:
             return ()
         raise refusal(piece.path, f"its functional groups cannot be read ({error}); export it again") from error
