@@ -129,7 +129,7 @@ def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int,
 
 
 def segment_specs(path: Path, pairs: Mapping[str, str], layer_count: int = 1) -> tuple[LabelSpec, ...]:
-    """Name and codes of each segment, with the values that ``read_labels`` gives them; their colours are not read.
+    """Name, colour and codes of each segment, with the values that ``read_labels`` gives them.
 
     Args:
         path: of the file, for messages.
@@ -145,7 +145,7 @@ def segment_specs(path: Path, pairs: Mapping[str, str], layer_count: int = 1) ->
         raise refusal(path, f"every segment has a value of its own, and {twice!r} has another one's; save it again")
     numbered = layer_count > 1
     return tuple(
-        _spec(place if numbered else value, name, pairs.get(f"Segment{number}_Tags", ""))
+        _spec(place if numbered else value, name, pairs, number)
         for place, (number, (name, _, value)) in enumerate(zip(_numbers(pairs), layers, strict=True), start=1)
         if numbered or value > 0
     )
@@ -155,11 +155,16 @@ def _numbers(pairs: Mapping[str, str]) -> list[int]:
     return sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
 
 
-def _spec(value: int, name: str, tags: str) -> LabelSpec:
-    entry = next((tag.partition(":")[2] for tag in tags.split("|") if tag.startswith("TerminologyEntry:")), "")
+def _spec(value: int, name: str, pairs: Mapping[str, str], number: int) -> LabelSpec:
+    """The segment of this number in the file, as one of this value; with a colour of ours where the file has none."""
+    tags = pairs.get(f"Segment{number}_Tags", "").split("|")
+    entry = next((tag.partition(":")[2] for tag in tags if tag.startswith("TerminologyEntry:")), "")
     category, kind, modifier, region, region_modifier = read_terminology(entry)
+    plain = named(value, name.strip() or f"segment {value}")
+    parts = [min(255, max(0, round(255 * float(part)))) for part in pairs.get(f"Segment{number}_Color", "").split()]
     return replace(
-        named(value, name),
+        plain,
+        color=(parts[0], parts[1], parts[2]) if len(parts) == 3 else plain.color,
         category=category or UNCODED,
         type=kind or UNCODED,
         type_modifier=modifier,
@@ -179,7 +184,7 @@ def _code(text: str) -> Code | None:
     return Code(*parts) if len(parts) == 3 and all(part.strip() for part in parts) else None
 
 
-def read_segments(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
+def read_segnrrd(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
     """Read a .seg.nrrd with names, colours and codes.
 
     Returns:
@@ -193,28 +198,9 @@ def read_segments(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
     segments = segment_layers(path, stored.fields)
     array = np.zeros(stored.array.shape, np.min_scalar_type(max(len(segments), 1)))
     specs = []
-    numbers = sorted({int(found.group(1)) for key in stored.fields if (found := re.match(r"Segment(\d+)_", key))})
-    for value, (number, (name, layer, own)) in enumerate(zip(numbers, segments, strict=True), start=1):
+    for value, (number, (name, layer, own)) in enumerate(zip(_numbers(stored.fields), segments, strict=True), start=1):
         if layer >= len(array):
             raise refusal(path, f"segment {name!r} lies in layer {layer}, and there are {len(array)}; save it again")
         array[layer][stored.array[layer] == own] = value
-        specs.append(_read_spec(value, name, stored.fields, number))
+        specs.append(_spec(value, name, stored.fields, number))
     return Image(array, stored.affine, spacing_known=stored.spacing_known), tuple(specs)
-
-
-def _read_spec(value: int, name: str, pairs: Mapping[str, str], number: int) -> LabelSpec:
-    tags = pairs.get(f"Segment{number}_Tags", "").split("|")
-    entry = next((tag.partition(":")[2] for tag in tags if tag.startswith("TerminologyEntry:")), "")
-    category, kind, modifier, region, region_modifier = read_terminology(entry)
-    parts = [round(255 * float(part)) for part in pairs.get(f"Segment{number}_Color", "").split()]
-    red, green, blue = (min(255, max(0, part)) for part in (parts if len(parts) == 3 else (128, 128, 128)))
-    return LabelSpec(
-        value=value,
-        name=name.strip() or f"segment {value}",
-        color=(red, green, blue),
-        category=category or UNCODED,
-        type=kind or UNCODED,
-        type_modifier=modifier,
-        region=region,
-        region_modifier=region_modifier,
-    )
