@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from medseg.cli.batch import batch
+from medseg.cli.correct import correct
 from medseg.cli.doctor import doctor
 from medseg.cli.ensemble import ensemble
 from medseg.cli.evaluate import evaluate
@@ -35,6 +36,7 @@ app.command()(batch)
 app.add_typer(models, name="models")
 app.command()(networks)
 app.command()(evaluate)
+app.command()(correct)
 app.command()(validate)
 app.command()(train)
 app.command()(ensemble)

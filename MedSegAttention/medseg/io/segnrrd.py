@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from medseg.imaging.image import Image
 from medseg.io.nrrd import encode_nrrd
 from medseg.io.stored import refusal
+from medseg.io.strokes import HEADER_KEY, encode_strokes
 from medseg.spec.manifest import Code, LabelSpec
+from medseg.spec.stroke import Stroke
 
 TYPES_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 REGIONS_CONTEXT = "Anatomic codes - DICOM master list"
@@ -22,13 +24,14 @@ NO_CODE = "^^"
 EMPTY_EXTENT = "0 -1 0 -1 0 -1"
 
 
-def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec]) -> None:
+def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], strokes: Sequence[Stroke] = ()) -> None:
     """Write a labelmap with its segments.
 
     Args:
         path: where to.
         labels: ``(N, I, J, K)``, unsigned integers; segments that overlap lie in different layers.
         specs: one segment each, also when no voxel carries its value.
+        strokes: that corrected it, kept for a replay.
     """
     pairs = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
@@ -40,6 +43,8 @@ def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec]) -
     for index, spec in enumerate(specs):
         for name, value in _segment_fields(labels, spec).items():
             pairs[f"Segment{index}_{name}"] = value
+    if strokes:
+        pairs[HEADER_KEY] = encode_strokes(strokes)
     encode_nrrd(path, labels, pairs, many="list")
 
 
@@ -89,13 +94,18 @@ def _reference_geometry(labels: Image) -> str:
     return f"Reference image geometry|{matrix};{extent};|Image geometry the segmentation is drawn on.&"
 
 
+def segment_numbers(pairs: Mapping[str, str]) -> list[int]:
+    """The numbers under which a header lists its segments, in this order."""
+    return sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
+
+
 def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int, int]]:
     """Name, layer (volume of the list it lies in) and value of each segment.
 
     Raises:
         ImageError: if a layer or value is not a whole number.
     """
-    numbers = sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
+    numbers = segment_numbers(pairs)
     try:
         return [
             (

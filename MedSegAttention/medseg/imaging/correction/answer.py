@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,7 @@ class Answer:
 
     def save(self, path: Path) -> None:
         """Write the layers as an .npz without pickles."""
-        arrays = {
+        arrays: dict[str, Any] = {
             f"{name}{n}": part for n, layer in enumerate(self.layers) for name, part in zip("wb", layer, strict=True)
         }
         np.savez(path, **arrays)

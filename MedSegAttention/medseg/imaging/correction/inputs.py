@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging.correction.distances import distance_to, signed_distance, smooth
 from medseg.imaging.correction.rule import logit
+
+Column: TypeAlias = NDArray[Any] | float  # a number a voxel, or one for all
 
 CAP = 12.0  # mm at a reach of ``USUAL_REACH``; distances beyond are all alike
 USUAL_REACH = 10.0  # mm; the weights were made for it, and lengths of another reach are scaled to it
@@ -74,13 +77,14 @@ def voxel_inputs(around: Surroundings, near: NDArray[np.bool_]) -> NDArray[np.fl
         ``(voxels of near, inputs)``
     """
 
-    def of(array: NDArray[np.float32]) -> NDArray[np.float32]:
-        return array[around.inner][near]
+    def of(array: NDArray[Any]) -> NDArray[Any]:
+        inside: NDArray[Any] = array[around.inner][near]
+        return inside
 
     far = around.distance[near]
     to_replaced = signed_distance(around.replaced, around.spacing, CAP)
     depth, at_stroke = around.depth, around.at_stroke
-    columns: list[NDArray[np.float32] | float] = [
+    columns: list[Column] = [
         far / 5,
         np.exp(-np.square(far / 2)),
         far / (max(depth, 0.0) + 1),
@@ -105,13 +109,13 @@ def voxel_inputs(around: Surroundings, near: NDArray[np.bool_]) -> NDArray[np.fl
 IMAGE_INPUTS = 12
 
 
-def _image_columns(around: Surroundings, near: NDArray[np.bool_]) -> list[NDArray[np.float32] | float]:
+def _image_columns(around: Surroundings, near: NDArray[np.bool_]) -> list[Column]:
     """Grey values against the stroke's and against those of the two segments; zeros where there is no image."""
     if around.image is None:
         return [0.0] * IMAGE_INPUTS
     low, middle, high = np.percentile(around.image, (5, 50, 95))
     image = ((around.image - middle) * (3 / max(high - low, 1e-6))).astype(np.float32)
-    columns: list[NDArray[np.float32] | float] = []
+    columns: list[Column] = []
     for sigma in (0.0, 1.0, 2.0):
         smoothed = smooth(image, around.spacing, sigma) if sigma else image
         difference = np.clip(smoothed[around.inner][near] - around.at_stroke(smoothed), -6, 6)
@@ -129,9 +133,7 @@ def _image_columns(around: Surroundings, near: NDArray[np.bool_]) -> list[NDArra
     return columns
 
 
-def _likelihood(
-    image: NDArray[np.float32], around: Surroundings, near: NDArray[np.bool_]
-) -> list[NDArray[np.float32] | float]:
+def _likelihood(image: NDArray[np.float32], around: Surroundings, near: NDArray[np.bool_]) -> list[Column]:
     """How much better a grey value fits the wanted segment than the replaced one, and how far these two are apart."""
     wanted = around.wanted | around.stroke
     replaced = around.replaced & ~around.stroke
