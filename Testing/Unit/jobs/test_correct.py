@@ -1,6 +1,7 @@
 """Strokes replayed on results, from Python and from files: names, codes, what is missed, what is kept."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -164,3 +165,12 @@ def test_arrays_that_do_not_fit_are_refused(labels, scan):
         medseg.correct(labels, [stroke], locked=np.zeros((2, 2, 2), bool))
     with pytest.raises(medseg.MedSegError, match="one label a voxel"):
         medseg.correct(Image(np.zeros((2, 4, 4, 4), np.uint8)), [stroke])
+
+
+def test_the_strokes_of_the_how_to_are_strokes(checkout):
+    page = (checkout / "docs" / "how-to" / "correct.md").read_text(encoding="utf-8")
+    (document,) = re.findall(r"```json\n(.*?)```", page, flags=re.DOTALL)
+    first, second, third = decode_strokes(document)
+    assert first.radius_mm == 1
+    assert second.remove
+    assert third.label == BACKGROUND
