@@ -123,14 +123,18 @@ def _image_columns(around: Surroundings, near: NDArray[np.bool_]) -> list[Column
         if sigma < 2:
             columns += _likelihood(smoothed, around, near)
         if sigma == 1:
-            steps = (
-                np.gradient(smoothed, *(float(mm) for mm in around.spacing))
-                if min(smoothed.shape) > 1
-                else [smoothed * 0]
-            )
-            slope = np.sqrt(sum(np.square(step) for step in steps))
-            columns += [np.float32(slope[around.inner][near]), around.at_stroke(slope)]
+            slope = _slope(smoothed, around.spacing)
+            columns += [slope[around.inner][near], around.at_stroke(slope)]
     return columns
+
+
+def _slope(image: NDArray[np.float32], spacing: Sequence[float]) -> NDArray[np.float32]:
+    """Length of the gradient, 1 / mm; along an axis of one voxel there is none."""
+    total = np.zeros_like(image)
+    for axis, mm in enumerate(spacing):
+        if image.shape[axis] > 1:
+            total += np.square(np.gradient(image, mm, axis=axis))
+    return np.sqrt(total)
 
 
 def _likelihood(image: NDArray[np.float32], around: Surroundings, near: NDArray[np.bool_]) -> list[Column]:

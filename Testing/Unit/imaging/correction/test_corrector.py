@@ -72,6 +72,16 @@ def test_memory_is_that_of_the_box_not_of_the_volume():
     assert most((300, 300, 60)) < 1.3 * most((60, 60, 60))
 
 
+def test_a_single_slice_is_corrected_too(bitten):
+    image, ball, start = bitten
+    here = (..., slice(18, 19))
+    labels = start[here].astype(np.uint8)
+    grid = Grid(labels=labels, affine=np.eye(4), image=image[here])
+    Corrector(grid).apply(Stroke(label="ball", points=((25.0, 18.0, 0.0),), radius_mm=1.0), 1)
+    missing = ball[here] & ~start[here]
+    assert (missing & (labels == 0)).sum() < 0.7 * missing.sum()
+
+
 def test_a_label_without_probabilities_is_refused():
     grid = Grid(labels=np.zeros((4, 4, 4), np.uint8), affine=np.eye(4), probabilities=np.ones((1, 4, 4, 4), np.float32))
     with pytest.raises(ValueError, match="labels 0 to 0, got a stroke of 1"):
