@@ -120,7 +120,12 @@ def correct(
         probabilities=None if held is None else held.array.copy(),
         locked=locked,
     )
-    replayed, changed, missed = _replay(Corrector(grid), painted, found.specs)
+    corrector = Corrector(grid)
+    for stroke in found.strokes:
+        value = segment_of(stroke, found.specs)
+        if value is not None:
+            corrector.keep(stroke, value)
+    replayed, changed, missed = _replay(corrector, painted, found.specs)
     files = (segmentation, strokes, image, probabilities)
     return Correction(
         labels=replace(found.labels, array=grid.labels[None]),

@@ -92,6 +92,15 @@ def test_strokes_of_one_result_replay_on_another_and_give_the_same(tmp_path, res
     assert second.strokes == first.strokes == (stroke,)
 
 
+def test_what_an_earlier_stroke_gave_is_kept_when_the_result_is_corrected_again(tmp_path, result, scan):
+    medseg.correct(result, [Stroke(label="liver", points=(HIT,))], image=scan).save(tmp_path / "first.seg.nrrd")
+    beside = (HIT[0] + AFFINE[0, 0], *HIT[1:])
+    found = medseg.correct(tmp_path / "first.seg.nrrd", [Stroke(label=BACKGROUND, points=(beside,))], image=scan)
+    assert found.labels.array[0, 8, 10, 10] == 1
+    assert found.labels.array[0, 9, 10, 10] == 0
+    assert [stroke.label for stroke in found.strokes] == ["liver", BACKGROUND]
+
+
 def test_probabilities_follow_too_and_stay_a_distribution(labels, scan):
     soft = np.stack([np.where(labels.array[0] == value, 0.8, 0.1) for value in range(3)]).astype(np.float32)
     found = medseg.correct(

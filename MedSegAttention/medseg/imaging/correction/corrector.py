@@ -57,11 +57,18 @@ class Corrector:
         self._answer, self._rule = answer, rule
         self._changes: list[Change] = []
         self._pinned: list[Pinned] = []
+        self._kept: list[Pinned] = []
 
     @property
     def strokes(self) -> tuple[Stroke, ...]:
         """What was painted and not taken back, in this order."""
         return tuple(change.stroke for change in self._changes)
+
+    def keep(self, stroke: Stroke, value: int) -> None:
+        """Leave a stroke its voxels that this segmentation follows already: nothing changes now, nor by undoing."""
+        voxels = paint(stroke.points, stroke.radius_mm, self.grid.shape, self.grid.affine)
+        target = 0 if stroke.remove else value
+        self._kept.append(Pinned(voxels[self.grid.labels[tuple(voxels.T)] == target], target))
 
     def apply(self, stroke: Stroke, value: int) -> Change:
         """Paint a stroke.
@@ -97,7 +104,7 @@ class Corrector:
         voxels = grid.open_voxels(paint(stroke.points, stroke.radius_mm, grid.shape, grid.affine), only)
         if not len(voxels):
             return None
-        return ask(grid, voxels, 0 if stroke.remove else value, stroke.reach_mm, self._pinned, only)
+        return ask(grid, voxels, 0 if stroke.remove else value, stroke.reach_mm, [*self._kept, *self._pinned], only)
 
     def undo(self) -> Stroke | None:
         """Take the last stroke back: labels, probabilities and the list of strokes are what they were, bit by bit.
