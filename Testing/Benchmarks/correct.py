@@ -8,25 +8,28 @@ page goes to ``build/bench/correct.md``. Where the folders are not there, nothin
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 from strokes.baselines import BASELINES
 from strokes.cases import Case, emptied, foreign, hippocampi
 from strokes.cost import measure_cost
 from strokes.page import Measured, page
-from strokes.user import Played, User, play
+from strokes.user import Follows, Played, User, play
 
 from medseg.imaging.correction.corrector import Corrector
+from medseg.imaging.correction.question import Grid
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OURS = "Correct"
+Block: TypeAlias = tuple[str, list[Case], dict[str, Callable[[Grid], Follows]]]
 SOME = 16  # cases of the good start that are corrected in other ways
 SMALL = 12  # cases of the starts that are far off, as the protocol has it
 
 
-def blocks(given: argparse.Namespace) -> Iterator[tuple[str, list[Case], dict[str, object]]]:
+def blocks(given: argparse.Namespace) -> Iterator[Block]:
     """Each start with its cases and what is measured on it."""
     good = hippocampi(given.hippocampus, "val", given.cache, count=given.cases)
     few = min(SMALL, given.cases)
@@ -75,21 +78,27 @@ def main() -> None:
 
 def measure(given: argparse.Namespace) -> None:
     """Play everything, and keep each block as soon as it is done."""
-    found: dict[str, object] = {"rows": [], "ways": [], "cost": []}
-    for start, cases, methods in blocks(given):
-        for name, make in methods.items():
-            row = Measured.of(start, name, [play(case, make) for case in cases])
-            print(row.line(), flush=True)
-            found["rows"].append(vars(row))
-            keep(given.results, found)
+    found: dict[str, list[object]] = {"rows": [], "ways": [], "cost": measure_cost()}
+    every = list(blocks(given))
+    _play(every, [OURS], found, given.results)
     some = hippocampi(given.hippocampus, "val", given.cache, count=min(SOME, given.cases))
-    found["ways"] = [vars(Measured.of("good", name, played)) for name, played in ways(some)]
-    keep(given.results, found)
-    found["cost"] = measure_cost()
-    keep(given.results, found)
+    for name, played in ways(some):
+        found["ways"].append(vars(Measured.of("good", name, played)))
+        keep(given.results, found)
+    _play(every, list(BASELINES), found, given.results)
 
 
-def keep(path: Path, found: dict[str, object]) -> None:
+def _play(every: Sequence[Block], names: Sequence[str], found: dict[str, list[object]], results: Path) -> None:
+    for start, cases, methods in every:
+        for name in names:
+            if name in methods:
+                row = Measured.of(start, name, [play(case, methods[name]) for case in cases])
+                print(row.line(), flush=True)
+                found["rows"].append(vars(row))
+                keep(results, found)
+
+
+def keep(path: Path, found: dict[str, list[object]]) -> None:
     """Write what was measured so far."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(found, indent=1, default=float), encoding="utf-8")
