@@ -11,7 +11,7 @@ from medseg.imaging.correction.stroke_box import paint
 from medseg.spec.stroke import Stroke
 from Unit.imaging.correction.drawn import SHAPE, corrections
 
-FEW = settings(max_examples=25, deadline=None)
+FEW = settings(max_examples=15, deadline=None)
 
 
 def copies(grid):
