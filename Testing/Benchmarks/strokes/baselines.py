@@ -18,7 +18,7 @@ NEAR_MM = 1.5  # what a stroke marks around its voxels, in the two methods of se
 
 @dataclass
 class Baseline:
-    """Strokes so far keep their voxels, as with the corrector."""
+    """Strokes so far keep their voxels, as with the corrector; balls and boxes are those of the click's middle."""
 
     grid: Grid
     given: dict[tuple[int, ...], int] = field(default_factory=dict)
@@ -27,12 +27,12 @@ class Baseline:
         """Give the stroke's voxels its label, and let the method decide around them."""
         voxels = paint(stroke.points, stroke.radius_mm, self.grid.shape, self.grid.affine)
         self.given |= {tuple(each): value for each in voxels.tolist()}
-        self.follow(voxels, value)
+        self.follow(paint(stroke.points[:1], 0, self.grid.shape, self.grid.affine), value)
         for voxel, label in self.given.items():
             self.grid.labels[voxel] = label
 
     def follow(self, voxels: NDArray[np.int64], value: int) -> None:
-        """Change the labels around a stroke."""
+        """Change the labels around the middle of a click, ``(1, 3)``."""
 
 
 class Ball(Baseline):
@@ -87,7 +87,7 @@ def _sweep(cost: NDArray[np.float32], owner: NDArray[np.uint8], step: NDArray[np
 class Walker(Baseline):
     """A random walker with the probabilities as priors (Grady, CVPR 2005) in a box, whose border keeps its labels."""
 
-    beta, prior = 2.0, 0.02
+    beta, prior = 2.0, 1.0
 
     def follow(self, voxels: NDArray[np.int64], value: int) -> None:
         reach = 9.0

@@ -63,7 +63,7 @@ def bars(found: dict[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
     rows = {row["start"]: Measured(**row) for row in found["rows"] if row["method"] == "Correct"}
     for start, strokes, least in BARS:
         value = rows[start].dice[strokes]
-        yield f"{start} start, Dice after {strokes}", f"at least {least}", f"{value:.4f}", value >= least
+        yield f"{start}: Dice after {strokes}", f"at least {least}", f"{value:.4f}", value >= least
     good = rows["good"]
     yield (
         "good start, mean never below the start",
@@ -128,6 +128,9 @@ AFTER = """
 * The simulated click is a good one. No human tried it, and one run of each is shown, without intervals.
 * *Grow from seeds* and *random walker* are our own short versions of these methods, with the result eroded by two
   voxels as seeds and with the probabilities as priors; neither is the implementation of Slicer.
+* Clicks that miss stay within the error, and plane strokes have the right label everywhere.
+* From nothing, the reach counts: a lesion of some centimetres reaches 0.48 after ten clicks with 10 mm, no more than a
+  painted ball of 5 mm, and the aorta 0.45; with 25 mm the aorta reaches 0.82.
 * Not measured: brains of OASIS, vessels and cortex, real users, a promptable network.
 """
 
@@ -135,7 +138,7 @@ AFTER = """
 def page(found: dict[str, Any]) -> str:
     """The page."""
     heading = ["start", "method", "cases", *(str(k) for k in SHOWN), "worse", "beyond"]
-    lines = [INTRODUCTION, "## Bars\n", "| asked | bar | measured | met |", "| --- | --- | --- | --- |"]
+    lines = [INTRODUCTION.rstrip() + "\n", "## Bars\n", "| asked | bar | measured | met |", "| --- | --- | --- | --- |"]
     lines += [f"| {asked} | {bar} | {value} | {'yes' if met else '**no**'} |" for asked, bar, value, met in bars(found)]
     lines += ["", "## Dice after so many clicks\n", f"| {' | '.join(heading)} |", f"|{' --- |' * len(heading)}"]
     starts = list(dict.fromkeys(row["start"] for row in found["rows"]))
