@@ -1,6 +1,6 @@
-"""Write docs/reference/nnunet-parity.md: python Testing/nnunet_page.py KIT, a folder of models and nnU-Net's own answers.
+"""Write docs/reference/nnunet-parity.md: python Testing/nnunet_page.py KIT, models and nnU-Net's own answers.
 
-Each folder of KIT has ``model/``, ``input/NAME_0000.nii.gz`` and ``expected/MODE/NAME.nii.gz``, and beside some of these
+Each folder of KIT has ``model/``, ``input/NAME_0000.nii.gz`` and ``expected/MODE/NAME.nii.gz``, beside some of these
 ``NAME_probabilities.npz`` as ``nnUNetv2_predict --save_probabilities`` writes it.
 """
 

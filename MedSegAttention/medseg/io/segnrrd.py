@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from medseg.imaging.image import Image
 from medseg.io.nrrd import encode_nrrd, read_nrrd
 from medseg.io.stored import refusal
+from medseg.io.strokes import HEADER_KEY, encode_strokes
 from medseg.spec.manifest import Code, LabelSpec
 from medseg.spec.same_segment import UNCODED, named
+from medseg.spec.stroke import Stroke
 
 GENERAL_CONTEXT = "Segmentation category and type - 3D Slicer General Anatomy list"
 MASTER_CONTEXT = "Segmentation category and type - DICOM master list"
@@ -26,13 +28,14 @@ NO_CODE = "^^"
 EMPTY_EXTENT = "0 -1 0 -1 0 -1"
 
 
-def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec]) -> None:
+def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], strokes: Sequence[Stroke] = ()) -> None:
     """Write a labelmap with its segments.
 
     Args:
         path: where to.
         labels: ``(N, I, J, K)``, unsigned integers; segments that overlap lie in different layers.
         specs: one segment each, also when no voxel carries its value.
+        strokes: that corrected it, kept for a replay.
     """
     pairs = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
@@ -41,7 +44,10 @@ def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec]) -
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
         "Segmentation_SourceRepresentation": "Binary labelmap",
     }
-    encode_nrrd(path, labels, pairs | segment_pairs(labels, specs), many="list")
+    pairs |= segment_pairs(labels, specs)
+    if strokes:
+        pairs[HEADER_KEY] = encode_strokes(strokes)
+    encode_nrrd(path, labels, pairs, many="list")
 
 
 def segment_pairs(labels: Image, specs: Sequence[LabelSpec]) -> dict[str, str]:
