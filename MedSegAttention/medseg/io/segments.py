@@ -42,9 +42,9 @@ def read_segments(path: Path) -> StoredSegments:
     """
     reading = read_named_labels(path)
     if not reading.segments:
-        return StoredSegments.of(reading.labels)
+        return StoredSegments.of(reading.image)
     names = [spec.name for spec in reading.segments]
     if len(set(names)) < len(names):
         raise refusal(path, f"each segment has a name of its own, got {', '.join(map(repr, names))}; rename one")
     fields = parse_header(path).pairs if stored_format(path) == "nrrd" else {}
-    return StoredSegments(reading.labels, reading.segments, strokes_in_header(fields))
+    return StoredSegments(reading.image, reading.segments, strokes_in_header(fields))
