@@ -17,12 +17,11 @@ from slicer.ScriptedLoadableModule import (
 
 HOME = Path(__file__).resolve().parent
 REQUIREMENTS = HOME / "Resources" / "requirements.txt"
-SAMPLE = HOME.parent / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
 MODEL = "hippocampus-ultralight3d"
 
 
 class MedSegAttention(ScriptedLoadableModule):
-    """Title, texts and the papers to thank."""
+    """Title, texts, the papers to thank, and what Slicer is told when it has started."""
 
     def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
@@ -44,6 +43,8 @@ class MedSegAttention(ScriptedLoadableModule):
             "al., EMF-former: An Efficient and Memory-Friendly Transformer for Medical Image Segmentation (MICCAI "
             "2024)."
         )
+        if hasattr(slicer, "app"):  # MRML can be used without the application
+            slicer.app.connect("startupCompleted()", _at_start)
 
 
 class MedSegAttentionWidget(ScriptedLoadableModuleWidget):
@@ -243,45 +244,34 @@ class MedSegAttentionTest(ScriptedLoadableModuleTest):
         """Start from an empty scene, with the packages that the worker needs."""
         slicer.mrmlScene.Clear(0)
         ensurePackages()
-        # The sample lies beside the source and is not installed with the extension.
-        self.assertTrue(SAMPLE.is_file(), f"this test reads {SAMPLE}; run it from a source tree of the extension")
 
     def runTest(self) -> None:
         """Run every test."""
-        for name in [name for name in dir(self) if name.startswith("test_")]:
+        for test in (self.test_a_volume_becomes_segments_on_its_own_grid, self.test_a_first_use_of_the_panel):
             self.setUp()
-            getattr(self, name)()
+            test()
 
     def test_a_volume_becomes_segments_on_its_own_grid(self) -> None:
         """The left half of the Colin27 head: names, sizes and grid of what is found."""
-        self.assertIn(MODEL, MedSegAttentionLogic().models())
-        volume = slicer.util.loadVolume(str(SAMPLE))
-        self._check(MedSegAttentionLogic().segment(volume, MODEL, device="cpu"), volume)
-
-    def test_apply_in_the_panel_segments_while_the_window_lives(self) -> None:
-        """What a clinician does: choose the volume, press Apply, look at the result; Qt's events go on meanwhile."""
-        import time
-
-        volume = slicer.util.loadVolume(str(SAMPLE))
-        slicer.util.selectModule("MedSegAttention")
-        panel = slicer.util.getModuleWidget("MedSegAttention").panel
-        panel.parameters.change(model=MODEL, device="cpu")
-        panel.parameters.set_inputs([volume])
-        self.assertTrue(panel.names.apply.enabled, panel.names.status.text)
-        panel.names.apply.click()
-        end = time.monotonic() + 300
-        while time.monotonic() < end and (panel.queue.is_busy or not panel.queue.rows):
-            slicer.app.processEvents()
-            time.sleep(0.01)
-        row = panel.queue.rows[-1]
-        self.assertEqual(row.state, "done", row.details)
-        self._check(row.result.node, volume)
-        self.assertTrue(panel.results.widget.visible, "the result is shown")
-
-    def _check(self, node: Any, volume: Any) -> None:
         from medseg.desktop.panel.self_check import sample_faults
+        from medseg.desktop.scene.sample import load_sample
 
-        self.assertEqual(sample_faults(node, volume), [])
+        self.assertIn(MODEL, MedSegAttentionLogic().models())
+        volume = load_sample()
+        self.assertEqual(sample_faults(MedSegAttentionLogic().segment(volume, MODEL, device="cpu"), volume), [])
+
+    def test_a_first_use_of_the_panel(self) -> None:
+        """What a clinician does at first: Try it, Apply, look at the result; Qt's events go on meanwhile."""
+        from medseg.desktop.panel.self_check import first_use_faults
+
+        slicer.util.selectModule("MedSegAttention")
+        self.assertEqual(first_use_faults(slicer.util.getModuleWidget("MedSegAttention").panel), [])
+
+
+def _at_start() -> None:
+    from medseg.desktop.panel.at_start import at_start
+
+    at_start(HOME / "Resources")
 
 
 def _versions() -> dict[str, str]:

@@ -13,6 +13,7 @@ pytest.importorskip("slicer", reason="needs Slicer's MRML classes: run inside Sl
 
 IN_APP = Path(__file__).resolve().parent / "in_app" / "panel_in_slicer.py"
 FIRST_USE = IN_APP.with_name("first_use_in_slicer.py")
+SAMPLE = Path(__file__).resolve().parents[2] / "Resources" / "SampleData" / "colin27_left_t1.nii.gz"
 DOOR = Path(__file__).resolve().parents[2] / "MedSegAttention" / "MedSegAttention.py"
 
 
@@ -60,7 +61,7 @@ def in_app(slicer_app):  # noqa: ARG001 - must be there first
     return found
 
 
-@pytest.mark.usefixtures("widget")
+@pytest.mark.usefixtures("door", "widget")
 @pytest.mark.parametrize(
     "name",
     [
@@ -73,8 +74,8 @@ def in_app(slicer_app):  # noqa: ARG001 - must be there first
         "a_wheel_folder_is_kept_and_what_it_lacks_is_said",
     ],
 )
-def test_what_a_clinician_does_in_slicer_passes_on_the_stand_in_too(door, in_app, name):
-    in_app[name](str(door.SAMPLE))
+def test_what_a_clinician_does_in_slicer_passes_on_the_stand_in_too(in_app, name):
+    in_app[name](str(SAMPLE))
 
 
 def test_while_a_call_from_the_console_is_waited_for_the_window_lives_and_the_console_tells(
@@ -91,7 +92,7 @@ def test_while_a_call_from_the_console_is_waited_for_the_window_lives_and_the_co
     timer.setInterval(20)
     timer.connect("timeout()", lambda: turns.append(1))
     timer.start()
-    volume = volume_node_from_image(slicer_scene, read_image(door.SAMPLE).image, "head")
+    volume = volume_node_from_image(slicer_scene, read_image(SAMPLE).image, "head")
     node = door.MedSegAttentionLogic().segment(volume, door.MODEL, device="cpu")
     timer.stop()
     assert node.GetSegmentation().GetNumberOfSegments() == 2
@@ -109,7 +110,7 @@ def test_what_a_callback_raises_while_the_window_lives_ends_the_call(door, slice
         msg = "enough"
         raise LookupError(msg)
 
-    volume = volume_node_from_image(slicer_scene, read_image(door.SAMPLE).image, "head")
+    volume = volume_node_from_image(slicer_scene, read_image(SAMPLE).image, "head")
     with pytest.raises(LookupError, match="enough"):
         door.MedSegAttentionLogic().segment(volume, door.MODEL, device="cpu", onEvent=refuse)
     assert slicer_scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
@@ -170,12 +171,6 @@ def test_what_a_killed_slicer_has_left_of_a_patient_is_removed_at_the_next_start
     spin(lambda: panel.log.text())
     assert panel.log.text() == "Temporary folders of jobs that were killed: 1 removed."
     assert not folder.exists()
-
-
-def test_the_test_inside_slicer_says_which_sample_it_lacks(door, monkeypatch, tmp_path):
-    monkeypatch.setattr(door, "SAMPLE", tmp_path / "head.nii.gz")
-    with pytest.raises(AssertionError, match=r"head\.nii\.gz; run it from a source tree"):
-        door.MedSegAttentionTest().runTest()
 
 
 def test_choices_made_before_a_scene_is_closed_are_gone_and_those_of_a_loaded_one_are_there(

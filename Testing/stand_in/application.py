@@ -54,6 +54,7 @@ class Application:
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetCrosshairName("default")
         self.scene.AddNode(crosshair)
+        self._started = []  # slots of startupCompleted()
         self._window = qt.QMainWindow()
         self._window.setObjectName("qSlicerMainWindow")
         self._layouts = LayoutManager(slicer, self.scene)
@@ -73,6 +74,15 @@ class Application:
     def modules(self):
         """slicer.modules: an attribute a module, each with ``logic()``."""
         return SimpleNamespace(**{name: SimpleNamespace(logic=partial(self.module_logic, name)) for name in _LOGICS})
+
+    def connect(self, signal, slot):
+        assert signal == "startupCompleted()", signal
+        self._started.append(slot)
+
+    def start(self):
+        """Tell who asked for it that the application has started."""
+        for slot in self._started:
+            slot()
 
     def close(self):
         """Let go of the scene."""

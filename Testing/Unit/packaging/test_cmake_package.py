@@ -57,6 +57,7 @@ def test_the_package_holds_every_file_and_nothing_else(checkout, installed):
     module = checkout / "MedSegAttention"
     package = {f"medseg/{name}" for name in relative_files(module / "medseg") if not name.startswith("_models/")}
     resources = {f"Resources/{name}" for name in relative_files(module / "Resources")}
+    resources |= {"Resources/SampleData/colin27_left_t1.nii.gz", "Resources/SampleData/LICENSE.txt"}
     models = {f"medseg/_models/{name}" for name in relative_files(checkout / "Models")}
     assert min(map(len, (package, resources, models))) > 1
     assert relative_files(installed) == {"MedSegAttention.py"} | package | resources | models
@@ -64,7 +65,7 @@ def test_the_package_holds_every_file_and_nothing_else(checkout, installed):
 
 def test_the_files_are_the_same_byte_for_byte(checkout, installed):
     for name in relative_files(installed):
-        source = name.replace("medseg/_models/", "../Models/")
+        source = name.replace("medseg/_models/", "../Models/").replace("Resources/Sample", "../Resources/Sample")
         assert (installed / name).read_bytes() == (checkout / "MedSegAttention" / source).read_bytes(), name
 
 
@@ -110,6 +111,7 @@ def test_the_tests_inside_slicer_are_registered(checkout, build):
         "py_MedSegAttention",
         "py_segment_sample",
         "py_panel_in_slicer",
+        "py_first_use_in_slicer",
     }
     script, sample = commands["py_segment_sample"][-2:]
     assert script == str(checkout / "Testing" / "Slicer" / "in_app" / "segment_sample.py")

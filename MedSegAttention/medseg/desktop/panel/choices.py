@@ -8,6 +8,7 @@ from medseg.bundles.catalogue import Bundle
 from medseg.desktop.panel.controls import Binding, set_choices
 from medseg.desktop.panel.inputs_view import InputsView
 from medseg.desktop.panel.model_picker import ModelPicker
+from medseg.desktop.panel.try_it import TryIt
 from medseg.desktop.state.parameters import OUTPUT, Parameters
 from medseg.desktop.state.texts import _
 from medseg.mrml.grids import Node
@@ -22,6 +23,7 @@ class Choices:
         names: the panel's controls by their names in the ``.ui`` file.
         bundles: the models there are, by id.
         on_volume: hears each volume that the user chose.
+        say: hears a sentence for the user.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class Choices:
         names: SimpleNamespace,
         bundles: Callable[[], dict[str, Bundle]],
         on_volume: Callable[[Node], None] = lambda _node: None,
+        say: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._parameters, self._names = parameters, names
         self._model_shown: str | None = None
         self.inputs = InputsView(parameters, on_volume)
         self.picker = ModelPicker(parameters, bundles)
+        self._try_it = TryIt(names.tryIt, parameters, bundles, say)
         names.inputsPlace.layout().addWidget(self.inputs.widget)
         names.modelPlace.layout().addWidget(self.picker.widget)
         set_choices(
@@ -65,6 +69,7 @@ class Choices:
         """Offer the nodes of a scene; None: of no scene."""
         self._names.output.setMRMLScene(scene)
         self.inputs.set_scene(scene)
+        self._try_it.set_scene(scene)
         self._model_shown = None
 
     def refresh(self) -> None:
@@ -75,6 +80,7 @@ class Choices:
             self._model_shown = bundle.manifest.model_id
             self.inputs.set_model(bundle)
         self.inputs.refresh()
+        self._try_it.refresh()
         self._binding.refresh()
         for part in (self._names.mode, self._names.modeLabel):
             part.setVisible(self._parameters.node(OUTPUT) is not None)

@@ -61,7 +61,7 @@ class Panel:
         self.widget, self.names = load_ui("Panel")
         self.status = StatusView(self.names, parameters, self.preferences)
         self.choices = Choices(
-            parameters, self.names, lambda: self.models.bundles, lambda node: self.results.follow(node)
+            parameters, self.names, lambda: self.models.bundles, lambda node: self.results.follow(node), self.say
         )
         self.current_model = self.choices.current_model
         self._ordering = Ordering(parameters, self.current_model, self.queue, self.status, installer)

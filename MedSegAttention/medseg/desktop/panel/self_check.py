@@ -1,11 +1,15 @@
 """What the module's own test looks for in a segmentation of the sample, the left half of the Colin27 head."""
 
+import time
+
 import numpy as np
 
+from medseg.desktop.panel.panel import Panel
 from medseg.mrml.grids import Node, ijk_to_world
 from medseg.mrml.segmentations import labels_from_segmentation
 
 _NAMES = ["anterior hippocampus", "posterior hippocampus"]
+_PATIENCE_S = 300
 _PLAUSIBLE_ML = (0.5, 4.0)  # of each part, in an adult's head
 
 
@@ -38,3 +42,30 @@ def sample_faults(node: Node, volume: Node) -> list[str]:
     if where.size and (labels.affine @ [*where.mean(axis=0), 1])[0] >= 0:
         faults.append("the left hippocampus lies left")
     return faults
+
+
+def first_use_faults(panel: Panel) -> list[str]:
+    """Do what a clinician does at first, *Try it* and *Apply*, while Slicer's events go on.
+
+    Args:
+        panel: on an empty scene, with the packages that the worker needs.
+
+    Returns:
+        A sentence about each thing that went wrong; empty where all is well.
+    """
+    import slicer
+
+    panel.names.tryIt.click()
+    (volume,) = panel.parameters.inputs(1)
+    if volume is None or not panel.names.apply.enabled:
+        return [f"the sample cannot be segmented: {panel.names.forecast.text} {panel.names.status.text}"]
+    panel.names.apply.click()
+    end = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < end and (panel.queue.is_busy or not panel.queue.rows):
+        slicer.app.processEvents()
+        time.sleep(0.01)
+    row = panel.queue.rows[-1]
+    if row.state != "done" or row.result is None:
+        return [f"the run is {row.state}: {row.details}"]
+    seen = [] if panel.results.widget.visible else ["the result is not shown"]
+    return [*seen, *sample_faults(row.result.node, volume)]

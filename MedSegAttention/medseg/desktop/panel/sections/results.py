@@ -6,9 +6,9 @@ from typing import Any
 
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.controls import call, load_ui, show_text
-from medseg.desktop.panel.sections.dicom_export import DicomExport
 from medseg.desktop.panel.sections.measurements_view import MeasurementsView
 from medseg.desktop.panel.sections.measuring import Measuring, ask_csv_path
+from medseg.desktop.panel.sections.onward import Onward
 from medseg.desktop.panel.sections.surfaces import Surfaces
 from medseg.desktop.panel.sections.task import Task
 from medseg.desktop.panel.sections.undo_buttons import UndoButtons
@@ -71,7 +71,8 @@ class ResultsView:
         self._surfaces = Surfaces(self._ui.show3dButton, self._task, lambda: self.node, self._say)
         table = MeasurementsView(self._ui.statisticsTable, self._go_to)
         self._measuring = Measuring(parameters, table, self._task, self._say, ask_path)
-        self._export = DicomExport(self._ui.dicomButton, lambda: self.node, make_process, installer, say=self._say)
+        edit, export = self._ui.editButton, self._ui.dicomButton
+        self._onward = Onward(edit, export, lambda: self.node, make_process, installer, self._say)
         self._say("")
         self.widget.setVisible(False)
         self.set_scene(parameters.scene)
@@ -174,7 +175,7 @@ class ResultsView:
     def stop(self) -> None:
         """End what is under way and listen to no node any more: the panel is being closed."""
         self._task.stop()
-        self._export.close()
+        self._onward.close()
         self._watch(None)
 
     def refresh(self) -> None:
@@ -267,7 +268,7 @@ class ResultsView:
 
     def _show_state(self) -> None:
         ui, has_node = self._ui, self.node is not None
-        self._export.refresh()
+        self._onward.refresh()
         for button in (ui.goButton, ui.measureButton):
             button.setEnabled(has_node)
         show_text(ui.ownerLabel, whose(self.node, self._parameters.inputs(1)))
