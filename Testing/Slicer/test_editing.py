@@ -89,5 +89,5 @@ def test_without_a_main_window_the_panel_says_that_there_is_no_editor(slicer_sce
 
 def test_without_segments_there_is_nothing_to_edit(view):
     assert not child(view, "editButton").enabled
-    assert child(view, "editButton").text == "E&dit in Segment Editor"
-    assert child(view, "dicomButton").text == "E&xport DICOM SEG..."
+    assert child(view, "editButton").text == "Edit in Segment Editor"
+    assert child(view, "dicomButton").text == "Export DICOM SEG..."

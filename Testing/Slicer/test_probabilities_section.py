@@ -188,10 +188,15 @@ def test_the_entropy_map_lies_over_the_scan_until_it_is_taken_off(ready, result,
     assert {view.GetForegroundOpacity() for view in views} == {0.5}
     assert views[0].GetBackgroundVolumeID() == result.volume.GetID()
     assert child(ready, "entropyButton").text == "Hide entropy &map"
+    assert result.entropy.GetDisplayNode().GetColorNode().GetName() == "Inferno"
+    legend = result.entropy.GetNthDisplayNode(1)
+    assert legend.IsA("vtkMRMLColorLegendDisplayNode")
+    assert legend.GetVisibility()
     child(ready, "entropyButton").click()
     assert views[0].GetForegroundVolumeID() is None
     assert views[1].GetForegroundVolumeID() == result.volume.GetID()
     assert views[1].GetForegroundOpacity() == 0.25
+    assert not legend.GetVisibility()
 
 
 def test_a_threshold_can_be_taken_back_after_other_results_were_looked_at(ready, result, scene):

@@ -207,3 +207,44 @@ def test_the_oldest_steps_go_when_memory_is_full_and_the_newest_never(node, chan
     assert not first.is_possible
     second.toggle()
     assert stack.to_undo(node) is None
+
+
+def test_a_new_segmentation_is_emptied_and_filled_again_with_the_surfaces_made_meanwhile(node, volume):
+    step = UndoStep(node, NOTE, is_new=True)
+    step.done()
+    node.SetAttribute(NOTE, "made by a model")
+    node.CreateClosedSurfaceRepresentation()
+    full = looks(node, volume)
+    step.name = "the model"
+    for _ in range(2):
+        assert step.toggle() == "organs is empty, as it was before the model; Redo brings the segments back."
+        assert looks(node, volume) == []
+        assert node.GetAttribute(NOTE) is None
+        step.toggle()
+        assert looks(node, volume) == full
+        assert node.GetAttribute(NOTE) == "made by a model"
+        assert node.GetSegmentation().ContainsRepresentation(CLOSED_SURFACE)
+
+
+def test_a_new_segmentation_that_was_worked_on_stays(node, volume):
+    step = UndoStep(node, NOTE, is_new=True)
+    step.done()
+    node.GetSegmentation().GetNthSegment(0).SetName("mine")
+    with pytest.raises(JobError, match="changed by hand since"):
+        step.toggle()
+    assert len(looks(node, volume)) == 3
+
+
+def test_a_new_segmentation_and_a_later_change_are_taken_back_one_after_the_other(node, volume, change):
+    stack = UndoStack()
+    first = UndoStep(node, NOTE, is_new=True)
+    first.done()
+    stack.push(first, "first")
+    full = looks(node, volume)
+    stack.push(change(mode="replace"), "second")
+    stack.to_undo(node).toggle()
+    assert looks(node, volume) == full
+    stack.to_undo(node).toggle()
+    assert looks(node, volume) == []
+    stack.to_redo(node).toggle()
+    assert looks(node, volume) == full

@@ -51,6 +51,7 @@ class Application:
         self._logics = {}
         for name in list(_LOGICS)[:_AT_ONCE]:
             self.module_logic(name)
+        self.scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())  # as the module Colors does
         crosshair = slicer.vtkMRMLCrosshairNode()
         crosshair.SetCrosshairName("default")
         self.scene.AddNode(crosshair)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from medseg.imaging.image import Affine, Shape
 from medseg.mrml.cuts import Cut, cut_segment
 from medseg.mrml.grids import Node, matrix_from_affine, nodes_of, world_to_parent
+from medseg.mrml.legends import perceptual_colours
 from medseg.mrml.placing import place_beside
 from medseg.mrml.segmentations import voxels
 from medseg.spec.manifest import LabelSpec
@@ -139,8 +140,10 @@ def linked_entropy(scene: Node, segmentation: Node) -> Node:
 
 
 def show_entropy(scene: Node, pixels: Any, affine: Affine, volume_node: Node) -> Node:
-    """Add a filled volume of entropy, as ``show_probability``: 0 certain, 1 all labels alike."""
-    return _add_volume(scene, pixels, affine, f"{_stem(volume_node)}uncertainty (entropy, 0 to 1)", volume_node)
+    """Add a filled volume of entropy, as ``show_probability``: 0 certain, 1 all labels alike; its colours say so."""
+    node = _add_volume(scene, pixels, affine, f"{_stem(volume_node)}uncertainty (entropy, 0 to 1)", volume_node)
+    node.GetDisplayNode().SetAndObserveColorNodeID(perceptual_colours(scene).GetID())
+    return node
 
 
 def entropy_steps(probabilities: NDArray[Any], total: NDArray[np.float32], *, overlap: bool = False) -> Iterator[int]:

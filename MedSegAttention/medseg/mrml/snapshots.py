@@ -21,12 +21,12 @@ class Snapshot:
     """Names, colours, tags, order and representations of all segments; the voxels themselves are not copied.
 
     Args:
-        node: the segmentation.
+        node: the segmentation; None: of one without segments.
     """
 
     def __init__(self, node: Node) -> None:
-        inside = node.GetSegmentation()
-        self._held = {each: _hold(inside.GetSegment(each)) for each in inside.GetSegmentIDs()}
+        inside = None if node is None else node.GetSegmentation()
+        self._held = {} if inside is None else {each: _hold(inside.GetSegment(each)) for each in inside.GetSegmentIDs()}
 
     @property
     def labelmaps(self) -> list[Any]:

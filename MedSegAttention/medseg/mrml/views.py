@@ -8,6 +8,7 @@ import vtk
 
 from medseg.mrml.cuts import Cut, cut_segment, mask_labelmap
 from medseg.mrml.grids import Node, nodes_of, parent_to_world
+from medseg.mrml.legends import hide_legend, show_legend
 from medseg.mrml.segmentations import BINARY_LABELMAP, CLOSED_SURFACE
 
 _JOINT = "Joint smoothing"  # surfaces of neighbours are made together, so that they touch
@@ -115,12 +116,14 @@ class Foreground:
 
     def __init__(self) -> None:
         self._before: list[tuple[Node, str | None, float]] = []
+        self._volume: Node = None
         self._volume_id = ""
 
-    def show(self, scene: Node, volume: Node) -> None:
-        """Lay a volume over the scan, half transparent."""
+    def show(self, scene: Node, volume: Node, title: str) -> None:
+        """Lay a volume over the scan, half transparent, with a legend of its colours."""
         self.take_off()
-        self._volume_id = volume.GetID()
+        self._volume, self._volume_id = volume, volume.GetID()
+        show_legend(volume, title)
         for view in nodes_of(scene, "vtkMRMLSliceCompositeNode"):
             self._before.append((view, view.GetForegroundVolumeID(), view.GetForegroundOpacity()))
             view.SetForegroundVolumeID(self._volume_id)
@@ -136,3 +139,6 @@ class Foreground:
                 view.SetForegroundVolumeID(None if gone else volume_id)
                 view.SetForegroundOpacity(opacity)
         self._before = []
+        if self._volume is not None and self._volume.GetScene() is not None:
+            hide_legend(self._volume)
+        self._volume = None

@@ -27,7 +27,7 @@ class ImportedResult:
 
     Attributes:
         node: the segmentation that shows it; None where none could.
-        step: takes it back out of a segmentation that was there before; None for a new one.
+        step: takes it back out of the segmentation; None for a time point of a sequence.
         message: what went otherwise than asked for; None where nothing did.
         kept: the file that still holds the result, where no node does.
         segment_ids: of each label of the model, in its order.
@@ -144,7 +144,7 @@ def _show_anew(scene: Node, run: PendingRun, labels: Image, error: BaseException
     shown = show_labels(scene, labels, run.labels, None, title=run.title)
     text = _("The result could not be shown as asked ({error}); it is in the new segmentation {name}")
     message = text.format(error=_words(error), name=shown.node.GetName())
-    return ImportedResult(shown.node, message=message, segment_ids=shown.segment_ids)
+    return ImportedResult(shown.node, shown.step, message=message, segment_ids=shown.segment_ids)
 
 
 def _kept(run: PendingRun, error: BaseException) -> ImportedResult:

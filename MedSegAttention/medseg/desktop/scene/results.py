@@ -27,7 +27,7 @@ class ShownResult(NamedTuple):
     """Where labels are in the scene."""
 
     node: Node  # the segmentation
-    step: UndoStep | None  # takes them back out of a segmentation that was there before; None for a new one
+    step: UndoStep  # takes them back out of the segmentation; a new one is then empty
     segment_ids: tuple[str, ...]  # of each label, in the order of the labels
     overwritten: tuple[tuple[str, int], ...] = ()  # segments that lost voxels by the overlap rule: name, how many
 
@@ -63,7 +63,9 @@ def show_labels(
         name = f"{whose} segmentation" if whose else "Segmentation"
         node = add_segmentation(scene, labels, specs, name=name, reference_node=volume_node)
         place_beside(scene, node, volume_node)
-        return ShownResult(node, None, tuple(f"Segment_{spec.value}" for spec in specs))
+        filled = UndoStep(node, PROVENANCE, is_new=True)
+        filled.done()
+        return ShownResult(node, filled, tuple(f"Segment_{spec.value}" for spec in specs))
     step = UndoStep(target, PROVENANCE)
     with ExitStack() as on_failure:
         on_failure.callback(step.restore)

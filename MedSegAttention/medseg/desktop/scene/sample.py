@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import medseg
 from medseg.mrml.grids import Node
 
 SAMPLE_MODEL = "hippocampus-ultralight3d"  # seconds on any computer
@@ -13,7 +12,7 @@ _FILE = Path("Resources", "SampleData", "colin27_left_t1.nii.gz")
 
 def sample_path() -> Path:
     """The file: installed with the extension, or in the source tree; it need not exist."""
-    module = Path(medseg.__file__).parents[1]
+    module = Path(__file__).resolve().parents[3]
     found = [home / _FILE for home in (module, module.parent) if (home / _FILE).is_file()]
     return found[0] if found else module / _FILE
 

@@ -22,17 +22,19 @@ class UndoStep:
     Args:
         node: the segmentation that is about to change.
         attribute: of the node, and tag of its segments; restored with the change and not counted as an edit.
+        is_new: whether the change is what fills a new segmentation; then made just after it.
     """
 
-    def __init__(self, node: Node, attribute: str) -> None:
+    def __init__(self, node: Node, attribute: str, *, is_new: bool = False) -> None:
         self.node = node
         self.name = ""  # what the change is called
         self.is_undone = False
         self._attribute = attribute
         self._other_text = node.GetAttribute(attribute)  # what it says in the state we are not in
-        self._before, self._after = Snapshot(node), Snapshot(node)
+        self._is_new = is_new
+        self._before, self._after = Snapshot(None if is_new else node), Snapshot(node)
         self._layers = [(each, copy_labelmap(each), each.GetMTime()) for each in self._before.labelmaps]
-        self.before = Moment(stamp(node, but_tag=attribute))
+        self.before = Moment(() if is_new else stamp(node, but_tag=attribute))
         self.after = Moment(())
 
     @property
@@ -91,6 +93,8 @@ class UndoStep:
                 "remove segments you do not want in the Segment Editor"
             )
             raise JobError(msg.format(node=self.node.GetName(), name=self.name or _("the last change")))
+        if not self.is_undone:
+            self._after = Snapshot(self.node)  # with the surfaces that were made meanwhile
         self._exchange()
         (self._after if self.is_undone else self._before).put_back(self.node)
         text, self._other_text = self._other_text, self.node.GetAttribute(self._attribute)
@@ -98,6 +102,8 @@ class UndoStep:
         self.is_undone = not self.is_undone
         (self.before if self.is_undone else self.after).seen = stamp(self.node, but_tag=self._attribute)
         said = _("{node} is as it was before {name}.") if self.is_undone else _("{node} is as it was after {name}.")
+        if self._is_new and self.is_undone:
+            said = _("{node} is empty, as it was before {name}; Redo brings the segments back.")
         return said.format(node=self.node.GetName(), name=self.name or _("the last change"))
 
     def _exchange(self) -> None:

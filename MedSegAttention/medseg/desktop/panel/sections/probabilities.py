@@ -187,7 +187,7 @@ class ProbabilitiesSection(Section):
     def _show_entropy(self, shown: bool) -> None:
         """Lay the entropy map over the scan in every slice view, or take it off again."""
         if shown and self._entropy is not None and self._entropy.GetScene() is not None:
-            self._foreground.show(self._parameters.scene, self._entropy)
+            self._foreground.show(self._parameters.scene, self._entropy, _("Uncertainty"))
         else:
             self._foreground.take_off()
         if bool(self._ui.entropyButton.checked) != shown:
