@@ -294,6 +294,17 @@ def test_another_series_or_a_copy_in_the_folder_beside_is_no_matter(tmp_path):
     assert read_image(tmp_path / "A").warnings == ()
 
 
+def test_what_is_wrong_with_a_file_in_the_folder_beside_is_no_matter(tmp_path):
+    write_stack(tmp_path / "b", FIRST)
+    (path,) = write_stack(tmp_path / "a", SECOND[:, :, :1])
+    data = dcmread(path)
+    data.ImagePositionPatient = [1, 2]
+    data.save_as(path)
+    with pytest.raises(ImageError, match="0020,0032"):
+        read_image(tmp_path / "a")
+    assert read_image(tmp_path / "b").warnings == ()
+
+
 def test_without_positions_slice_location_is_the_order_and_without_it_the_number(tmp_path):
     names = np.random.default_rng(0).permutation(6)
     for k in range(6):
