@@ -186,7 +186,10 @@ def _continues(folder: Path, slices: Sequence[DicomSlice]) -> bool:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_skipped(path)]
     places = np.array([piece.position for piece in slices if piece.position is not None])
     for path in {*files[:1], *files[-1:]}:
-        piece = read_tags(path) if is_dicom(path) else None
+        try:
+            piece = read_tags(path) if is_dicom(path) else None
+        except ImageError:  # what is wrong with a neighbour does not matter here
+            continue
         if piece is None or piece.series != slices[0].series or piece.rows != slices[0].rows:
             continue
         if piece.tags.get("0008|0018") in {each.tags.get("0008|0018") for each in slices}:
