@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
 from medseg.imaging.lattice import SAME_PLACE_MM, place_on
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, quiet_pydicom, require_highdicom
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS, require_highdicom, without_warnings
 from medseg.io.dicom_results.segment_items import segments_of
 from medseg.io.dicom_results.source import open_source
 from medseg.io.segnrrd import segment_pairs
@@ -113,7 +113,7 @@ def read_segment_specs(path: Path) -> tuple[LabelSpec, ...]:
     import pydicom
 
     try:
-        with quiet_pydicom():
+        with without_warnings():
             return segments_of(pydicom.dcmread(path, stop_before_pixels=True))
     except (OSError, pydicom.errors.InvalidDicomError, *LIBRARY_ERRORS) as error:
         raise refusal(path, f"its segments cannot be read ({error}); export it again") from error
@@ -130,7 +130,7 @@ def _content(path: Path) -> _Content:
     import pydicom
 
     try:
-        with quiet_pydicom():
+        with without_warnings():
             data = pydicom.dcmread(path)
             planes = np.asarray(data.pixel_array)
             planes = planes.reshape(-1, int(data.Rows), int(data.Columns))
