@@ -39,8 +39,9 @@ $(READY_TO_BENCH): $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bench]'
 	touch $(READY_TO_BENCH)
 
-bench: $(READY_TO_BENCH)  ## docs/reference/performance.md from this computer; 30 minutes, best when nothing else runs
+bench: $(READY_TO_BENCH)  ## docs/reference/performance.md and correct.md from this computer; 50 minutes, best when nothing else runs
 	$(BIN)/python Testing/Benchmarks/run.py $(BENCH)
+	$(BIN)/python Testing/Benchmarks/correct.py $(or $(HIPPOCAMPUS),../shared/data/hippocampus) $(or $(VOLUMES),../shared/data/volumes) --write
 
 zoo: $(READY_TO_TEST)  ## docs/reference/accuracy.md: every network trained and scored; HIPPOCAMPUS=folder MINUTES=5.5
 	PYTHONPATH=Testing $(BIN)/python -m Zoo.zoo $(or $(HIPPOCAMPUS),../shared/data/hippocampus) --minutes $(or $(MINUTES),5.5)

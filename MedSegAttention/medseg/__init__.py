@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medseg.imaging.image import Image
+    from medseg.jobs.correct import Correction, correct
     from medseg.jobs.python_call import Segmenter, models, read, segment
     from medseg.jobs.run.results import Segmentation
     from medseg.spec.errors import (
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     )
     from medseg.spec.manifest import ModelManifest
     from medseg.spec.postprocess import PostprocessRule
+    from medseg.spec.stroke import Stroke
 
     __version__: str
 
 __all__ = [
     "Cancelled",
+    "Correction",
     "FieldError",
     "Image",
     "ImageError",
@@ -43,8 +46,10 @@ __all__ = [
     "PostprocessRule",
     "Segmentation",
     "Segmenter",
+    "Stroke",
     "WeightsError",
     "__version__",
+    "correct",
     "models",
     "read",
     "segment",
@@ -52,10 +57,12 @@ __all__ = [
 
 _HOMES = {
     "medseg.imaging.image": ("Image",),
+    "medseg.jobs.correct": ("Correction", "correct"),
     "medseg.jobs.python_call": ("Segmenter", "models", "read", "segment"),
     "medseg.jobs.run.results": ("Segmentation",),
     "medseg.spec.manifest": ("ModelManifest",),
     "medseg.spec.postprocess": ("PostprocessRule",),
+    "medseg.spec.stroke": ("Stroke",),
     "medseg.spec.errors": (
         "Cancelled",
         "FieldError",

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from medseg.cli.batch import batch
+from medseg.cli.correct import correct
 from medseg.cli.dicom import dicom
 from medseg.cli.doctor import doctor
 from medseg.cli.ensemble import ensemble
@@ -38,6 +39,7 @@ app.add_typer(models, name="models")
 app.command()(networks)
 app.command()(dicom)
 app.command()(evaluate)
+app.command()(correct)
 app.command()(validate)
 app.command()(train)
 app.command()(ensemble)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-# what pydicom raises for files that are damaged
-PYDICOM_ERRORS = (OSError, ValueError, LookupError, AttributeError, TypeError, struct.error, EOFError, ArithmeticError)
-_HEAD_BYTES = 132
+from medseg.spec.errors import MedSegError
+
+_HEAD_BYTES, _SHOWN = 132, 100
 _IMPLICIT_LENGTH = 256  # of the first element of a file without a preamble; longer ones are other formats
 NOT_IMAGES = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC", "PLAN", "FID", "RWV", "SMR"}
 _NAMES = {
@@ -77,7 +77,7 @@ def _explain_dicom(path: Path) -> NoImage:
     try:
         with quiet_pydicom():
             return _explain_tags(path, open_tags(path))
-    except (ImportError, *PYDICOM_ERRORS):
+    except (ImportError, ValueError):
         return NoImage(path, "unreadable", "DICOM that cannot be read (damaged or cut off)")
 
 
@@ -97,7 +97,7 @@ def open_tags(path: Path) -> Any:
 
     Raises:
         ImportError: without pydicom.
-        Exception: whatever pydicom raises for a damaged file.
+        ValueError: for a damaged file.
     """
     import pydicom
 
@@ -107,10 +107,19 @@ def open_tags(path: Path) -> Any:
 
 @contextmanager
 def quiet_pydicom() -> Iterator[None]:
-    """Keep pydicom from warning of odd values, which it converts when they are looked at; they are checked here."""
+    """Keep pydicom from warning of odd values, which it converts when they are looked at; they are checked here.
+
+    Raises:
+        ValueError: for whatever it raises about a damaged file.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        except (ImportError, MedSegError):
+            raise
+        except Exception as error:  # pydicom documents no list, and some derive from nothing else
+            raise ValueError(str(error).splitlines()[0][:_SHOWN] if str(error) else type(error).__name__) from error
 
 
 def _may_be_image(tags: Any) -> bool:

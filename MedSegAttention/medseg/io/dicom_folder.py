@@ -12,6 +12,7 @@ from medseg.io.dicom_header import read_tags
 from medseg.io.dicom_heights import SAME_PLACE_MM
 from medseg.io.dicom_slice import DicomSlice
 from medseg.io.stored import refusal
+from medseg.spec.errors import ImageError
 
 _SLICE_ENDINGS = {".dcm", ".ima", ".dicom"}
 _NEIGHBOURS = 32  # folders beside this one that are looked into, two files each
@@ -171,7 +172,7 @@ def _elsewhere(path: Path, folder: Path, slices: Sequence[DicomSlice]) -> list[s
         below = sorted(folder.iterdir())
         folders = [other for other in (*below, *beside) if other.is_dir() and not other.name.startswith(".")]
         more = [other for other in folders[:_NEIGHBOURS] if _continues(other, slices)]
-    except OSError:  # who may read this folder need not be allowed to read those beside it
+    except (OSError, ImageError):  # what is wrong there is no matter here
         return []
     if not more:
         return []
@@ -185,7 +186,10 @@ def _continues(folder: Path, slices: Sequence[DicomSlice]) -> bool:
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not _is_skipped(path)]
     places = np.array([piece.position for piece in slices if piece.position is not None])
     for path in {*files[:1], *files[-1:]}:
-        piece = read_tags(path) if is_dicom(path) else None
+        try:
+            piece = read_tags(path) if is_dicom(path) else None
+        except ImageError:  # what is wrong with a neighbour does not matter here
+            continue
         if piece is None or piece.series != slices[0].series or piece.rows != slices[0].rows:
             continue
         if piece.tags.get("0008|0018") in {each.tags.get("0008|0018") for each in slices}:

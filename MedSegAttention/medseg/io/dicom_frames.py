@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg.io.dicom_file import PYDICOM_ERRORS, quiet_pydicom
+from medseg.io.dicom_file import quiet_pydicom
 from medseg.io.dicom_header import top_tags
 from medseg.io.dicom_slice import DicomSlice
 from medseg.io.stored import refusal
@@ -33,7 +33,7 @@ def place_frames(piece: DicomSlice) -> tuple[list[DicomSlice], list[str]]:
     try:
         with quiet_pydicom():
             return _placed(piece, top_tags(piece))
-    except PYDICOM_ERRORS as error:
+    except ValueError as error:
         raise refusal(piece.path, f"the geometry of its frames cannot be read ({error}); export it again") from error
 
 

@@ -1,11 +1,12 @@
 """The tags of a DICOM file and of its frames: GDCM reads those at the top, pydicom those in functional groups."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medseg.io.dicom_file import NOT_IMAGES, PYDICOM_ERRORS, open_tags, quiet_pydicom
+from medseg.io.dicom_file import NOT_IMAGES, open_tags, quiet_pydicom
+from medseg.io.dicom_keys import PRIVATE_TAGS
 from medseg.io.dicom_slice import DicomSlice, slice_from
 from medseg.io.itk import quiet_itk, sitk
 from medseg.io.stored import refusal
@@ -31,12 +32,13 @@ def read_tags(path: Path) -> DicomSlice | None:
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
+    reader.LoadPrivateTagsOn()  # the b-values of some makers
     try:
         with quiet_itk():
             reader.ReadImageInformation()
     except RuntimeError:
         return None
-    tags = {key: _text(reader.GetMetaData(key)) for key in reader.GetMetaDataKeys()}
+    tags = _known({key: reader.GetMetaData(key) for key in reader.GetMetaDataKeys()})
     size = (*reader.GetSize(), 1, 1)
     shape = (int(size[1]), int(size[0]), int(size[2]))
     samples = int(reader.GetNumberOfComponents())
@@ -74,7 +76,7 @@ def top_tags(piece: DicomSlice) -> Any:
         return open_tags(piece.path)
     except ImportError as error:
         raise _without_pydicom(piece) from error
-    except PYDICOM_ERRORS as error:
+    except ValueError as error:
         raise refusal(piece.path, f"its tags cannot be read ({error}); export it again") from error
 
 
@@ -98,7 +100,7 @@ def _functional_groups(piece: DicomSlice) -> tuple[dict[str, str], ...]:
         if is_enhanced:
             raise _without_pydicom(piece) from error
         return ()
-    except PYDICOM_ERRORS as error:
+    except ValueError as error:
         if not is_enhanced:
             return ()
         raise refusal(piece.path, f"its functional groups cannot be read ({error}); export it again") from error
@@ -142,6 +144,15 @@ def _indices(item: Any, dimensions: list[tuple[str, int]]) -> dict[str, str]:
     values = content.get("DimensionIndexValues") or []
     values = [values] if isinstance(values, int) else list(values)
     return {f"dimension {tag}": str(values[at]) for tag, at in dimensions if at < len(values) and tag not in _BY_PLACE}
+
+
+def _known(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags of the standard, and of private ones those whose maker has reserved them (PS3.5, 7.8.1)."""
+    known = {tag: _text(text) for tag, text in tags.items() if int(tag[:4], 16) % 2 == 0}
+    for tag, maker in PRIVATE_TAGS.items():
+        if tag in tags and _text(tags.get(f"{tag[:5]}00{tag[5:7]}", "")) == maker:
+            known[tag] = _text(tags[tag])
+    return known
 
 
 def _text(value: str) -> str:

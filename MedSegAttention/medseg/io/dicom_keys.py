@@ -52,6 +52,14 @@ KEYS = (
     Key(("0008|0031",), "Series Time"),
     Key(("0008|0013",), "Creation Time", is_time=True),
 )
+PRIVATE_TAGS = {  # that are read, and who has reserved them; the same number of another maker means something else
+    "0019|100a": "SIEMENS MR HEADER",
+    "0019|100c": "SIEMENS MR HEADER",
+    "0043|1039": "GEMS_PARM_01",
+    "2001|1003": "Philips Imaging DD 001",
+    "2001|1008": "Philips Imaging DD 001",
+}
+_GE_FLAG = 100_000  # what GE adds to some b-values is a multiple of it
 _DATES = {"0008|0032": "0008|0022", "0008|0033": "0008|0023"}
 Value = tuple[tuple[float, ...], str]  # numbers first, so that values are in their order; then the words
 
@@ -74,7 +82,9 @@ def value_of(piece: DicomSlice, key: Key) -> Value:
         numbers = tuple(float(word) for word in words)
     except ValueError:
         return (), text
-    return (numbers[:1] if tag == "0043|1039" else numbers), ""  # GE adds other things to its b-value
+    if tag == "0043|1039":  # beside its b-value GE stores other things
+        numbers = (numbers[0] % _GE_FLAG,)
+    return numbers, ""
 
 
 def shown(value: Value) -> str:

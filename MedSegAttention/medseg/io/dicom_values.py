@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medseg.io.dicom_file import PYDICOM_ERRORS, open_tags
+from medseg.io.dicom_file import open_tags
 from medseg.io.dicom_slice import DicomSlice
 from medseg.io.dicom_voxels import rescale
 
@@ -61,7 +61,7 @@ def _rescales(path: Path, slices: Sequence[DicomSlice]) -> list[str]:
 def _has_lookup_table(piece: DicomSlice) -> bool:
     try:
         return "ModalityLUTSequence" in open_tags(piece.path)
-    except (ImportError, *PYDICOM_ERRORS):
+    except (ImportError, ValueError):
         return False
 
 

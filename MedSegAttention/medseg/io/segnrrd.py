@@ -14,22 +14,25 @@ from numpy.typing import NDArray
 from medseg.imaging.image import Image
 from medseg.io.nrrd import encode_nrrd, read_nrrd
 from medseg.io.stored import refusal
+from medseg.io.strokes import HEADER_KEY, encode_strokes
 from medseg.io.terminology import types_context
 from medseg.spec.manifest import Code, LabelSpec
 from medseg.spec.same_segment import UNCODED, named
+from medseg.spec.stroke import Stroke
 
 REGIONS_CONTEXT = "Anatomic codes - DICOM master list"
 NO_CODE = "^^"
 EMPTY_EXTENT = "0 -1 0 -1 0 -1"
 
 
-def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec]) -> None:
+def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], strokes: Sequence[Stroke] = ()) -> None:
     """Write a labelmap with its segments.
 
     Args:
         path: where to.
         labels: ``(N, I, J, K)``, unsigned integers; segments that overlap lie in different layers.
         specs: one segment each, also when no voxel carries its value.
+        strokes: that corrected it, kept for a replay.
     """
     pairs = {
         "Segmentation_ContainedRepresentationNames": "Binary labelmap|",
@@ -38,7 +41,10 @@ def encode_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec]) -
         "Segmentation_ReferenceImageExtentOffset": "0 0 0",
         "Segmentation_SourceRepresentation": "Binary labelmap",
     }
-    encode_nrrd(path, labels, pairs | segment_pairs(labels, specs), many="list")
+    pairs |= segment_pairs(labels, specs)
+    if strokes:
+        pairs[HEADER_KEY] = encode_strokes(strokes)
+    encode_nrrd(path, labels, pairs, many="list")
 
 
 def segment_pairs(labels: Image, specs: Sequence[LabelSpec]) -> dict[str, str]:
@@ -116,7 +122,7 @@ def segment_layers(path: Path, pairs: Mapping[str, str]) -> list[tuple[str, int,
 
 
 def segment_specs(path: Path, pairs: Mapping[str, str], layer_count: int = 1) -> tuple[LabelSpec, ...]:
-    """Name and codes of each segment, with the values that ``read_labels`` gives them; their colours are not read.
+    """Name, colour and codes of each segment, with the values that ``read_labels`` gives them.
 
     Args:
         path: of the file, for messages.
@@ -132,7 +138,7 @@ def segment_specs(path: Path, pairs: Mapping[str, str], layer_count: int = 1) ->
         raise refusal(path, f"every segment has a value of its own, and {twice!r} has another one's; save it again")
     numbered = layer_count > 1
     return tuple(
-        _spec(place if numbered else value, name, pairs.get(f"Segment{number}_Tags", ""))
+        _spec(place if numbered else value, name, pairs, number)
         for place, (number, (name, _, value)) in enumerate(zip(_numbers(pairs), layers, strict=True), start=1)
         if numbered or value > 0
     )
@@ -142,11 +148,16 @@ def _numbers(pairs: Mapping[str, str]) -> list[int]:
     return sorted({int(found.group(1)) for key in pairs if (found := re.match(r"Segment(\d+)_", key))})
 
 
-def _spec(value: int, name: str, tags: str) -> LabelSpec:
-    entry = next((tag.partition(":")[2] for tag in tags.split("|") if tag.startswith("TerminologyEntry:")), "")
+def _spec(value: int, name: str, pairs: Mapping[str, str], number: int) -> LabelSpec:
+    """The segment of this number in the file, as one of this value; with a colour of ours where the file has none."""
+    tags = pairs.get(f"Segment{number}_Tags", "").split("|")
+    entry = next((tag.partition(":")[2] for tag in tags if tag.startswith("TerminologyEntry:")), "")
     category, kind, modifier, region, region_modifier = read_terminology(entry)
+    plain = named(value, name.strip() or f"segment {value}")
+    parts = [min(255, max(0, round(255 * float(part)))) for part in pairs.get(f"Segment{number}_Color", "").split()]
     return replace(
-        named(value, name),
+        plain,
+        color=(parts[0], parts[1], parts[2]) if len(parts) == 3 else plain.color,
         category=category or UNCODED,
         type=kind or UNCODED,
         type_modifier=modifier,
@@ -166,7 +177,7 @@ def _code(text: str) -> Code | None:
     return Code(*parts) if len(parts) == 3 and all(part.strip() for part in parts) else None
 
 
-def read_segments(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
+def read_segnrrd(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
     """Read a .seg.nrrd with names, colours and codes.
 
     Returns:
@@ -180,28 +191,9 @@ def read_segments(path: Path) -> tuple[Image, tuple[LabelSpec, ...]]:
     segments = segment_layers(path, stored.fields)
     array = np.zeros(stored.array.shape, np.min_scalar_type(max(len(segments), 1)))
     specs = []
-    numbers = sorted({int(found.group(1)) for key in stored.fields if (found := re.match(r"Segment(\d+)_", key))})
-    for value, (number, (name, layer, own)) in enumerate(zip(numbers, segments, strict=True), start=1):
+    for value, (number, (name, layer, own)) in enumerate(zip(_numbers(stored.fields), segments, strict=True), start=1):
         if layer >= len(array):
             raise refusal(path, f"segment {name!r} lies in layer {layer}, and there are {len(array)}; save it again")
         array[layer][stored.array[layer] == own] = value
-        specs.append(_read_spec(value, name, stored.fields, number))
+        specs.append(_spec(value, name, stored.fields, number))
     return Image(array, stored.affine, spacing_known=stored.spacing_known), tuple(specs)
-
-
-def _read_spec(value: int, name: str, pairs: Mapping[str, str], number: int) -> LabelSpec:
-    tags = pairs.get(f"Segment{number}_Tags", "").split("|")
-    entry = next((tag.partition(":")[2] for tag in tags if tag.startswith("TerminologyEntry:")), "")
-    category, kind, modifier, region, region_modifier = read_terminology(entry)
-    parts = [round(255 * float(part)) for part in pairs.get(f"Segment{number}_Color", "").split()]
-    red, green, blue = (min(255, max(0, part)) for part in (parts if len(parts) == 3 else (128, 128, 128)))
-    return LabelSpec(
-        value=value,
-        name=name.strip() or f"segment {value}",
-        color=(red, green, blue),
-        category=category or UNCODED,
-        type=kind or UNCODED,
-        type_modifier=modifier,
-        region=region,
-        region_modifier=region_modifier,
-    )

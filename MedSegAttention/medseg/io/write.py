@@ -15,6 +15,7 @@ from medseg.io.nrrd import encode_nrrd
 from medseg.io.segnrrd import encode_segmentation
 from medseg.spec.errors import JobError
 from medseg.spec.manifest import LabelSpec
+from medseg.spec.stroke import Stroke
 
 _ENCODERS: dict[str, Callable[[Path, Image], None]] = {
     ".nii": encode_nifti,
@@ -57,7 +58,14 @@ def check_grid(path: Path, shape: Shape, affine: Affine) -> None:
         check_length(shape)
 
 
-def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *, overwrite: bool = False) -> None:
+def write_segmentation(
+    path: Path,
+    labels: Image,
+    specs: Sequence[LabelSpec],
+    *,
+    strokes: Sequence[Stroke] = (),
+    overwrite: bool = False,
+) -> None:
     """Write a labelmap as .nii, .nii.gz, .nrrd, .mha, or with names, colours and codes as .seg.nrrd.
 
     Args:
@@ -65,6 +73,7 @@ def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *,
         labels: ``(N, I, J, K)`` whole numbers from 0 up; stored in the smallest unsigned type. Layers of segments that
             overlap are kept by .seg.nrrd; in other formats a segment that is listed later covers those before.
         specs: the segments; only .seg.nrrd has a place for them.
+        strokes: that corrected them; only .seg.nrrd keeps them.
         overwrite: whether an existing file may be replaced.
 
     Raises:
@@ -80,7 +89,7 @@ def write_segmentation(path: Path, labels: Image, specs: Sequence[LabelSpec], *,
     stored = array.astype(np.min_scalar_type(highest), copy=False)
     whole = Image(stored, labels.affine, spacing_known=labels.spacing_known)
     if output_suffix(path) == ".seg.nrrd":
-        _write(path, lambda temporary: encode_segmentation(temporary, whole, specs), overwrite=overwrite)
+        _write(path, lambda temporary: encode_segmentation(temporary, whole, specs, strokes), overwrite=overwrite)
     else:
         write_image(path, painted(whole, specs), overwrite=overwrite)
 

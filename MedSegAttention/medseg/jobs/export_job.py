@@ -12,7 +12,7 @@ from medseg.io.dicom_results.source import open_source
 from medseg.io.dicom_results.write_seg import make_segmentation
 from medseg.io.dicom_results.write_sr import make_report
 from medseg.io.formats import LABELMAP_SUFFIX, output_suffix
-from medseg.io.segnrrd import read_segments
+from medseg.io.segnrrd import read_segnrrd
 from medseg.spec.errors import Cancelled, ImageError, JobError
 from medseg.spec.events import Event, Finished, Progress, Warned
 from medseg.spec.export_job import ExportJob
@@ -38,7 +38,7 @@ def run_export(job: ExportJob, on_event: Callable[[Event], None], cancelled: Cal
     outputs = [output] if report is None else [output, report]
     _check(outputs, job)
     on_event(Progress("read", 0, 1))
-    labels, specs = read_segments(Path(job.labels))
+    labels, specs = read_segnrrd(Path(job.labels))
     if not specs:
         msg = f"{job.labels}: a DICOM SEG is made of segments with names and codes, and it has none; give a .seg.nrrd"
         raise ImageError(msg)

@@ -7,6 +7,7 @@ from medseg.spec.labels import Code, LabelSpec
 from medseg.spec.sides import name_key
 
 UNCODED = Code("SCT", "85756007", "Tissue")
+_PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79), (221, 130, 101))
 """What Slicer gives a segment without a code."""
 _SAY_NOTHING = frozenset({UNCODED.value, "123037004", "49755003", "4147007"})  # anatomical structure, morphology, mass
 
@@ -35,7 +36,9 @@ def same_segments(ours: Sequence[LabelSpec], theirs: Sequence[LabelSpec]) -> dic
 def named(value: int, name: str) -> LabelSpec:
     """A segment of which only the name is known."""
     shown = name.strip() or f"label {value}"
-    return LabelSpec(value=value, name=shown, color=(128, 128, 128), category=UNCODED, type=UNCODED)
+    return LabelSpec(
+        value=value, name=shown, color=_PALETTE[(value - 1) % len(_PALETTE)], category=UNCODED, type=UNCODED
+    )
 
 
 def listing(segments: Sequence[LabelSpec]) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("pydicom", reason="the files are written by pydicom")
 
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from medseg.io.read import read_image
@@ -81,6 +82,36 @@ def test_two_echoes_at_two_times_are_four_volumes_in_the_order_of_their_tags(tmp
         write_stack(tmp_path, stack, name=f"{3 - number}_", **tags)
     assert_told_apart(tmp_path, *stacks)
     with pytest.raises(ImageError, match=r"0: Temporal Position 1, Echo Time 10 \(5 slices\); 1: .*Echo Time 20"):
+        read_image(tmp_path)
+
+
+PRIVATE = {
+    "SIEMENS MR HEADER": (0x0019, 0x0C, "IS", "0", "1000"),
+    "GEMS_PARM_01": (0x0043, 0x39, "IS", [1_000_000_000, 8, 0, 0], [1_000_001_000, 8, 0, 0]),
+    "Philips Imaging DD 001": (0x2001, 0x03, "FL", 0.0, 1000.0),
+}
+
+
+@pytest.mark.parametrize("maker", PRIVATE)
+def test_b_values_that_only_a_makers_private_tag_says_tell_acquisitions_apart(tmp_path, maker):
+    group, element, vr, *values = PRIVATE[maker]
+    for name, stack, value in zip("ab", (FIRST, SECOND), values, strict=True):
+        for path in write_stack(tmp_path, stack, EVEN, name=name):
+            data = dcmread(path)
+            data.private_block(group, maker, create=True).add_new(element, vr, value)
+            data.save_as(path)
+    assert_told_apart(tmp_path, FIRST, SECOND)
+    with pytest.raises(ImageError, match=r"0: b-value 0 \(6 slices\); 1: b-value 1000 \(6 slices\)"):
+        read_image(tmp_path)
+
+
+def test_a_private_tag_that_another_maker_has_reserved_says_nothing(tmp_path):
+    for name, stack, value in (("a", FIRST, "0"), ("b", SECOND, "1000")):
+        for path in write_stack(tmp_path, stack, EVEN, name=name):
+            data = dcmread(path)
+            data.private_block(0x0019, "SOMEONE ELSE", create=True).add_new(0x0C, "IS", value)
+            data.save_as(path)
+    with pytest.raises(ImageError, match="no tag, time or number says"):
         read_image(tmp_path)
 
 
@@ -261,6 +292,17 @@ def test_another_series_or_a_copy_in_the_folder_beside_is_no_matter(tmp_path):
         (tmp_path / "B" / path.name).write_bytes(path.read_bytes())
     write_stack(tmp_path / "C", SECOND, np.add(EVEN, 100), series="2")
     assert read_image(tmp_path / "A").warnings == ()
+
+
+def test_what_is_wrong_with_a_file_in_the_folder_beside_is_no_matter(tmp_path):
+    write_stack(tmp_path / "b", FIRST)
+    (path,) = write_stack(tmp_path / "a", SECOND[:, :, :1])
+    data = dcmread(path)
+    data.ImagePositionPatient = [1, 2]
+    data.save_as(path)
+    with pytest.raises(ImageError, match="0020,0032"):
+        read_image(tmp_path / "a")
+    assert read_image(tmp_path / "b").warnings == ()
 
 
 def test_without_positions_slice_location_is_the_order_and_without_it_the_number(tmp_path):

@@ -11,7 +11,7 @@ from pydicom.uid import EncapsulatedPDFStorage, SegmentationStorage
 
 from medseg.io.read import read_image
 from medseg.spec.errors import ImageError
-from scanner_files import compressed, dataset, save, volume, write_stack
+from scanner_files import compressed, dataset, enhanced, multi_frame, save, volume, write_stack
 
 STACK = volume(6)
 
@@ -122,3 +122,30 @@ def test_a_list_of_files_is_not_called_damaged(tmp_path):
     made.DirectoryRecordSequence = []
     path = save(made, tmp_path / "DICOMDIR")
     refused(path, r"this is a list of DICOM files \(DICOMDIR\); choose a file")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_damage_to_tags_ends_in_an_image_or_a_sentence(tmp_path, seed):
+    """In a slice, in functional groups, and in a file of many frames; warnings of pydicom are errors here."""
+    rng = np.random.default_rng(seed)
+    places = [(0, 0, 2.0 * k) for k in range(6)]
+    made = (
+        dataset(STACK[:, :, 0], EchoTime=3.5),
+        enhanced(STACK, places),
+        multi_frame(STACK, GridFrameOffsetVector=[2.0 * k for k in range(6)]),
+    )[seed]
+    path = save(made, tmp_path / "a.dcm")
+    sound = path.read_bytes()
+    last = len(sound) - len(made.PixelData)
+    counts = {"read": 0, "refused": 0}
+    for _ in range(100):
+        damaged = np.frombuffer(sound, dtype=np.uint8).copy()
+        at = rng.integers(132, last, size=rng.integers(1, 6))
+        damaged[at] = rng.choice([0, 255, 92, 45, 46, int(rng.integers(256))], size=at.shape)
+        path.write_bytes(damaged.tobytes())
+        try:
+            read_image(path)
+            counts["read"] += 1
+        except ImageError:
+            counts["refused"] += 1
+    assert min(counts.values()) > 0

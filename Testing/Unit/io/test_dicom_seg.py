@@ -318,3 +318,56 @@ def test_a_radiograph_which_has_no_place_in_the_patient_has_its_segments_on_its_
     np.testing.assert_array_equal(read_labels(seg, reading).array, array)
     with pytest.raises(ImageError, match="only beside the image it was made from"):
         read_labels(seg)
+
+
+def test_fractional_segments_count_from_one_half_on(tmp_path):
+    """255 is the usual whole, and twice a value no longer fits into a byte."""
+    reading, source = series(tmp_path / "series")
+    shares = np.zeros((7, 8, 10), np.float32)
+    shares[1:3, 3:6, 2:5], shares[3, 3:6, 2:5], shares[4, 3:6, 2:5] = 1.0, 0.6, 0.3
+    template = pydicom.dcmread(written(tmp_path / "binary.dcm", source, drawn(reading.image)))
+    for whole in (255, 200, 100):
+        made = highdicom.seg.Segmentation(
+            list(source.headers),
+            shares,
+            "FRACTIONAL",
+            [highdicom.seg.SegmentDescription.from_dataset(template.SegmentSequence[0])],
+            highdicom.UID(),
+            1,
+            highdicom.UID(),
+            1,
+            "made",
+            "up",
+            "1",
+            "2",
+            max_fractional_value=whole,
+        )
+        made.save_as(tmp_path / "fractional.dcm")
+        found = read_labels(tmp_path / "fractional.dcm", reading).array[0]
+        np.testing.assert_array_equal(found != 0, shares.T >= 0.5, err_msg=str(whole))
+
+
+def test_frames_whose_rows_another_program_has_turned_over_lie_where_they_say(tmp_path):
+    reading, source = series(tmp_path / "series")
+    labels = drawn(reading.image)
+    data = pydicom.dcmread(written(tmp_path / "labels.dcm", source, labels))
+    data.PixelData = pydicom.pixels.pack_bits(np.ascontiguousarray(data.pixel_array[:, ::-1]))
+    axes = data.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    down = np.array(axes.ImageOrientationPatient, dtype=float).reshape(2, 3)
+    axes.ImageOrientationPatient = [*down[0], *-down[1]]
+    for frame in data.PerFrameFunctionalGroupsSequence:
+        place = frame.PlanePositionSequence[0]
+        height = 0.7 * (reading.image.shape[1] - 1)
+        place.ImagePositionPatient = list(np.array(place.ImagePositionPatient, dtype=float) + height * down[1])
+    data.save_as(tmp_path / "turned.dcm")
+    np.testing.assert_array_equal(read_labels(tmp_path / "turned.dcm", reading).array, labels.array)
+
+
+def test_voxels_of_a_segment_that_the_file_does_not_describe_are_not_passed_over(tmp_path):
+    reading, source = series(tmp_path / "series")
+    for labelmap in (False, True):
+        data = pydicom.dcmread(written(tmp_path / "labels.dcm", source, drawn(reading.image), labelmap=labelmap))
+        data.SegmentSequence = [item for item in data.SegmentSequence if item.SegmentNumber != 2]
+        data.save_as(tmp_path / "less.dcm")
+        with pytest.raises(ImageError, match=r"every segment with voxels is described .* and 2 is not"):
+            read_labels(tmp_path / "less.dcm", reading)

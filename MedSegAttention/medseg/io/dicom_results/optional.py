@@ -27,7 +27,7 @@ def require_highdicom(what: str) -> None:
 
 
 @contextmanager
-def quiet_pydicom() -> Iterator[None]:
+def without_warnings() -> Iterator[None]:
     """Keep Python's warnings about odd values in headers away: what matters of them is checked here."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
 from medseg.imaging.lattice import SAME_PLACE_MM, place_on
-from medseg.io.dicom_results.codes import first_code
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, quiet_pydicom, require_highdicom
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS, require_highdicom, without_warnings
+from medseg.io.dicom_results.segment_items import segments_of
 from medseg.io.dicom_results.source import open_source
 from medseg.io.segnrrd import segment_pairs
 from medseg.io.stored import LPS_TO_RAS, Stored, refusal
-from medseg.spec.labels import Code, LabelSpec
-from medseg.spec.same_segment import UNCODED
+from medseg.spec.labels import LabelSpec
 
 SEGMENTATION, LABELMAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"  # SOP classes
-ANATOMY = Code("SCT", "123037004", "Anatomical Structure")
-GREY = (128, 128, 128)  # of segments that recommend no colour
+SAME_AXES = 1e-3  # of their components
 EVEN = 0.01  # of the step: how far a frame may lie from a whole number of steps
 
 
@@ -115,8 +113,8 @@ def read_segment_specs(path: Path) -> tuple[LabelSpec, ...]:
     import pydicom
 
     try:
-        with quiet_pydicom():
-            return _specs(pydicom.dcmread(path, stop_before_pixels=True))
+        with without_warnings():
+            return segments_of(pydicom.dcmread(path, stop_before_pixels=True))
     except (OSError, pydicom.errors.InvalidDicomError, *LIBRARY_ERRORS) as error:
         raise refusal(path, f"its segments cannot be read ({error}); export it again") from error
 
@@ -132,7 +130,7 @@ def _content(path: Path) -> _Content:
     import pydicom
 
     try:
-        with quiet_pydicom():
+        with without_warnings():
             data = pydicom.dcmread(path)
             planes = np.asarray(data.pixel_array)
             planes = planes.reshape(-1, int(data.Rows), int(data.Columns))
@@ -153,7 +151,7 @@ def _understood(path: Path, data: Any, planes: NDArray[Any]) -> _Content:
     warnings: tuple[str, ...] = ()
     if str(data.get("SegmentationType", "")) == "FRACTIONAL":
         top = int(data.get("MaximumFractionalValue", 255))
-        planes = planes * 2 >= top
+        planes = planes >= top / 2  # twice a voxel's value need not fit into its type
         warnings = (f"{path}: its segments are fractional; a voxel counts from one half on",)
     is_map = str(data.SOPClassUID) == LABELMAP
     frames = []
@@ -167,16 +165,16 @@ def _understood(path: Path, data: Any, planes: NDArray[Any]) -> _Content:
                 _source_of(_macro(shared, group, "DerivationImageSequence")),
             )
         )
-    specs = _specs(data)
+    specs = segments_of(data)
+    used = set(np.unique(planes).tolist()) if is_map else {frame.segment for frame in frames}
+    unknown = sorted(used - {0} - {spec.value for spec in specs})
+    if unknown:
+        rule = f"every segment with voxels is described in Segment Sequence (0062,0002), and {unknown[0]} is not"
+        raise refusal(path, f"{rule}; export it again")
     axes = None
     if orientation is not None:
         axes = np.array([float(value) for value in orientation.ImageOrientationPatient]).reshape(2, 3)
     return _Content(path, planes, frames, specs, axes, (rows, columns), None if not step else float(step), warnings)
-
-
-def _specs(data: Any) -> tuple[LabelSpec, ...]:
-    """The segments; 0 is the background of a label map."""
-    return tuple(_spec(item) for item in data.SegmentSequence if int(item.SegmentNumber) > 0)
 
 
 def _macro(shared: Any, own: Any, name: str) -> Any:
@@ -190,40 +188,28 @@ def _source_of(derivation: Any) -> str:
     return str(images[0].ReferencedSOPInstanceUID) if images else ""
 
 
-def _spec(item: Any) -> LabelSpec:
-    kind = (item.get("SegmentedPropertyTypeCodeSequence") or [None])[0]
-    region = (item.get("AnatomicRegionSequence") or [None])[0]
-    number = int(item.SegmentNumber)
-    return LabelSpec(
-        value=number,
-        name=str(item.get("SegmentLabel") or f"segment {number}"),
-        color=_color(item.get("RecommendedDisplayCIELabValue")),
-        category=first_code(item, "SegmentedPropertyCategoryCodeSequence") or ANATOMY,
-        type=first_code(item, "SegmentedPropertyTypeCodeSequence") or UNCODED,
-        type_modifier=first_code(kind, "SegmentedPropertyTypeModifierCodeSequence"),
-        region=first_code(item, "AnatomicRegionSequence"),
-        region_modifier=first_code(region, "AnatomicRegionModifierSequence"),
-    )
-
-
-def _color(value: Any) -> tuple[int, int, int]:
-    if not value:
-        return GREY
-    from highdicom.color import CIELabColor
-
-    red, green, blue = CIELabColor.from_dicom_value([int(part) for part in value]).to_rgb(clip=True)
-    return red, green, blue
-
-
 def _by_source(content: _Content, grid: Image, files: Sequence[Path]) -> Image | None:
     """The segments where the images lie that their frames were made from; None where these are others."""
     wanted = {frame.source for frame in content.frames}
     if len(files) != grid.shape[2] or content.planes.shape[1:] != (grid.shape[1], grid.shape[0]):
         return None
-    ranks = {str(header.SOPInstanceUID): k for k, header in enumerate(open_source(files, grid).headers)}
+    headers = open_source(files, grid).headers
+    ranks = {str(header.SOPInstanceUID): k for k, header in enumerate(headers)}
     if not wanted <= set(ranks):
         return None
+    if not all(_lies_on(content, frame, headers[ranks[frame.source]]) for frame in content.frames):
+        return None
     return _layered(content, [ranks[frame.source] for frame in content.frames], grid)
+
+
+def _lies_on(content: _Content, frame: _Frame, header: Any) -> bool:
+    """Whether a frame has the pixels of the image that it was made from: some programs turn rows or columns over."""
+    place, axes = header.get("ImagePositionPatient"), header.get("ImageOrientationPatient")
+    if frame.position is None or content.axes is None or not place or not axes:
+        return True  # a radiograph, which lies nowhere
+    turned = np.abs(np.array(axes, dtype=np.float64).reshape(2, 3) - content.axes).max()
+    moved = np.linalg.norm(np.array(place, dtype=np.float64) - frame.position)
+    return bool(turned < SAME_AXES and moved < SAME_PLACE_MM)
 
 
 def _own_grid(content: _Content) -> tuple[_Content, Image]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, quiet_pydicom
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS, without_warnings
 from medseg.io.stored import LPS_TO_RAS, refusal
 
 Header: TypeAlias = Any  # pydicom's Dataset, whose attributes are those of DICOM
@@ -99,7 +99,7 @@ def _header(path: Path) -> Header:
     import pydicom
 
     try:
-        with quiet_pydicom():
+        with without_warnings():
             header = pydicom.dcmread(path, stop_before_pixels=True, force=True)
             if not len(header):
                 raise refusal(path, "a DICOM file is expected, and this holds no tags; choose a file of the series")

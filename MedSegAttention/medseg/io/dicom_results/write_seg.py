@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
 from medseg.io.dicom_results.codes import LONGEST, add_modifiers, concept
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, quiet_pydicom
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS, without_warnings
 from medseg.io.dicom_results.source import DicomSource
 from medseg.spec.algorithm import Algorithm
 from medseg.spec.errors import JobError
@@ -52,7 +52,7 @@ def make_segmentation(
         headers, planes = headers[:1], planes[:1]
     first = headers[0]
     try:
-        with quiet_pydicom():
+        with without_warnings():
             made = highdicom.seg.Segmentation(
                 source_images=headers,
                 pixel_array=planes,

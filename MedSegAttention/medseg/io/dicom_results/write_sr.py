@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from medseg.io.dicom_results.codes import LONGEST, concept
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, quiet_pydicom
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS, without_warnings
 from medseg.io.dicom_results.source import DicomSource
 from medseg.spec.algorithm import Algorithm
 from medseg.spec.errors import JobError
@@ -41,7 +41,7 @@ def make_report(
 
     first = source.headers[0]
     try:
-        with quiet_pydicom():
+        with without_warnings():
             return highdicom.sr.Comprehensive3DSR(
                 evidence=[*source.headers, segmentation],
                 content=_content(segmentation, volumes_ml, specs, algorithm),
