@@ -14,6 +14,7 @@ from Integration.tiny import MODEL
 from medseg.cli import train
 from medseg.cli.main import run
 from medseg.imaging.image import Image
+from medseg.io.read import read_image, read_labels
 from medseg.io.write import write_image
 from medseg.kernels.engines import openvino_engine
 
@@ -38,6 +39,20 @@ def test_a_reader_that_goes_away_is_no_error_and_makes_no_noise(checkout, argume
     wrong = "nonsense" in arguments
     assert process.returncode == (2 if wrong else 0)
     assert ("No such command" in said) if wrong else said == ""
+
+
+def closed():
+    os.close(1)
+
+
+@posix
+def test_a_result_is_whole_where_the_standard_output_is_closed(checkout, scan_file, tmp_path):
+    arguments = ["segment", scan_file, "-m", MODEL, "-o", tmp_path / "o.nii.gz", "--device", "cpu", "--engine", "torch"]
+    with start(checkout, *arguments, preexec_fn=closed) as process:
+        said = process.stderr.read().decode()
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert read_labels(tmp_path / "o.nii.gz").shape == read_image(scan_file).image.shape
 
 
 @posix

@@ -1,6 +1,7 @@
 """The command ``medseg``: its sub-commands and its exit codes. Nothing heavy is imported here."""
 
 import io
+import os
 import sys
 import traceback
 from functools import cache
@@ -77,12 +78,26 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal has no letters for ends nothing
             stream.reconfigure(errors="backslashreplace")
+    _take_closed_places()
     code = run(arguments)
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
         _stop_writing()
+    except OSError as error:
+        _stop_writing()
+        code = code or _complain(f"what is printed cannot be written: {error}; free space, or print elsewhere")
     sys.exit(code)
+
+
+def _take_closed_places() -> None:
+    """Open nothing in place of streams that were closed (``>&-``): a result that opened there would be written into."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def run(arguments: list[str] | None = None) -> int:

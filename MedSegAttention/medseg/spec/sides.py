@@ -9,12 +9,13 @@ from medseg.spec.labels import LabelSpec
 
 Side: TypeAlias = Literal["left", "right"]
 
-_WORDS: dict[Side, tuple[str, ...]] = {
-    "left": ("left", "lh", "lt", "links", "linke", "linker", "linkes", "gauche", "sin"),
-    "right": ("right", "rh", "rt", "rechts", "rechte", "rechter", "rechtes", "droit", "droite", "dex"),
+_WORDS: dict[Side, str] = {
+    "left": "left lh lt sin links linke linker linkes gauche sinistra sinistro izquierdo izquierda esquerdo esquerda",
+    "right": "right rh rt dex rechts rechte rechter rechtes droit droite destra destro derecho derecha direito direita",
 }
-_SIDES: dict[str, Side] = {word: side for side, words in _WORDS.items() for word in words}
+_SIDES: dict[str, Side] = {word: side for side, words in _WORDS.items() for word in words.split()}
 _LETTERS: dict[str, Side] = {"l": "left", "r": "right"}  # sides at the ends of a name only: "Kidney_L", "R lung"
+_NO_SIDE = {"copyright", "albright", "forthright"}
 _OPPOSITE: dict[str, Side] = {"left": "right", "right": "left"}
 _CODES: dict[str, Side] = {"7771000": "left", "24028007": "right"}  # SNOMED CT
 
@@ -58,12 +59,18 @@ def name_words(name: str) -> tuple[str, ...]:
         (('kidney', 'left'), ('ctx', 'right', 'insula'), ('vertebrae', 'l1'))
     """
     pattern = r"(?<![A-Za-z])[A-Za-z]\d+|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_A-Za-z]+"
-    words = [part.lower() for part in re.findall(pattern, name)]
+    words = [word for part in re.findall(pattern, name) for word in _apart(part.lower())]
     ends = {0, len(words) - 1} if len(words) > 1 else set()
     return tuple(
         _LETTERS[word] if word in _LETTERS and place in ends else _SIDES.get(word, word)
         for place, word in enumerate(words)
     )
+
+
+def _apart(word: str) -> tuple[str, ...]:
+    """A side that is written together with what has it ("leftkidney"), and that; or the word as it is."""
+    found = re.fullmatch(r"(left|right)(\w{4,})|(\w{4,})(left|right)", word)
+    return (word,) if found is None or word in _NO_SIDE else tuple(filter(None, found.groups()))
 
 
 def _mirrored(key: tuple[str, ...]) -> tuple[str, ...]:

@@ -30,6 +30,10 @@ def labels(*names, **codes):
         ("lung_upper_lobe_left", "lung_upper_lobe_right"),
         ("rib_left_1", "rib_right_1"),
         ("Niere links", "Niere rechts"),
+        ("rene sinistro", "rene destro"),
+        ("ri\u00f1\u00f3n izquierdo", "ri\u00f1\u00f3n derecho"),
+        ("leftkidney", "rightkidney"),
+        ("KIDNEYLEFT", "KIDNEYRIGHT"),
     ],
 )
 def test_both_sides_are_found_in_names_as_people_write_them(left, right):
