@@ -1,5 +1,7 @@
 """Engines: chosen, refused aloud, kept in a cache, and always with PyTorch's answer."""
 
+import ctypes
+import gc
 import os
 import subprocess
 import sys
@@ -23,7 +25,7 @@ from medseg.kernels.engines.compiled_cache import (
 )
 from medseg.kernels.engines.engine import EngineRefused
 from medseg.kernels.engines.make import make_engine
-from medseg.kernels.engines.openvino_engine import openvino_engine, openvino_is_installed
+from medseg.kernels.engines.openvino_engine import describe_openvino, openvino_engine, openvino_is_installed
 from medseg.kernels.engines.torch_engine import torch_engine
 from medseg.networks import build_network
 from medseg.networks.ops.deform_conv import DeformConvPack
@@ -227,12 +229,30 @@ def test_half_precision_needs_a_real_image_and_is_never_automatic(network, tmp_p
 @needs_openvino
 def test_half_precision_with_other_labels_is_refused(network, tmp_path):
     """An untrained network's labels are near ties everywhere: rounding to 8 bits moves them."""
-    import openvino
-
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "bfloat16" not in describe_openvino():
         pytest.skip("needs a processor with bfloat16")
     with pytest.raises(EngineRefused, match=r"Dice of 0\.\d{4} only"):
         openvino_engine(network, SHAPE, precision="bfloat16", folder=tmp_path, real_windows=torch.randn(1, *SHAPE))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells where there is memory")
+@needs_openvino
+def test_python_still_hears_signals_after_engines_have_gone_in_the_order_in_which_they_came(network):
+    engines = [openvino_engine(network, SHAPE) for _ in range(2)]
+    while engines:
+        del engines[0]
+        gc.collect()
+    stack = SignalStack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    ranges = (line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines())
+    has_memory = any(int(begin, 16) <= (stack.pointer or 0) < int(end, 16) for begin, end in ranges)
+    assert stack.pointer is None or has_memory  # a signal delivered to a stack without memory ends the process
+
+
+class SignalStack(ctypes.Structure):
+    """``stack_t`` of signal.h, as Linux has it."""
+
+    _fields_ = (("pointer", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
 
 
 class Deformed(nn.Module):
