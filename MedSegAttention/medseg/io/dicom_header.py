@@ -7,6 +7,7 @@ from typing import Any
 
 from medseg.io.dicom_file import NOT_IMAGES, open_tags, quiet_pydicom
 from medseg.io.dicom_keys import PRIVATE_TAGS
+from medseg.io.dicom_lengths import elements_fit
 from medseg.io.dicom_slice import DicomSlice, slice_from
 from medseg.io.itk import quiet_itk, sitk
 from medseg.io.stored import refusal
@@ -29,6 +30,8 @@ def read_tags(path: Path) -> DicomSlice | None:
     Raises:
         ImageError: if a tag that should be numbers is not.
     """
+    if not elements_fit(path):
+        return None
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(path))
