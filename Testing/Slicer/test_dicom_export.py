@@ -164,13 +164,13 @@ def test_warnings_of_the_series_are_said_with_the_file(made, segmentation, tmp_p
 
 
 def test_the_button_is_below_the_result_in_the_panel(slicer_app, scene, segmentation, tmp_path, monkeypatch, series):
-    from medseg.desktop.panel.sections import dicom_export
-    from medseg.desktop.panel.sections.results import ResultsView
+    from medseg.desktop.panel.sections.results import DicomExport, ResultsView
     from medseg.desktop.scene.undo import UndoStack
     from medseg.desktop.state.parameters import Parameters
 
-    monkeypatch.setattr(dicom_export, "ask_dicom_path", lambda name: tmp_path / f"{name}.dcm")
-    monkeypatch.setattr(dicom_export, "file_in_database", lambda uid: str(series[uid]))
+    used = DicomExport.__init__.__globals__  # a test before this one may have loaded the module anew
+    monkeypatch.setitem(used, "ask_dicom_path", lambda name: tmp_path / f"{name}.dcm")
+    monkeypatch.setitem(used, "file_in_database", lambda uid: str(series[uid]))
     process = FakeProcess()
     view = ResultsView(Parameters(scene), undo=UndoStack(), make_process=process.made_for)
     view.show(segmentation)

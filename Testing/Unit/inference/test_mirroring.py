@@ -78,9 +78,13 @@ def test_outputs_are_exchanged_across_the_axis_of_left_and_right(fields, exchang
     assert sided(**fields).side_exchange == exchange
 
 
-def test_training_flips_no_patch_whose_labels_would_then_lie_on_the_wrong_side():
-    assert ranges_for(sided()).mirror_axes == (2,)
-    assert ranges_for(sided(names=("lung", "trachea", "heart"))).mirror_axes == (0, 2)
+def test_training_flips_sides_only_with_their_labels_exchanged():
+    found = ranges_for(sided())
+    assert found.mirror_axes == (0, 2)
+    assert (found.sides_axis, found.exchange) == sided().side_exchange
+    plain = ranges_for(sided(names=("lung", "trachea", "heart")))
+    assert plain.mirror_axes == (0, 2)
+    assert plain.exchange == ()
 
 
 def test_mirroring_windows_equals_mirroring_the_volume(network):

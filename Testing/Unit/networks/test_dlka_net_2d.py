@@ -80,7 +80,7 @@ def test_building_asks_no_other_machine(monkeypatch):
 
 def test_without_timm_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ImportError, match=r"pip install 'medsegattention\[maxvit\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'timm>=1\.0'"):
         DLKANet2d(**SMALL)
 
 

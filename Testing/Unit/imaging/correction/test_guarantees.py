@@ -177,7 +177,7 @@ def test_planes_are_equal_an_exchange_of_axes_gives_the_exchanged_result(drawn, 
         corrector.apply(stroke, value)
         turned.apply(stroke, value)
     different = turned.grid.labels != grid.labels.transpose(order)
-    assert different.mean() < 0.002  # sums in another order: a voxel on the border of two labels may round
+    assert different.sum() <= max(1, different.size // 500)  # sums in another order: on a border a voxel may round
 
 
 def test_a_stroke_outside_the_grid_changes_nothing_and_can_be_taken_back():
