@@ -164,7 +164,8 @@ def test_warnings_of_the_series_are_said_with_the_file(made, segmentation, tmp_p
 
 
 def test_the_button_is_below_the_result_in_the_panel(slicer_app, scene, segmentation, tmp_path, monkeypatch, series):
-    from medseg.desktop.panel.sections.results import DicomExport, ResultsView
+    from medseg.desktop.panel.sections.onward import DicomExport
+    from medseg.desktop.panel.sections.results import ResultsView
     from medseg.desktop.scene.undo import UndoStack
     from medseg.desktop.state.parameters import Parameters
 
