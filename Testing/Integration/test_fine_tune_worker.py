@@ -17,8 +17,9 @@ if find_spec("lightning_fabric") is None:
 
 from Integration.tiny import MODEL, write_tiny_bundle
 from medseg.bundles.catalogue import catalogue
+from medseg.desktop.console.order_call import OrderCall
 from medseg.desktop.console.segmenting import BlockingProcess
-from medseg.desktop.console.training import TrainingCall, order_from_call
+from medseg.desktop.console.training import order_from_call
 from medseg.desktop.queue.training_run import prepare_training
 from medseg.imaging.image import Image
 from medseg.io.write import write_image
@@ -92,7 +93,7 @@ def test_a_model_is_fine_tuned_on_the_scene_found_in_the_catalogue_and_run(cases
     heard, counts = [], cases[0][0].GetScene().GetNumberOfNodes()
     scene, order = ordered(cases)
     make = partial(BlockingProcess, python=sys.executable)
-    call = TrainingCall(scene, order, make, on_event=heard.append)
+    call = OrderCall(scene, order, order.output.name, make, on_event=heard.append)
     assert call.wait() == "my-ball"
     assert scene.GetNumberOfNodes() == counts
     bundle = catalogue()["my-ball"]

@@ -51,4 +51,4 @@ def _algorithm(model: str | None) -> Algorithm:
     from medseg.bundles.catalogue import open_bundle
     from medseg.jobs.run.dicom_outputs import DicomOrigin
 
-    return replace(DicomOrigin(files=(), bundle=open_bundle(model)).algorithm(), edited=True)
+    return replace(DicomOrigin(files=(), bundle=open_bundle(model)).algorithm, edited=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from medseg.io.dicom_acquisitions import Acquisition, acquisitions, choices
 from medseg.io.dicom_folder import one_series, read_folder
-from medseg.io.dicom_frames import place_frames
+from medseg.io.dicom_frames import CONVERT, place_frames
 from medseg.io.dicom_header import frames_of, read_tags
 from medseg.io.dicom_heights import heights_of
 from medseg.io.dicom_projection import is_projection, read_projection
@@ -16,9 +16,8 @@ from medseg.io.dicom_slice import DicomSlice
 from medseg.io.dicom_stack import place
 from medseg.io.dicom_values import odd_values
 from medseg.io.dicom_voxels import read_stack
-from medseg.io.stored import Stored, refusal
+from medseg.io.stored import Stored, check_frame, refusal
 
-_CONVERT = "convert it to NIfTI first, for example with dcm2niix"
 _MOSAIC_COUNT = "0019|100a"  # of Siemens
 
 
@@ -86,19 +85,14 @@ def _frames(path: Path, files: Sequence[DicomSlice]) -> tuple[list[DicomSlice], 
     unplaced = next((each for each in slices if each.frames > 1 and (each.position is None or each.axes is None)), None)
     if unplaced is not None:
         rule = f"its {unplaced.frames} frames must have a position and axes each, and frame {unplaced.frame} has none"
-        raise refusal(unplaced.path, f"{rule}; {_CONVERT}")
+        raise refusal(unplaced.path, f"{rule}; {CONVERT}")
     return slices, sentences
 
 
 def _chosen(path: Path, found: Sequence[Acquisition], frame: int | None) -> Acquisition:
     if frame is None and len(found) > 1:
         raise refusal(path, choices(found))
-    number = frame or 0
-    if not 0 <= number < len(found):
-        last = len(found) - 1
-        rule = f"a frame is counted from 0 and the last one here is {last}, got {number}; choose 0..{last}"
-        raise refusal(path, rule)
-    return found[number]
+    return found[check_frame(path, frame or 0, len(found))]
 
 
 def _refuse_mosaic(files: Sequence[DicomSlice]) -> None:
@@ -107,7 +101,7 @@ def _refuse_mosaic(files: Sequence[DicomSlice]) -> None:
         tiles = piece.numbers(_MOSAIC_COUNT, 1) if "SIEMENS" in piece.tags.get("0008|0070", "").upper() else None
         if {"MOSAIC", "VFRAME"} & set(kinds) or (tiles and tiles[0] > 1):
             rule = "a file holds one slice, and this is a mosaic, many slices as tiles of one picture"
-            raise refusal(piece.path, f"{rule} (Image Type 0008,0008: {'/'.join(kinds)}); {_CONVERT}")
+            raise refusal(piece.path, f"{rule} (Image Type 0008,0008: {'/'.join(kinds)}); {CONVERT}")
 
 
 def _refuse_mixed(path: Path, slices: Sequence[DicomSlice]) -> None:

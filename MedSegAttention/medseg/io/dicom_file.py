@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from medseg.spec.errors import MedSegError
 
-_HEAD_BYTES, _SHOWN = 132, 100
+_HEAD_BYTES, _META_BYTES, _SHOWN = 132, 2048, 100
+CLASS, SYNTAX = b"\x02\x00\x02\x00", b"\x02\x00\x10\x00"  # tags: Media Storage SOP Class, Transfer Syntax
+_MARK = b"DICM"  # after the preamble
 _IMPLICIT_LENGTH = 256  # of the first element of a file without a preamble; longer ones are other formats
 NOT_IMAGES = {"SEG", "RTSTRUCT", "RTDOSE", "RTPLAN", "SR", "PR", "KO", "REG", "DOC", "PLAN", "FID", "RWV", "SMR"}
 _NAMES = {
@@ -39,7 +41,7 @@ class NoImage:
 
 def looks_like_dicom(head: bytes) -> bool:
     """Whether the first bytes of a file are DICOM's: the mark after any preamble, or without one a first element."""
-    if head[128:132] == b"DICM":
+    if head[128:132] == _MARK:
         return True
     if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00") or head[3:4] != b"\0":
         return False
@@ -51,6 +53,23 @@ def is_dicom(path: Path) -> bool:
     """Whether a file has DICOM's mark after its preamble, or starts with group 2 or 8 as files without one do."""
     with path.open("rb") as stream:
         return looks_like_dicom(stream.read(_HEAD_BYTES))
+
+
+def has_mark(path: Path) -> bool:
+    """Whether a file has DICOM's mark after its preamble."""
+    with path.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)[128:132] == _MARK
+
+
+def meta_uid(path: Path, tag: bytes) -> str:
+    """A UID of the file meta information, ``CLASS`` or ``SYNTAX``; "" where the file does not say."""
+    with path.open("rb") as stream:
+        head = stream.read(_META_BYTES)
+    found = re.search(re.escape(tag) + rb"UI(..)", head, re.DOTALL)
+    if found is None:
+        return ""
+    length: int = struct.unpack("<H", found.group(1))[0]
+    return head[found.end() : found.end() + length].rstrip(b"\0 ").decode("ascii", "replace")
 
 
 def describe_object(modality: str) -> str:
@@ -112,14 +131,21 @@ def quiet_pydicom() -> Iterator[None]:
     Raises:
         ValueError: for whatever it raises about a damaged file.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with without_warnings():
         try:
             yield
         except (ImportError, MedSegError):
             raise
         except Exception as error:  # pydicom documents no list, and some derive from nothing else
             raise ValueError(str(error).splitlines()[0][:_SHOWN] if str(error) else type(error).__name__) from error
+
+
+@contextmanager
+def without_warnings() -> Iterator[None]:
+    """Keep Python's warnings about odd values in headers away: what matters is checked by whoever reads them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _may_be_image(tags: Any) -> bool:

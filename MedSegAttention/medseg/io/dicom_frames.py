@@ -15,7 +15,7 @@ _TIMES = {0x00181063, 0x00181065, 0x00181066}  # Frame Time, Frame Time Vector, 
 _ROTATION, _SLICES = 0x00540050, 0x00540080
 _PARTS = {0x00540010, 0x00540020, 0x00540070, 0x00540100, 0x00540060, 0x00540072}  # energy, detector, times of NM
 _SAME_MM = 1e-3
-_CONVERT = "convert it to NIfTI first, for example with dcm2niix"
+CONVERT = "convert it to NIfTI first, for example with dcm2niix"
 
 
 def place_frames(piece: DicomSlice) -> tuple[list[DicomSlice], list[str]]:
@@ -55,7 +55,7 @@ def _placed(piece: DicomSlice, top: Any) -> tuple[list[DicomSlice], list[str]]:
             if value is None
         ]
         rule = f"many frames are a volume where the file says how they lie, and this one of {piece.frames} lacks"
-        raise refusal(piece.path, f"{rule} {', '.join(lacks)}; {_CONVERT}")
+        raise refusal(piece.path, f"{rule} {', '.join(lacks)}; {CONVERT}")
     offsets, said = _offsets(piece, top, position)
     normal = np.cross(*axes)
     parts = _parts(piece, top)
@@ -92,14 +92,14 @@ def _offsets(piece: DicomSlice, top: Any, position: NDArray[np.float64]) -> tupl
         return at * piece.thickness, [f"{unsaid}{thick}; volumes may be wrong"]
     rule = f"the distance of its {piece.frames} frames must be known"
     absent = "and (0018,0088), (0018,0050) and (3004,000C) are absent"
-    raise refusal(piece.path, f"{rule}, {absent}; {_CONVERT}, and check the slice distance")
+    raise refusal(piece.path, f"{rule}, {absent}; {CONVERT}, and check the slice distance")
 
 
 def _grid_offsets(piece: DicomSlice, grid: NDArray[np.float64], height: float) -> NDArray[np.float64]:
     """Relative where the first is 0, else positions along z whose first is that of the image (PS3.3, C.8.8.3.2)."""
     if grid.size != piece.frames:
         rule = f"Grid Frame Offset Vector (3004,000C) has a number for each of {piece.frames} frames, got {grid.size}"
-        raise refusal(piece.path, f"{rule}; {_CONVERT}")
+        raise refusal(piece.path, f"{rule}; {CONVERT}")
     if abs(grid[0]) < _SAME_MM:
         return grid
     is_axial = piece.axes is not None and abs(abs(float(np.cross(*piece.axes)[2])) - 1) < _SAME_MM
@@ -107,7 +107,7 @@ def _grid_offsets(piece: DicomSlice, grid: NDArray[np.float64], height: float) -
         upwards = float(np.sign(np.cross(*piece.axes)[2]))
         return np.array((grid - grid[0]) * upwards)
     rule = f"Grid Frame Offset Vector (3004,000C) begins with 0 or with the image's z, {height:g} mm, got {grid[0]:g}"
-    raise refusal(piece.path, f"{rule}; {_CONVERT}")
+    raise refusal(piece.path, f"{rule}; {CONVERT}")
 
 
 def _parts(piece: DicomSlice, top: Any) -> list[dict[str, str]]:

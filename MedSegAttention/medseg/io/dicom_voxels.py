@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medseg.io.dicom_file import SYNTAX, meta_uid
 from medseg.io.dicom_slice import DicomSlice, numbers_of
 from medseg.io.itk import heard_itk, sitk
 from medseg.io.stored import refusal
@@ -70,7 +71,7 @@ def refuse_cut(piece: DicomSlice) -> None:
     Raises:
         ImageError: with both numbers.
     """
-    syntax = _transfer_syntax(piece.path)
+    syntax = meta_uid(piece.path, SYNTAX)
     if syntax == _DEFLATED:
         return
     whole = piece.path.read_bytes()
@@ -99,7 +100,7 @@ def _decode(piece: DicomSlice) -> tuple[NDArray[Any], list[str]]:
             image = reader.Execute()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        rule = f"its voxels, in transfer syntax {_transfer_syntax(piece.path)}, cannot be decoded ({reason})"
+        rule = f"its voxels, in transfer syntax {meta_uid(piece.path, SYNTAX)}, cannot be decoded ({reason})"
         raise refusal(piece.path, f"{rule}; export it again without compression") from error
     array: NDArray[Any] = sitk.GetArrayFromImage(image)  # K, J, I
     colours = () if piece.samples == 1 else (piece.samples,)
@@ -126,17 +127,6 @@ def _modality_values(piece: DicomSlice, plane: NDArray[Any]) -> NDArray[Any]:
     if plane.dtype.kind in "iu" and used == own:
         return values.astype(plane.dtype)  # the same range, mirrored
     return values.astype(np.int32) if all(number.is_integer() for number in own) else values
-
-
-def _transfer_syntax(path: Path) -> str:
-    """How voxels are stored, as its UID; "" where the file does not say."""
-    with path.open("rb") as stream:
-        head = stream.read(2048)
-    found = re.search(rb"\x02\x00\x10\x00UI(..)", head, re.DOTALL)
-    if found is None:
-        return ""
-    length: int = struct.unpack("<H", found.group(1))[0]
-    return head[found.end() : found.end() + length].rstrip(b"\0 ").decode("ascii", "replace")
 
 
 def _stored_length(whole: bytes, at: int) -> int:

@@ -34,7 +34,7 @@ class FolderLock:
         while True:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
-                _lock(descriptor)
+                lock(descriptor)
             except OSError as error:
                 if error.errno in _HELD:
                     os.close(descriptor)
@@ -58,7 +58,12 @@ class FolderLock:
                 self._path.unlink()
 
 
-def _lock(descriptor: int) -> None:
+def lock(descriptor: int) -> None:
+    """Lock an open file; no other that is opened anew gets a lock then.
+
+    Raises:
+        OSError: if another has it, or the file system has none.
+    """
     if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
     else:

@@ -87,6 +87,11 @@ def image_files_by_name(folder: Path) -> dict[str, Path]:
     return found
 
 
+def is_labelmap_name(path: Path) -> bool:
+    """Whether a name asks for a DICOM SEG with one number a voxel."""
+    return path.name.lower().endswith(LABELMAP_SUFFIX)
+
+
 def output_suffix(path: Path) -> str:
     """The ending that says how to write, in lower case.
 

@@ -1,6 +1,8 @@
 """Read an image or a labelmap from any supported file, checked before anyone computes with it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from medseg.io.dicom_results.read_seg import (
     read_segmentation,
     read_segmentation_on,
 )
-from medseg.io.formats import image_name, stored_format
+from medseg.io.formats import Format, image_name, stored_format
 from medseg.io.metaimage import read_metaimage
 from medseg.io.nifti import read_nifti
 from medseg.io.nrrd import read_nrrd
@@ -71,6 +73,7 @@ class LabelReading:
     image: Image  # (1, I, J, K)
     segments: tuple[LabelSpec, ...]  # with their values in the image; none where the file names none
     warnings: tuple[str, ...] = ()  # one sentence each, naming the file
+    fields: Mapping[str, str] = field(default_factory=dict)  # of the header, that are not geometry
 
 
 def read_labels(path: Path, like: Reading | None = None) -> Image:
@@ -101,7 +104,7 @@ def read_named_labels(path: Path, like: Reading | None = None) -> LabelReading:
     """
     stored = _decode_labels(path, like)
     segments = segment_specs(path, stored.fields, len(stored.array))
-    return LabelReading(_labels(path, stored), segments, stored.warnings)
+    return LabelReading(_labels(path, stored), segments, stored.warnings, stored.fields)
 
 
 def read_segments(path: Path) -> tuple[LabelSpec, ...]:
@@ -147,34 +150,37 @@ def read_layers(path: Path, like: Reading | None = None) -> Image:
 
 
 def _decode_labels(path: Path, like: Reading | None) -> Stored:
-    try:
-        if not is_segmentation(path):
-            return _decode(path, None, as_labels=True)
-        return read_segmentation(path) if like is None else read_segmentation_on(path, like.image, like.sources)
-    except OSError as error:
-        raise refusal(path, f"the file cannot be read ({error.strerror or error}); check its permissions") from error
-
-
-def _decode(
-    path: Path,
-    frame: int | None,
-    *,
-    as_labels: bool = False,
-    colours: bool = False,
-    channels: int | None = 1,
-) -> Stored:
-    try:
+    with _readable(path):
+        if is_segmentation(path):
+            return read_segmentation(path) if like is None else read_segmentation_on(path, like.image, like.sources)
         kind = stored_format(path)
-        if kind == "nrrd" and as_labels:
+        if kind == "nrrd":
             return read_nrrd(path, channels=None)
-        if kind == "picture" and as_labels:
+        if kind == "picture":
             stored = read_picture(path)
             return replace(stored, array=picture_labels(path, stored.array))
+        return _by_format(kind, path)
+
+
+def _decode(path: Path, frame: int | None, *, colours: bool, channels: int | None) -> Stored:
+    with _readable(path):
+        kind = stored_format(path)
         if kind == "picture" and colours:
             return read_picture(path, frame=frame, colours=True)
-        if kind in _OF_SEVERAL:
-            return _OF_SEVERAL[kind](path, frame=frame, channels=channels)
-        return _READERS[kind](path, frame=frame)
+        return _by_format(kind, path, frame, channels)
+
+
+def _by_format(kind: Format, path: Path, frame: int | None = None, channels: int | None = 1) -> Stored:
+    if kind in _OF_SEVERAL:
+        return _OF_SEVERAL[kind](path, frame=frame, channels=channels)
+    return _READERS[kind](path, frame=frame)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say of a file that the system does not let be read why; raises ``ImageError``."""
+    try:
+        yield
     except OSError as error:
         raise refusal(path, f"the file cannot be read ({error.strerror or error}); check its permissions") from error
 

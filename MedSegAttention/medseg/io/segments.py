@@ -7,8 +7,6 @@ from typing import Self
 import numpy as np
 
 from medseg.imaging.image import Image
-from medseg.io.formats import stored_format
-from medseg.io.nrrd_header import parse_header
 from medseg.io.read import read_named_labels
 from medseg.io.stored import refusal
 from medseg.io.strokes import strokes_in_header
@@ -31,7 +29,7 @@ class StoredSegments:
         return cls(labels, tuple(named(int(value), f"label {value}") for value in np.unique(labels.array) if value))
 
 
-def read_segments(path: Path) -> StoredSegments:
+def read_stored_segments(path: Path) -> StoredSegments:
     """Read a labelmap of any format with what is known of its segments.
 
     Args:
@@ -46,5 +44,4 @@ def read_segments(path: Path) -> StoredSegments:
     names = [spec.name for spec in reading.segments]
     if len(set(names)) < len(names):
         raise refusal(path, f"each segment has a name of its own, got {', '.join(map(repr, names))}; rename one")
-    fields = parse_header(path).pairs if stored_format(path) == "nrrd" else {}
-    return StoredSegments(reading.image, reading.segments, strokes_in_header(fields))
+    return StoredSegments(reading.image, reading.segments, strokes_in_header(reading.fields))

@@ -83,8 +83,13 @@ def pick_frame(path: Path, frames: NDArray[Any], frame: int | None, *, channels:
     if frame is None and count > 1:
         rule = f"one volume is expected, got {count} (time points or channels); choose one with --frame 0..{count - 1}"
         raise refusal(path, rule)
-    chosen = frame or 0
-    if not 0 <= chosen < count:
-        rule = f"a frame is counted from 0 and the last one here is {count - 1}, got {chosen}; choose 0..{count - 1}"
-        raise refusal(path, rule)
+    chosen = check_frame(path, frame or 0, count)
     return frames[chosen : chosen + 1]
+
+
+def check_frame(path: Path, frame: int, count: int) -> int:
+    """Refuse a frame that there is not; raises ``ImageError``."""
+    if not 0 <= frame < count:
+        rule = f"a frame is counted from 0 and the last one here is {count - 1}, got {frame}; choose 0..{count - 1}"
+        raise refusal(path, rule)
+    return frame

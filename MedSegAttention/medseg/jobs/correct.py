@@ -13,7 +13,7 @@ from medseg.imaging.correction.stroke_box import paint
 from medseg.imaging.geometry import resample_to, same_grid
 from medseg.imaging.image import Image
 from medseg.io.read import read_image
-from medseg.io.segments import StoredSegments, read_segments
+from medseg.io.segments import StoredSegments, read_stored_segments
 from medseg.io.strokes import read_strokes
 from medseg.io.write import check_grid, check_writable, write_segmentation
 from medseg.jobs.run.results import Outputs, Segmentation
@@ -174,7 +174,7 @@ def _segments(segmentation: Segmentation | Image | Path | str) -> StoredSegments
     elif isinstance(segmentation, Image):
         found = StoredSegments.of(segmentation)
     else:
-        found = read_segments(Path(segmentation))
+        found = read_stored_segments(Path(segmentation))
     if found.labels.channel_count != 1:
         msg = (
             f"strokes correct one label a voxel, got {found.labels.channel_count} layers that overlap; save them apart"

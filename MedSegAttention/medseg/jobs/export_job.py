@@ -11,7 +11,7 @@ from medseg.io.dicom_results.optional import require_highdicom
 from medseg.io.dicom_results.source import open_source
 from medseg.io.dicom_results.write_seg import make_segmentation
 from medseg.io.dicom_results.write_sr import make_report
-from medseg.io.formats import LABELMAP_SUFFIX, output_suffix
+from medseg.io.formats import is_labelmap_name, output_suffix
 from medseg.io.segnrrd import read_segnrrd
 from medseg.spec.errors import Cancelled, ImageError, JobError
 from medseg.spec.events import Event, Finished, Progress, Warned
@@ -46,7 +46,7 @@ def run_export(job: ExportJob, on_event: Callable[[Event], None], cancelled: Cal
     for warning in source.warnings:
         on_event(Warned(warning))
     on_event(Progress("write", 0, 1))
-    labelmap = output.name.lower().endswith(LABELMAP_SUFFIX)
+    labelmap = is_labelmap_name(output)
     segments = make_segmentation(source, labels, specs, job.algorithm, labelmap=labelmap)
     volumes = [labels.volume_ml(int(np.count_nonzero(labels.array == spec.value))) for spec in specs]
     with replacing_all(outputs, overwrite=job.overwrite) as temporary:

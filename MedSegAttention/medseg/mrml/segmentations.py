@@ -19,6 +19,11 @@ BINARY_LABELMAP = "Binary labelmap"
 CLOSED_SURFACE = "Closed surface"
 
 
+def own_volume(segmentation: Node) -> Node:
+    """The volume that a segmentation was drawn on; None where that is unknown, or no longer in the scene."""
+    return segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
+
+
 def add_segmentation(
     scene: Node, labels: Image, specs: Sequence[LabelSpec], *, name: str, reference_node: Node = None
 ) -> Node:

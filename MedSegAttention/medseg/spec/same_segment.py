@@ -7,8 +7,8 @@ from medseg.spec.labels import Code, LabelSpec
 from medseg.spec.sides import name_key
 
 UNCODED = Code("SCT", "85756007", "Tissue")
-_PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79), (221, 130, 101))
 """What Slicer gives a segment without a code."""
+_PALETTE = ((128, 174, 128), (241, 214, 145), (177, 122, 101), (111, 184, 210), (216, 101, 79), (221, 130, 101))
 _SAY_NOTHING = frozenset({UNCODED.value, "123037004", "49755003", "4147007"})  # anatomical structure, morphology, mass
 
 

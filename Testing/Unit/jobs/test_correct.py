@@ -11,7 +11,7 @@ import medseg
 from medseg.bundles.label_specs import label_specs
 from medseg.cli.main import run
 from medseg.imaging.image import Image
-from medseg.io.segments import read_segments
+from medseg.io.segments import read_stored_segments
 from medseg.io.strokes import decode_strokes, encode_strokes, read_strokes
 from medseg.io.write import write_image, write_segmentation
 from medseg.jobs.correct import segment_of
@@ -74,7 +74,7 @@ def test_the_shell_replays_strokes_and_lists_what_it_could_not(tmp_path, result,
     assert lines[0] == "warning: not replayed: there is no segment 'gallbladder' here; there are: liver, spleen"
     assert lines[1] == "warning: not replayed: it lies outside the image"
     assert "removed" in said.out
-    after = read_segments(target)
+    after = read_stored_segments(target)
     assert after.labels.array[0, 8, 10, 10] == 1
     assert after.labels.array[0, 17, 17, 17] == 0
     assert after.specs == SPECS

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from medseg.desktop.console.model_folders import find_model
-from medseg.desktop.console.model_import import ImportCall, import_order_from_call
+from medseg.desktop.console.model_import import import_order_from_call
+from medseg.desktop.console.order_call import OrderCall
 from medseg.desktop.console.orders import make_console_orders, make_settings
 from medseg.desktop.console.segmenting import BlockingProcess, ConsoleCall, OnFinished, SegmentCall
-from medseg.desktop.console.training import Cases, TrainingCall, order_from_call
+from medseg.desktop.console.training import Cases, order_from_call
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.interpreter import examine_interpreter
 from medseg.desktop.install.requirements import Versions, installed_version, read_requirements, training_requirements
@@ -82,7 +83,7 @@ def train_model(
     """
     scene, order = order_from_call(cases, name, **more)
     python = ready_python(python, training_requirements(requirements), call="ensurePackages(forTraining=True)")
-    return _call(partial(TrainingCall, scene, order), python, on_event, on_finished, wait=wait)
+    return _call(partial(OrderCall, scene, order, order.output.name), python, on_event, on_finished, wait=wait)
 
 
 def import_model(
@@ -110,7 +111,7 @@ def import_model(
     """
     order = import_order_from_call(source, name, **more)
     python = ready_python(python, requirements)
-    return _call(partial(ImportCall, order), python, on_event, on_finished, wait=wait)
+    return _call(partial(OrderCall, None, order, order.job.choices.model_id), python, on_event, on_finished, wait=wait)
 
 
 def _call(
@@ -123,17 +124,21 @@ def _call(
 ) -> Any:
     """Wait for a call and give its result, or start it and give the call."""
     finished = on_finished or (lambda _result, _error: None)
-    process_events = _events_of_the_application()
-    if wait and process_events is None:
-        return make(partial(BlockingProcess, python=python), on_event=on_event, on_finished=finished).wait()
-    from medseg.desktop.console.waiting import Callbacks, in_background, in_window
-    from medseg.desktop.state.steps import later
 
     def begin(make_process: MakeProcess, heard: OnFinished, hear: Callable[[Event], None] = on_event) -> ConsoleCall:
+        from medseg.desktop.state.steps import later
+
         return make(make_process, on_event=hear, on_finished=heard, later=later)
 
     if not wait:
+        from medseg.desktop.console.waiting import in_background
+
         return in_background(begin, python, finished)
+    process_events = _events_of_the_application()
+    if process_events is None:
+        return make(partial(BlockingProcess, python=python), on_event=on_event, on_finished=finished).wait()
+    from medseg.desktop.console.waiting import Callbacks, in_window
+
     callbacks = Callbacks()  # what is raised in a slot of Qt's is only printed
     return in_window(
         partial(begin, hear=callbacks.guarded(on_event)), python, callbacks.guarded(finished), process_events, callbacks

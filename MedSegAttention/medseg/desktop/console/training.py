@@ -6,46 +6,16 @@ from typing import Any, TypeAlias
 
 from medseg.bundles.catalogue import catalogue
 from medseg.desktop.console.model_folders import find_model
-from medseg.desktop.console.segmenting import ConsoleCall
-from medseg.desktop.queue.job_row import Row, State
 from medseg.desktop.queue.training_choices import model_folder
 from medseg.desktop.queue.training_run import make_training_order
 from medseg.desktop.state.order import TrainingOrder
 from medseg.desktop.state.texts import _
-from medseg.desktop.worker.job_process import MakeProcess
 from medseg.io.dataset import describe_dataset
 from medseg.mrml.grids import Node
 from medseg.mrml.training_cases import Pair, check_steps, labels_of
 from medseg.spec.errors import JobError
 
 Cases: TypeAlias = str | Path | Sequence[tuple[Node, Node]]
-
-
-class TrainingCall(ConsoleCall):
-    """A call of ``train``; its result is the id of the new model.
-
-    Args:
-        scene: of the cases; None where they are files.
-        order: what to train.
-        make_process: as for ``ConsoleCall``.
-        more: as for ``ConsoleCall``.
-    """
-
-    def __init__(self, scene: Node, order: TrainingOrder, make_process: MakeProcess, **more: Any) -> None:
-        super().__init__(scene, make_process, versions={}, **more)
-        self._order = order
-
-    def start(self) -> None:
-        """Begin."""
-        self._queue.add(self._order)
-
-    def _row_ended(self, row: Row) -> None:
-        self.is_done = True
-        if row.state is State.DONE:
-            self.result = self._order.output.name
-        else:
-            self.error = row.error or RuntimeError(row.details)
-        self._on_finished(self.result, self.error)
 
 
 def order_from_call(

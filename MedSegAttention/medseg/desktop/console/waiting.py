@@ -77,8 +77,8 @@ def in_window(
     make_call: Callable[[MakeProcess, OnFinished], Call],
     python: str | None,
     on_finished: OnFinished,
-    process_events: Callable[[], object] | None,
-    callbacks: "Callbacks",
+    process_events: Callable[[], object],
+    callbacks: Callbacks,
 ) -> Any:
     """Start a call and wait for it, while the window is painted, can be used and may close its scene.
 
@@ -100,8 +100,7 @@ def in_window(
     call = in_background(make_call, python, on_finished)
     try:
         while not call.is_done and callbacks.error is None:
-            if process_events is not None:
-                process_events()
+            process_events()
             time.sleep(_PAUSE_SECONDS)
     finally:
         if not call.is_done:  # interrupted

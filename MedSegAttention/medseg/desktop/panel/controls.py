@@ -236,3 +236,21 @@ def set_cell(table: Any, line: int, column: int, text: str) -> Any:
     model = table.model()
     model.setData(model.index(line, column), text, qt.Qt.EditRole)
     return table.item(line, column)
+
+
+def ask_path_to_save(title: str, proposed: str, kinds: str) -> Path | None:
+    """Let the user say where a file goes; the dialog asks before it names a file that is there.
+
+    Args:
+        title: of the dialog.
+        proposed: name of the file.
+        kinds: of files, as Qt writes them.
+
+    Returns:
+        None where the user thought better of it.
+    """
+    import qt
+    import slicer
+
+    text = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, proposed, kinds)
+    return Path(text) if text else None  # an ending added here would name a file the dialog did not ask about

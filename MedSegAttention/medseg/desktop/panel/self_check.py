@@ -6,7 +6,7 @@ import numpy as np
 
 from medseg.desktop.panel.panel import Panel
 from medseg.mrml.grids import Node, ijk_to_world
-from medseg.mrml.segmentations import labels_from_segmentation
+from medseg.mrml.segmentations import labels_from_segmentation, own_volume
 
 _NAMES = ["anterior hippocampus", "posterior hippocampus"]
 _PATIENCE_S = 300
@@ -26,7 +26,7 @@ def sample_faults(node: Node, volume: Node) -> list[str]:
     segmentation = node.GetSegmentation()
     names = [segmentation.GetSegment(each).GetName() for each in segmentation.GetSegmentIDs()]
     faults = [] if names == _NAMES else [f"the segments are {names}, not {_NAMES}"]
-    reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    reference = own_volume(node)
     if reference is None or reference.GetID() != volume.GetID():
         faults.append("the segmentation does not refer to the volume")
     labels, _names = labels_from_segmentation(node, volume)

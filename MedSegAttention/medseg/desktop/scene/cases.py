@@ -10,6 +10,7 @@ from medseg.desktop.scene.results import read_provenance
 from medseg.mrml.grids import Node, ijk_to_world, nodes_of
 from medseg.mrml.placing import examination_of
 from medseg.mrml.probabilities import is_probability_volume
+from medseg.mrml.segmentations import own_volume
 from medseg.mrml.training_cases import Pair
 from medseg.spec.errors import ImageError
 
@@ -181,7 +182,7 @@ def propose_pairs(scene: Node) -> list[Pair]:
     for node in nodes_of(scene, "vtkMRMLSegmentationNode"):
         if node.GetHideFromEditors() or not node.GetSegmentation().GetNumberOfSegments() or read_provenance(node):
             continue
-        volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        volume = own_volume(node)
         if volume is None:
             same = [each for each in volumes if _plain_words(each) == _plain_words(node)]
             volume = same[0] if len(same) == 1 and _plain_words(node) else None

@@ -8,17 +8,13 @@ from medseg.desktop.state.texts import _
 from medseg.io.write import write_segmentation
 from medseg.mrml.dicom_origin import dicom_files, segments_on
 from medseg.mrml.grids import Node
+from medseg.mrml.segmentations import own_volume
 from medseg.spec.algorithm import Algorithm
 from medseg.spec.errors import JobError
 from medseg.spec.export_job import ExportJob
 from medseg.spec.version import program_version
 
 _LABELS = "labels.seg.nrrd"
-
-
-def volume_of(node: Node) -> Node:
-    """The volume that a segmentation was made on; None where nobody knows."""
-    return None if node is None else node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
 
 
 def prepare_export(node: Node, folder: Path, output: Path, file_of: Callable[[str], str]) -> ExportJob:
@@ -34,7 +30,7 @@ def prepare_export(node: Node, folder: Path, output: Path, file_of: Callable[[st
         JobError: if there is no volume, no segment, or the volume's DICOM files are not there.
         ImageError: if a parent transform is not linear.
     """
-    volume = volume_of(node)
+    volume = own_volume(node)
     if volume is None:
         msg = _("{name} names no volume it was drawn on; choose one in the Segment Editor")
         raise JobError(msg.format(name=node.GetName()))

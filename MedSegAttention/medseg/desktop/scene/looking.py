@@ -10,15 +10,10 @@ from medseg.imaging.geometry import voxel_corners
 from medseg.mrml.cuts import layer_affine, value_box
 from medseg.mrml.flat_view import show_flat
 from medseg.mrml.grids import Node, nodes_of, parent_to_world
-from medseg.mrml.segmentations import BINARY_LABELMAP, voxels
+from medseg.mrml.segmentations import BINARY_LABELMAP, own_volume, voxels
 from medseg.mrml.slice_views import Point, aim_cameras, show_behind
 
 _BACKGROUND = "vtkMRMLSliceCompositeNode"
-
-
-def own_volume(segmentation: Node) -> Node:
-    """The volume that a segmentation was drawn on; None where that is unknown, or no longer in the scene."""
-    return segmentation.GetNodeReference(segmentation.GetReferenceImageGeometryReferenceRole())
 
 
 def whose(segmentation: Node, chosen: Collection[Node]) -> str:

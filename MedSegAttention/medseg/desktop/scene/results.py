@@ -14,7 +14,7 @@ from medseg.imaging.image import Image
 from medseg.mrml.grids import Node, nodes_of
 from medseg.mrml.merging import Overlap, merge_segments
 from medseg.mrml.placing import place_beside
-from medseg.mrml.segmentations import add_segmentation
+from medseg.mrml.segmentations import add_segmentation, own_volume
 from medseg.spec.events import Finished
 from medseg.spec.job import Job
 from medseg.spec.manifest import LabelSpec
@@ -136,7 +136,7 @@ def newest_result(scene: Node, on: Collection[Node] | None = None) -> Node:
     """
     found, latest = None, ""
     for node in nodes_of(scene, "vtkMRMLSegmentationNode"):
-        if on is not None and node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()) not in on:
+        if on is not None and own_volume(node) not in on:
             continue
         times = [str(entry.get("time", "")) for entry in read_provenance(node) if isinstance(entry, dict)]
         if times and max(times) >= latest:

@@ -4,12 +4,13 @@ A lock ends with its process, however that ended; a process number would be give
 """
 
 import shutil
-import sys
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from medseg.io.folder_lock import lock
 
 _PREFIX = "medseg-"
 _OWNER = ".owner"
@@ -30,7 +31,7 @@ def make_job_folder(kind: str = "", beside: Path | None = None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX + kind, dir=None if beside is None else beside.parent))
     file = (folder / _OWNER).open("wb")
     with suppress(OSError):  # a file system without locks: then nobody else gets one, either
-        _lock(file)
+        lock(file.fileno())
     _held[folder] = file
     return folder
 
@@ -78,23 +79,7 @@ def _let_go(folder: Path) -> None:
 def _is_free(owner: Path) -> bool:
     with owner.open("r+b") as file:
         try:
-            _lock(file)
+            lock(file.fileno())
         except OSError:
             return False
     return True
-
-
-def _lock(file: BinaryIO) -> None:
-    """Take a lock that no other open file has.
-
-    Raises:
-        OSError: if another has it, or the file system has none.
-    """
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

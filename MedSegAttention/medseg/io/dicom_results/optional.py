@@ -1,8 +1,5 @@
 """highdicom and pydicom, which only those need who read or write DICOM's segmentations and reports."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 
 from medseg.spec.errors import MissingDependency
@@ -24,11 +21,3 @@ def require_highdicom(what: str) -> None:
     if find_spec("highdicom") is None or find_spec("pydicom") is None:
         msg = f"{what} needs the package highdicom, which is not installed; type: {INSTALL}"
         raise MissingDependency(msg)
-
-
-@contextmanager
-def without_warnings() -> Iterator[None]:
-    """Keep Python's warnings about odd values in headers away: what matters of them is checked here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -3,8 +3,6 @@
 Read frame by frame rather than by highdicom's ``get_volume``, which refuses tilted and unevenly spaced series.
 """
 
-import re
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,8 @@ from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
 from medseg.imaging.lattice import SAME_PLACE_MM, place_on
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, require_highdicom, without_warnings
+from medseg.io.dicom_file import CLASS, has_mark, meta_uid, without_warnings
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS, require_highdicom
 from medseg.io.dicom_results.segment_items import segments_of
 from medseg.io.dicom_results.source import open_source
 from medseg.io.segnrrd import segment_pairs
@@ -52,16 +51,7 @@ class _Content:
 
 def is_segmentation(path: Path) -> bool:
     """Whether a file is a DICOM segmentation, by the class in its first bytes."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as stream:
-        head = stream.read(2048)
-    found = re.search(rb"\x02\x00\x02\x00UI(..)", head, re.DOTALL)  # Media Storage SOP Class UID
-    if head[128:132] != b"DICM" or found is None:
-        return False
-    length = struct.unpack("<H", found.group(1))[0]
-    name = head[found.end() : found.end() + length].rstrip(b"\0 ").decode("ascii", "replace")
-    return name in (SEGMENTATION, LABELMAP)
+    return path.is_file() and has_mark(path) and meta_uid(path, CLASS) in (SEGMENTATION, LABELMAP)
 
 
 def read_segmentation(path: Path) -> Stored:
@@ -75,7 +65,8 @@ def read_segmentation(path: Path) -> Stored:
         ImageError: if it cannot be decoded, or its slices are not evenly spaced.
         MissingDependency: if highdicom is not installed.
     """
-    return _stored(_own_grid(_content(path)))
+    content = _content(path)
+    return _stored(content, _own_grid(content))
 
 
 def read_segmentation_on(path: Path, grid: Image, files: Sequence[Path] = ()) -> Stored:
@@ -93,13 +84,12 @@ def read_segmentation_on(path: Path, grid: Image, files: Sequence[Path] = ()) ->
     content = _content(path)
     by_source = _by_source(content, grid, files) if files else None
     if by_source is not None:
-        return _stored((content, by_source))
-    content, own = _own_grid(content)
-    placed = place_on(own, grid.shape, grid.affine)
+        return _stored(content, by_source)
+    placed = place_on(_own_grid(content), grid.shape, grid.affine)
     if placed is None:
         rule = "its voxels are not those of the image it belongs to"
         raise refusal(path, f"{rule}; give the image it was made from, or resample it in 3D Slicer")
-    return _stored((content, placed))
+    return _stored(content, placed)
 
 
 def read_segment_specs(path: Path) -> tuple[LabelSpec, ...]:
@@ -119,8 +109,7 @@ def read_segment_specs(path: Path) -> tuple[LabelSpec, ...]:
         raise refusal(path, f"its segments cannot be read ({error}); export it again") from error
 
 
-def _stored(found: tuple[_Content, Image]) -> Stored:
-    content, labels = found
+def _stored(content: _Content, labels: Image) -> Stored:
     fields = segment_pairs(labels, content.specs)
     return Stored(labels.array, labels.affine, content.warnings, shear_explained=True, fields=fields)
 
@@ -212,7 +201,7 @@ def _lies_on(content: _Content, frame: _Frame, header: Any) -> bool:
     return bool(turned < SAME_AXES and moved < SAME_PLACE_MM)
 
 
-def _own_grid(content: _Content) -> tuple[_Content, Image]:
+def _own_grid(content: _Content) -> Image:
     """The segments on the grid that the stored frames lie on.
 
     Raises:
@@ -239,7 +228,7 @@ def _own_grid(content: _Content) -> tuple[_Content, Image]:
     lps[:3, 3] = lowest
     _, rows, columns = content.planes.shape
     grid = Image(np.broadcast_to(np.uint8(0), (1, columns, rows, count)), LPS_TO_RAS @ lps)
-    return content, _layered(content, [int(number) for number in numbers], grid)
+    return _layered(content, [int(number) for number in numbers], grid)
 
 
 def _step(content: _Content, heights: NDArray[np.float64]) -> float:

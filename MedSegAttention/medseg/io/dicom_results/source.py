@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, without_warnings
+from medseg.io.dicom_file import without_warnings
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS
 from medseg.io.stored import LPS_TO_RAS, refusal
 
 Header: TypeAlias = Any  # pydicom's Dataset, whose attributes are those of DICOM

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medseg.imaging.image import Image
+from medseg.io.dicom_file import without_warnings
 from medseg.io.dicom_results.codes import LONGEST, add_modifiers, concept
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, without_warnings
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS
 from medseg.io.dicom_results.source import DicomSource
 from medseg.spec.algorithm import Algorithm
 from medseg.spec.errors import JobError

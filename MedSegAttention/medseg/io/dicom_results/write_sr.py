@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from medseg.io.dicom_file import without_warnings
 from medseg.io.dicom_results.codes import LONGEST, concept
-from medseg.io.dicom_results.optional import LIBRARY_ERRORS, without_warnings
+from medseg.io.dicom_results.optional import LIBRARY_ERRORS
 from medseg.io.dicom_results.source import DicomSource
 from medseg.spec.algorithm import Algorithm
 from medseg.spec.errors import JobError

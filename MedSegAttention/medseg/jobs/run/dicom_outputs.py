@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from medseg.io.dicom_results.optional import require_highdicom
 from medseg.io.dicom_results.source import DicomSource, open_source
 from medseg.io.dicom_results.write_seg import make_segmentation, rehearse_segmentation
 from medseg.io.dicom_results.write_sr import make_report
-from medseg.io.formats import LABELMAP_SUFFIX, stored_format
+from medseg.io.formats import is_labelmap_name, stored_format
 from medseg.spec.algorithm import Algorithm
 from medseg.spec.errors import ImageError, JobError
 from medseg.spec.manifest import LabelSpec
@@ -31,8 +32,9 @@ class DicomOrigin:
     files: tuple[Path, ...]
     bundle: Bundle
 
+    @cached_property
     def algorithm(self) -> Algorithm:
-        """The model by name, version and weights, and this program; the weights are read for it."""
+        """The model by name, version and weights, and this program; the weights are read for it, once."""
         manifest = self.bundle.manifest
         return Algorithm(
             name=manifest.title,
@@ -104,7 +106,7 @@ def check_dicom_source(
         JobError: if the series' headers do not allow a SEG or SR, or the grid is not theirs.
     """
     source, overlap = origin.source(path, grid), origin.bundle.manifest.overlapping is not None
-    algorithm, labelmap = origin.algorithm(), path.name.lower().endswith(LABELMAP_SUFFIX)
+    algorithm, labelmap = origin.algorithm, is_labelmap_name(path)
     rehearsed = rehearse_segmentation(source, grid, specs, algorithm, labelmap=labelmap, overlap=overlap)
     if report is not None:
         if grid.size_unit != "ml":
@@ -135,8 +137,8 @@ def dicom_results(
     """
     if origin is None:
         raise not_from_dicom(path, "an image in memory")
-    source, algorithm = origin.source(path, labels), origin.algorithm()
-    labelmap = path.name.lower().endswith(LABELMAP_SUFFIX)
+    source, algorithm = origin.source(path, labels), origin.algorithm
+    labelmap = is_labelmap_name(path)
     segments = make_segmentation(source, labels, specs, algorithm, labelmap=labelmap)
     report = None if volumes_ml is None else make_report(source, segments, volumes_ml, specs, algorithm)
     return segments, report

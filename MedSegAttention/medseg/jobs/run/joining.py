@@ -127,12 +127,16 @@ class Mean(Joined):
         labels: NDArray[Any],  # noqa: ARG002 - probabilities say more
         probabilities: NDArray[np.float32] | None,
     ) -> None:
-        """Add probabilities; beyond the part there is background."""
+        """Add probabilities."""
         if not stage.spec.answers:
             return
         if probabilities is None:
             msg = f"the stage {stage.spec.name} is averaged and gave no probabilities"
             raise ValueError(msg)
+        self._sum_up(stage, crop, specs, probabilities)
+
+    def _sum_up(self, stage: Stage, crop: Crop, specs: Sequence[LabelSpec], probabilities: NDArray[np.float32]) -> None:
+        """Beyond the part there is background."""
         if crop.shape != crop.source_shape:
             self._sum[0] += 1.0
             self._sum[(0, *_box(crop))] -= 1.0
@@ -156,20 +160,8 @@ class MeanOfOverlapping(Mean):
     The labels are bits, as of every model whose labels overlap. Beyond the part that a stage was shown is none of them.
     """
 
-    def add(
-        self,
-        stage: Stage,
-        crop: Crop,
-        specs: Sequence[LabelSpec],
-        labels: NDArray[Any],  # noqa: ARG002 - probabilities say more
-        probabilities: NDArray[np.float32] | None,
-    ) -> None:
-        """Add probabilities."""
-        if not stage.spec.answers:
-            return
-        if probabilities is None:
-            msg = f"the stage {stage.spec.name} is averaged and gave no probabilities"
-            raise ValueError(msg)
+    def _sum_up(self, stage: Stage, crop: Crop, specs: Sequence[LabelSpec], probabilities: NDArray[np.float32]) -> None:
+        """Beyond the part there is nothing."""
         outputs = {label.value: number for number, label in enumerate(self._manifest.labels)}
         own = stage.bundle.manifest
         for spec in specs:

@@ -157,7 +157,7 @@ class Outputs:
             if self.probabilities is not None and result.probabilities is not None:
                 write_image(temporary[self.probabilities], result.probabilities)
             if self.measures is not None and not is_dicom_name(self.measures):
-                made_by = None if result.origin is None else result.origin.algorithm()
+                made_by = None if result.origin is None else result.origin.algorithm
                 write_measures(temporary[self.measures], result.measures, result.specs, made_by)
             if self.preview is not None:
                 from medseg.jobs.preview import draw  # SciPy and Pillow, for those who want a picture

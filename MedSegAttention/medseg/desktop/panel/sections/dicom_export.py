@@ -1,18 +1,19 @@
 """The button that writes the segmentation as DICOM SEG, where its volume came from DICOM; a worker does it."""
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.install.requirements import HIGHDICOM
-from medseg.desktop.scene.dicom_export import prepare_export, volume_of
+from medseg.desktop.panel.controls import ask_path_to_save
+from medseg.desktop.scene.dicom_export import prepare_export
 from medseg.desktop.state.texts import _, describe_event
+from medseg.desktop.worker.job_home import make_job_folder, remove_job_folder
 from medseg.desktop.worker.job_process import JobProcess, MakeProcess
 from medseg.mrml.dicom_origin import came_from_dicom
 from medseg.mrml.grids import Node
+from medseg.mrml.segmentations import own_volume
 from medseg.spec.errors import MedSegError
 from medseg.spec.events import Event, Failed, Finished, Stopped, Warned
 
@@ -56,7 +57,9 @@ class DicomExport:
 
     def refresh(self) -> None:
         """Show the button where there is a series to refer to."""
-        self._button.setVisible(self._make_process is not None and came_from_dicom(volume_of(self._current())))
+        node = self._current()
+        volume = None if node is None else own_volume(node)
+        self._button.setVisible(self._make_process is not None and came_from_dicom(volume))
         self._button.setEnabled(self._folder is None)
 
     def export(self) -> None:
@@ -65,7 +68,7 @@ class DicomExport:
         path = None if node is None or self._folder is not None else self._ask_path(node.GetName())
         if path is None or self._make_process is None:
             return
-        self._folder, self._warnings = Path(tempfile.mkdtemp(prefix="medseg-dicom-")), []
+        self._folder, self._warnings = make_job_folder("dicom-"), []
         try:
             if self._installer is not None:
                 self._installer.ensure()
@@ -100,25 +103,13 @@ class DicomExport:
 
     def _remove(self) -> None:
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            remove_job_folder(self._folder)
         self._folder = None
 
 
 def ask_dicom_path(name: str) -> Path | None:
-    """Let the user say where a DICOM file goes; the dialog asks before it names a file that is there.
-
-    Args:
-        name: proposed for the file, without its ending.
-
-    Returns:
-        None where the user thought better of it.
-    """
-    import qt
-    import slicer
-
-    title, kinds = _("Export DICOM SEG"), _("DICOM segmentation (*.dcm)")
-    text = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, f"{name}.dcm", kinds)
-    return Path(text) if text else None
+    """Let the user say where a DICOM file goes, with this name without its ending proposed; None: nowhere."""
+    return ask_path_to_save(_("Export DICOM SEG"), f"{name}.dcm", _("DICOM segmentation (*.dcm)"))
 
 
 def file_in_database(uid: str) -> str:

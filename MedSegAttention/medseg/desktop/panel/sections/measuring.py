@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from medseg.desktop.panel.controls import ask_path_to_save
 from medseg.desktop.panel.sections.measurements_view import MeasurementsView
 from medseg.desktop.panel.sections.task import Task
 from medseg.desktop.state.parameters import REFERENCE, Parameters
 from medseg.desktop.state.texts import _
 from medseg.mrml.agreement import dice_steps
 from medseg.mrml.grids import Node
-from medseg.mrml.segmentations import segment_names
+from medseg.mrml.segmentations import own_volume, segment_names
 from medseg.mrml.statistics import add_statistics_table, statistics_steps, write_statistics
 from medseg.spec.errors import MedSegError
 
@@ -56,7 +57,7 @@ class Measuring:
 
     def measure(self, node: Node) -> None:
         """Measure every segment, on the volume that was segmented, and compare where a reference is chosen."""
-        volume = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+        volume = own_volume(node)
         count = int(node.GetSegmentation().GetNumberOfSegments())
         self._begin(node)
 
@@ -133,17 +134,5 @@ class Measuring:
 
 
 def ask_csv_path(name: str) -> Path | None:
-    """Let the user say where a table goes; the dialog asks before it names a file that is there.
-
-    Args:
-        name: proposed for the file, without its ending.
-
-    Returns:
-        None where the user thought better of it.
-    """
-    import qt
-    import slicer
-
-    title, kinds = _("Save statistics"), _("Comma-separated values (*.csv)")
-    text = qt.QFileDialog.getSaveFileName(slicer.util.mainWindow(), title, f"{name}.csv", kinds)
-    return Path(text) if text else None  # an ending added here would name a file the dialog did not ask about
+    """Let the user say where a table goes, with this name without its ending proposed; None: nowhere."""
+    return ask_path_to_save(_("Save statistics"), f"{name}.csv", _("Comma-separated values (*.csv)"))

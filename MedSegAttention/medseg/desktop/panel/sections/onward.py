@@ -5,10 +5,10 @@ from typing import Any
 
 from medseg.desktop.install.dependencies import DependencyInstaller
 from medseg.desktop.panel.sections.dicom_export import DicomExport
-from medseg.desktop.scene.looking import own_volume
 from medseg.desktop.state.texts import _
 from medseg.desktop.worker.job_process import MakeProcess
 from medseg.mrml.grids import Node
+from medseg.mrml.segmentations import own_volume
 
 
 class Onward:
